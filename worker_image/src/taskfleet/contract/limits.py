@@ -1,0 +1,19 @@
+"""Numbers that AWS and the brokers set, each with its source. Settings are checked against them."""
+
+from __future__ import annotations
+
+FARGATE_MAX_STOP_TIMEOUT_SECONDS = 120  # ECS, ContainerDefinition stopTimeout
+SQS_MAX_VISIBILITY_SECONDS = 12 * 3600  # SQS quotas, visibility timeout
+SQS_MAX_DELAY_SECONDS = 15 * 60  # SQS quotas, message timer
+SQS_MAX_RETENTION_SECONDS = 14 * 24 * 3600  # SQS quotas, message retention
+SQS_MAX_MESSAGE_BYTES = 1024 * 1024  # SQS quotas, message size
+
+# kombu's Redis transport keeps a queue's priorities in lists of their own: the name alone for 0-2,
+# then the name, this separator and the step (kombu.transport.redis, priority_steps and sep).
+REDIS_PRIORITY_SEPARATOR = "\x06\x16"
+REDIS_PRIORITY_STEPS = (0, 3, 6, 9)
+
+
+def redis_lists(queue: str) -> tuple[str, ...]:
+    """The Redis lists of one physical queue, the first served first."""
+    return tuple(queue if step == 0 else f"{queue}{REDIS_PRIORITY_SEPARATOR}{step}" for step in REDIS_PRIORITY_STEPS)

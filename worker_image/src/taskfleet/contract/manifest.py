@@ -1,0 +1,55 @@
+"""The manifest of a release: what its stack deployed, for the controller and for producers.
+
+Written once by the release's stack as JSON into an SSM parameter (4 KB at most, SSM standard tier),
+never changed afterwards, so that whoever read it may keep it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class PoolManifest:
+    """One pool of a release. ``queues`` it owns; ``helps`` are other pools' queues that it also consumes."""
+
+    name: str
+    queues: tuple[str, ...]
+    helps: tuple[str, ...]
+    slots: int
+    min_workers: int
+    max_workers: int
+    latency_target_seconds: int
+
+
+@dataclass(frozen=True)
+class ReleaseManifest:
+    """One release. ``image`` is what its workers run, by digest; ``drain_deadline_seconds`` alarms."""
+
+    release: str
+    image: str
+    pools: tuple[PoolManifest, ...]
+    drain_deadline_seconds: int
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Every logical queue of the release."""
+        return tuple(queue for pool in self.pools for queue in pool.queues)
+
+    def to_json(self) -> str:
+        """The SSM parameter's value."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> ReleaseManifest:
+        """Read what `to_json` wrote. Raises ``ValueError`` for anything else."""
+        try:
+            data = json.loads(text)
+            pools = tuple(
+                PoolManifest(**{**pool, "queues": tuple(pool["queues"]), "helps": tuple(pool["helps"])})
+                for pool in data.pop("pools")
+            )
+            return cls(pools=pools, **data)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not a release manifest ({error}): {text[:200]!r}") from error

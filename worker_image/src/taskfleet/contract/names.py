@@ -1,0 +1,94 @@
+"""The names of everything that two sides refer to, and the rule that each must follow."""
+
+from __future__ import annotations
+
+import re
+
+PROJECT = "taskfleet"
+
+# SQS allows 80 characters of [A-Za-z0-9_-]; `taskfleet-<environment>-<queue>-<release>` must fit.
+_RULES = {
+    "environment": re.compile(r"[a-z][a-z0-9]{1,11}"),
+    "pool": re.compile(r"[a-z][a-z0-9_]{0,19}"),
+    "queue": re.compile(r"[a-z][a-z0-9_]{0,23}"),
+    "release": re.compile(r"[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?"),
+}
+_RESERVED = {"queue": {"dead"}, "release": {"none"}}
+
+
+class InvalidName(ValueError):
+    """A name breaks its rule. The message gives the name and the rule."""
+
+
+def check(kind: str, name: str) -> str:
+    """Return ``name`` if it may be the name of a ``kind`` (environment, pool, queue, release)."""
+    rule = _RULES[kind]
+    if not rule.fullmatch(name) or name in _RESERVED.get(kind, set()):
+        reserved = sorted(_RESERVED.get(kind, set()))
+        but = f", except {', '.join(reserved)}" if reserved else ""
+        raise InvalidName(f"{name!r} can't be the name of a {kind}: it must match {rule.pattern}{but}")
+    return name
+
+
+def versioned_queue(queue: str, release: str) -> str:
+    """The physical queue of one release on Redis: ``<queue>.<release>``."""
+    return f"{check('queue', queue)}.{check('release', release)}"
+
+
+def split_versioned_queue(name: str) -> tuple[str, str] | None:
+    """``(queue, release)`` of a versioned queue, or None for any other name."""
+    queue, dot, release = name.partition(".")
+    if not dot or not _RULES["queue"].fullmatch(queue) or not _RULES["release"].fullmatch(release):
+        return None
+    return queue, release
+
+
+def fallback_queue(environment: str, queue: str, release: str) -> str:
+    """The SQS twin of a versioned queue. No dots: kombu would turn them into dashes (FACTS, 2)."""
+    check("environment", environment), check("queue", queue), check("release", release)
+    return f"{PROJECT}-{environment}-{queue}-{release}"
+
+
+def dead_letter_queue(environment: str, queue: str) -> str:
+    """The SQS queue that keeps what a queue's consumers could not run. One for all releases."""
+    check("environment", environment), check("queue", queue)
+    return f"{PROJECT}-{environment}-dead-{queue}"
+
+
+def cluster(environment: str) -> str:
+    """The ECS cluster."""
+    return f"{PROJECT}-{environment}"
+
+
+def service(pool: str, release: str, *, fallback: bool = False) -> str:
+    """The ECS service of a pool in a release; its fallback service consumes SQS."""
+    return f"{pool}-{release}-fallback" if fallback else f"{pool}-{release}"
+
+
+CONTROLLER_SERVICE = "controller"
+BEAT_SERVICE = "beat"
+
+
+def release_stack(environment: str, release: str) -> str:
+    """The CloudFormation stack that holds everything of one release."""
+    return f"{environment}-release-{release}"
+
+
+def broker(environment: str) -> str:
+    """The ElastiCache replication group (40 characters at most)."""
+    return f"{PROJECT}-{environment}"
+
+
+def broker_secret(environment: str) -> str:
+    """The Secrets Manager secret: JSON ``{"username": …, "password": …}`` of the primary broker."""
+    return f"{PROJECT}/{environment}/broker"
+
+
+def state_table(environment: str) -> str:
+    """The DynamoDB table of releases, their history and the controller's last look."""
+    return f"{PROJECT}-{environment}-state"
+
+
+def alarm(environment: str, kind: str, *scope: str) -> str:
+    """An alarm's name. ``kind`` is the name of its runbook; ``scope`` is pool, release or queue."""
+    return "-".join((PROJECT, environment, kind, *scope))

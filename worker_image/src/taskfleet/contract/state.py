@@ -1,0 +1,23 @@
+"""The state table: one DynamoDB table with a string key ``id``; every item's key is made here."""
+
+from __future__ import annotations
+
+KEY = "id"
+
+# The pointer's record: `release`, `version` (conditional writes), `at`, `actor`, `reason`. The SSM
+# parameter that producers read is its published copy: SSM has no conditional write.
+POINTER = "pointer"
+# The controller's last look, as JSON in `look`, with `at`; what `fleet status` prints.
+LOOK = "look"
+# Beat's last tick: `at`.
+BEAT = "beat"
+
+
+def release(release_id: str) -> str:
+    """A release's record: `state`, `version`, `digest`, `history` (list of at/actor/reason/from/to)."""
+    return f"release#{release_id}"
+
+
+def gate(versioned_queue: str, broker: str) -> str:
+    """The proof that a gate task ran: written by the worker that ran it, on `primary` or `fallback`."""
+    return f"gate#{broker}#{versioned_queue}"

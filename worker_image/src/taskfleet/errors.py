@@ -1,0 +1,27 @@
+"""Every error that Taskfleet raises on purpose. Each message says what was wrong, what is allowed, what to do."""
+
+from __future__ import annotations
+
+
+class TaskfleetError(Exception):
+    """The base of them all, so that one ``except`` catches what is ours."""
+
+
+class SettingsError(TaskfleetError):
+    """A setting (an environment variable, a line of ``infra/environments.py``) can't be right."""
+
+
+class PublishError(TaskfleetError):
+    """No broker accepted the task: it will not run, unless the caller sends it again."""
+
+
+class UnknownQueue(TaskfleetError):
+    """The release that this would be published to has no such queue."""
+
+
+class ReleaseError(TaskfleetError):
+    """A release can't make the move that was asked for."""
+
+
+class PointerUnknown(ReleaseError):
+    """The current release can't be read, and nothing was read before that could be kept."""
