@@ -47,8 +47,9 @@ QUEUES = Variable("TASKFLEET_QUEUES", "logical queues to consume, by comma: own 
 BROKER = Variable("TASKFLEET_BROKER", "`primary` (Redis) or `fallback` (SQS): where this worker consumes", _WORKER)
 EXECUTION = Variable("TASKFLEET_EXECUTION", "`prefork`, `threads` or `gevent`", _WORKER)
 CONCURRENCY = Variable("TASKFLEET_CONCURRENCY", "slots of one worker", _WORKER)
-MEMORY_MIB = Variable("TASKFLEET_MEMORY_MIB", "the container's memory", _WORKER)
-PARENT_MEMORY_MIB = Variable("TASKFLEET_PARENT_MEMORY_MIB", "what the worker's main process needs of it", _WORKER)
+CHILD_MEMORY_MIB = Variable(
+    "TASKFLEET_CHILD_MEMORY_MIB", "peak memory after which a prefork child is replaced", _WORKER
+)
 MAX_TASKS_PER_CHILD = Variable("TASKFLEET_MAX_TASKS_PER_CHILD", "tasks until a child is replaced", _WORKER)
 VISIBILITY_TIMEOUT_SECONDS = Variable(
     "TASKFLEET_VISIBILITY_TIMEOUT_SECONDS", "until a dead worker's message is given to another", _WORKER

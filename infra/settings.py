@@ -1,0 +1,154 @@
+"""The settings of an environment: frozen, typed, units in the names.
+
+What can be calculated has a default; what can't be right fails at synth (`infra.rules`) with the bad
+value, the rule and the fix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from infra import rules
+
+
+class Execution(StrEnum):
+    """How a worker runs tasks side by side (Celery's ``--pool``)."""
+
+    PREFORK = "prefork"
+    THREADS = "threads"
+    GEVENT = "gevent"
+
+
+class Capacity(StrEnum):
+    """What a pool's workers run on."""
+
+    FARGATE = "fargate"
+    FARGATE_SPOT = "fargate-spot"  # a base of Fargate, the rest Spot
+    EC2 = "ec2"  # an Auto Scaling group behind a capacity provider
+
+
+class Architecture(StrEnum):
+    """The processor that the image is built for."""
+
+    ARM64 = "arm64"
+    X86_64 = "x86_64"
+
+
+class Engine(StrEnum):
+    """The primary broker's engine."""
+
+    VALKEY = "valkey"
+    REDIS = "redis"
+
+
+class Egress(StrEnum):
+    """How the private subnets reach AWS's own APIs."""
+
+    ENDPOINTS = "endpoints"  # interface endpoints: nothing else is reachable
+    NAT = "nat"  # one NAT gateway per zone: the internet too
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The environment's VPC."""
+
+    cidr: str = "10.40.0.0/16"
+    availability_zones: tuple[str, ...]
+    egress: Egress = Egress.NAT
+    flow_log_retention_days: int = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broker:
+    """The primary broker: an ElastiCache replication group, cluster mode off."""
+
+    engine: Engine = Engine.VALKEY
+    engine_version: str = "8.1"
+    node_type: str = "cache.t4g.small"
+    nodes: int = 2
+    cluster_mode: bool = False
+    serverless: bool = False
+    snapshot_retention_days: int = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Times and counts that hold for every task of a pool unless the task has its own."""
+
+    soft_time_limit_seconds: int = 300
+    time_limit_seconds: int = 330
+    visibility_timeout_seconds: int = 3600
+    fallback_visibility_timeout_seconds: int = 3600
+    longest_countdown_seconds: int = 1800
+    soft_shutdown_seconds: int = 90
+    stop_timeout_seconds: int = 120
+    max_tasks_per_child: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A group of identical workers with one purpose: one ECS service per release, and one on SQS."""
+
+    name: str
+    queues: tuple[str, ...]
+    helps: tuple[str, ...] = ()  # other pools' queues that it also consumes
+    execution: Execution = Execution.PREFORK
+    concurrency: int = 4
+    cpu_units: int = 1024
+    memory_mib: int = 2048
+    parent_memory_mib: int = 256
+    max_memory_per_child_mib: int | None = None  # default: what the container has, shared out
+    capacity: Capacity = Capacity.FARGATE
+    instance_type: str = "m7g.large"  # EC2 capacity only
+    min_workers: int = 1
+    max_workers: int = 10
+    warm_fallback_workers: int = 0
+    max_fallback_workers: int | None = None  # default: max_workers
+    latency_target_seconds: int = 60
+    scale_out_after_seconds: int = 20
+    scale_in_after_seconds: int = 300
+    limits: Limits = Limits()
+
+    @property
+    def child_memory_mib(self) -> int:
+        """What each slot may hold before its child is replaced."""
+        if self.max_memory_per_child_mib is not None:
+            return self.max_memory_per_child_mib
+        return (self.memory_mib - self.parent_memory_mib) // self.concurrency
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """The worker image: built from ``worker_image/`` unless ``uri`` names one that exists."""
+
+    architecture: Architecture = Architecture.ARM64
+    base: str = "public.ecr.aws/docker/library/python:3.13-slim-bookworm"
+    uri: str | None = None  # repository URI without a tag
+    digest: str | None = None  # sha256:…, required with uri
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that differs between environments. One instance each in `infra.environments`."""
+
+    name: str
+    account: str
+    region: str
+    network: Network
+    pools: tuple[Pool, ...]
+    app: str = "example_tasks.app:app"
+    broker: Broker = Broker()
+    image: Image = Image()
+    default_queue: str = "low"
+    drain_deadline_seconds: int = 24 * 3600
+    log_retention_days: int = 30
+    alarm_email: str | None = None
+    keep_data: bool = True  # stateful resources are retained and protected
+    on_this_machine: bool = False  # the `local` environment: deployed to the emulated account
+    variables: Mapping[str, str] = field(default_factory=dict)  # more environment, for the tasks
+    secrets: Mapping[str, str] = field(default_factory=dict)  # variable name → secret ARN
+
+    def __post_init__(self) -> None:
+        rules.check(self)
