@@ -1,0 +1,54 @@
+"""Fixtures that more than one folder of tests uses: a real broker and an emulated AWS account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.ministack import MiniStack
+from tests.support.valkey import Valkey
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A valkey-server for the whole session. Leave it running; to kill one, take `own_valkey`."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A valkey-server with durable data that this test alone uses, and may kill or hang."""
+    server = Valkey(tmp_path_factory.mktemp("own-valkey"), durable=True)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
+    """An emulated AWS account (SQS, SSM, DynamoDB, Secrets Manager, …) for the whole session."""
+    account = MiniStack(tmp_path_factory.mktemp("ministack"))
+    account.start()
+    yield account
+    account.stop()
+
+
+@pytest.fixture
+def own_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
+    """An emulated AWS account that this test alone uses, and may kill or hang."""
+    account = MiniStack(tmp_path_factory.mktemp("own-ministack"))
+    account.start()
+    yield account
+    account.stop()
+
+
+@pytest.fixture
+def aws_environment(aws: MiniStack, monkeypatch: pytest.MonkeyPatch) -> MiniStack:
+    """This process talks to the emulated account: the AWS_* variables are set while the test runs."""
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    return aws

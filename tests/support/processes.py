@@ -1,0 +1,41 @@
+"""Start a server for a test, wait until it answers, stop it by its own process id."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+
+
+def free_port() -> int:
+    """A loopback port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on the loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(happened: Callable[[], object], *, seconds: float = 10, what: str = "it") -> None:
+    """Return when ``happened()`` is true; AssertionError with ``what`` after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, f"{what} did not happen within {seconds:g} s"
+        time.sleep(0.05)
+
+
+def stop(process: subprocess.Popen[bytes], *, seconds: float = 5) -> None:
+    """SIGTERM, and SIGKILL if that is not enough. Fine for one that is gone already."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
