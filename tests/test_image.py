@@ -1,0 +1,41 @@
+"""The worker image: what it is built from is locked, pinned and the same as what is tested here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+IMAGE = ROOT / "worker_image"
+
+
+def test_requirements_are_what_the_lock_file_says() -> None:
+    """``worker_image/requirements.txt`` is written from uv.lock by ``make lock``, never by hand."""
+    exported = subprocess.run(
+        [
+            ROOT / ".venv/bin/uv",
+            *("export", "--quiet", "--frozen", "--package", "taskfleet", "--all-extras", "--no-dev"),
+            *("--no-emit-workspace", "--no-annotate", "--no-header"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert (IMAGE / "requirements.txt").read_text() == exported, "run `make lock`"
+
+
+def test_every_requirement_is_pinned_with_a_hash() -> None:
+    lines = (IMAGE / "requirements.txt").read_text().replace("\\\n", " ").splitlines()
+    loose = [line for line in lines if line.strip() and not re.match(r"\S+==\S+.*--hash=sha256:", line)]
+    assert loose == []
+
+
+def test_the_image_is_not_root_and_its_base_is_an_argument() -> None:
+    lines = (IMAGE / "Dockerfile").read_text().splitlines()
+    stages = [line for line in lines if line.startswith("FROM")]
+    assert stages == ["FROM ${BASE} AS build", "FROM ${BASE}"]
+    users = [line.split()[1] for line in lines if line.startswith("USER")]
+    assert users, "the image says which user it runs as"
+    assert all(int(part) > 0 for part in users[-1].split(":")), "a number above 0, so that ECS can check it"
