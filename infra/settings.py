@@ -124,7 +124,7 @@ class Image:
     """The worker image: built from ``worker_image/`` unless ``uri`` names one that exists."""
 
     architecture: Architecture = Architecture.ARM64
-    base: str = "public.ecr.aws/docker/library/python:3.13-slim-bookworm"
+    base: str = "python:3.13-slim-bookworm"
     uri: str | None = None  # repository URI without a tag
     digest: str | None = None  # sha256:…, required with uri
 
