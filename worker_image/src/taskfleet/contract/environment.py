@@ -41,6 +41,10 @@ APP = Variable(
     frozenset({Role.WORKER, Role.BEAT, Role.CONTROLLER}),
 )
 
+# The values of `BROKER`, and of the broker in a gate proof.
+PRIMARY = "primary"
+FALLBACK = "fallback"
+
 RELEASE = Variable("TASKFLEET_RELEASE", "the release that this worker belongs to", _WORKER)
 POOL = Variable("TASKFLEET_POOL", "the pool that this worker belongs to", _WORKER)
 QUEUES = Variable("TASKFLEET_QUEUES", "logical queues to consume, by comma: own ones, then helped ones", _WORKER)

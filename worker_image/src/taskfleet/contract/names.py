@@ -69,6 +69,31 @@ CONTROLLER_SERVICE = "controller"
 BEAT_SERVICE = "beat"
 
 
+def task_family(environment: str, service_name: str) -> str:
+    """The ECS task definition family of a service."""
+    return f"{PROJECT}-{environment}-{service_name}"
+
+
+def log_group(environment: str, name: str) -> str:
+    """The CloudWatch log group of a pool's workers in a release (``<pool>-<release>``) or of a service."""
+    return f"/{PROJECT}/{environment}/{name}"
+
+
+def capacity_provider(environment: str, pool: str) -> str:
+    """The ECS capacity provider of a pool on EC2. AWS reserves the prefixes aws, ecs and fargate."""
+    return f"{PROJECT}-{environment}-{pool}"
+
+
+def dashboard(environment: str) -> str:
+    """The CloudWatch dashboard of an environment."""
+    return f"{PROJECT}-{environment}"
+
+
+def alarm_topic(environment: str) -> str:
+    """The SNS topic that tells a person of an alarm."""
+    return f"{PROJECT}-{environment}-alarms"
+
+
 def release_stack(environment: str, release: str) -> str:
     """The CloudFormation stack that holds everything of one release."""
     return f"{environment}-release-{release}"

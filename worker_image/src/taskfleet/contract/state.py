@@ -18,6 +18,10 @@ def release(release_id: str) -> str:
     return f"release#{release_id}"
 
 
+# What the key of every gate proof matches: workers may write these items and no others.
+GATES = "gate#*"
+
+
 def gate(versioned_queue: str, broker: str) -> str:
     """The proof that a gate task ran: written by the worker that ran it, on `primary` or `fallback`."""
     return f"gate#{broker}#{versioned_queue}"

@@ -1,0 +1,18 @@
+"""What the image and the task definitions must agree on about a container."""
+
+from __future__ import annotations
+
+# The Dockerfile's USER: no such name exists in the image, so nothing there belongs to it.
+USER = "10001:10001"
+
+# The root file system is read-only; this is mounted for the health check's stamp and for libraries
+# that want a temporary directory. The Dockerfile declares it as a VOLUME, so that it keeps the
+# directory's own permissions (ECS mounts an undeclared one as root's).
+WRITABLE = "/tmp"  # noqa: S108
+
+HEALTH_CHECK = ("CMD", "python", "-m", "taskfleet", "health")
+
+
+def command(role: str) -> tuple[str, ...]:
+    """What a container of this role runs."""
+    return ("python", "-m", "taskfleet", role)
