@@ -1,10 +1,18 @@
-"""The one file to edit: what each environment is made of."""
+"""The one file to edit: what each environment is made of.
+
+Put your account in place of the placeholder, your region and zones in place of these, and the pools
+that your tasks need. Everything that isn't said here has a default in `infra.settings`.
+"""
 
 from __future__ import annotations
 
-from infra.settings import Broker, Egress, Execution, Image, Limits, Network, Pool, Settings
+from dataclasses import replace
+
+from infra.settings import Broker, Egress, Execution, Limits, Network, Pool, Settings
 
 PLACEHOLDER_ACCOUNT = "111111111111"  # replace it with yours, below
+REGION = "eu-west-1"
+ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
 
 HIGH = Pool(name="high", queues=("high",), latency_target_seconds=10)
 LOW = Pool(name="low", queues=("low", "etl"), helps=("high",), latency_target_seconds=300)
@@ -14,3 +22,76 @@ WAREHOUSE = Pool(
     execution=Execution.THREADS,
     concurrency=8,
 )
+
+
+# Short enough to see each of them act, long enough for a slow machine.
+LOCAL_LIMITS = Limits(
+    soft_time_limit_seconds=30,
+    time_limit_seconds=40,
+    visibility_timeout_seconds=90,
+    fallback_visibility_timeout_seconds=90,
+    longest_countdown_seconds=60,
+    soft_shutdown_seconds=5,
+    stop_timeout_seconds=15,
+)
+
+
+def _small(pool: Pool, **changes: object) -> Pool:
+    """A pool for one machine: few slots, few workers, and scaling that can be watched."""
+    small = {
+        "concurrency": 2,
+        "min_workers": 1,
+        "max_workers": 3,
+        "scale_in_after_seconds": 30,
+        "limits": LOCAL_LIMITS,
+    }
+    return replace(pool, **{**small, **changes})  # type: ignore[arg-type]
+
+
+LOCAL = Settings(
+    name="local",
+    account="000000000000",
+    region="us-east-1",
+    on_this_machine=True,
+    keep_data=False,
+    network=Network(
+        availability_zones=("us-east-1a", "us-east-1b"), egress=Egress.ENDPOINTS, flow_log_retention_days=1
+    ),
+    broker=Broker(nodes=1, snapshot_retention_days=0),
+    pools=(_small(HIGH), _small(LOW), _small(WAREHOUSE, concurrency=8)),
+    drain_deadline_seconds=600,
+    log_retention_days=1,
+)
+
+DEV = Settings(
+    name="dev",
+    account=PLACEHOLDER_ACCOUNT,
+    region=REGION,
+    keep_data=False,
+    # One NAT gateway and one broker node: cheap, and nobody is called when a zone fails.
+    network=Network(availability_zones=ZONES[:2], nat_gateways=1, flow_log_retention_days=7),
+    broker=Broker(node_type="cache.t4g.micro", nodes=1, snapshot_retention_days=1),
+    pools=(replace(HIGH, max_workers=2), replace(LOW, max_workers=2), WAREHOUSE),
+    log_retention_days=7,
+)
+
+STAGING = Settings(
+    name="staging",
+    account=PLACEHOLDER_ACCOUNT,
+    region=REGION,
+    network=Network(availability_zones=ZONES[:2]),
+    pools=(HIGH, LOW, WAREHOUSE),
+)
+
+PROD = Settings(
+    name="prod",
+    account=PLACEHOLDER_ACCOUNT,
+    region=REGION,
+    network=Network(availability_zones=ZONES),
+    broker=Broker(node_type="cache.r7g.large", nodes=3),
+    # Two of each, in two zones: losing one must not stop a queue.
+    pools=(replace(HIGH, min_workers=2), replace(LOW, min_workers=2), replace(WAREHOUSE, min_workers=2)),
+    log_retention_days=90,
+)
+
+ALL = (LOCAL, DEV, STAGING, PROD)

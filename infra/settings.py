@@ -57,6 +57,7 @@ class Network:
     cidr: str = "10.40.0.0/16"
     availability_zones: tuple[str, ...]
     egress: Egress = Egress.NAT
+    nat_gateways: int | None = None  # default: one per zone; fewer are cheaper and fail with their zone
     flow_log_retention_days: int = 30
 
 
@@ -67,7 +68,8 @@ class Broker:
     engine: Engine = Engine.VALKEY
     engine_version: str = "8.1"
     node_type: str = "cache.t4g.small"
-    nodes: int = 2
+    nodes: int = 2  # the primary and its replicas
+    port: int = 6380  # not the engine's well-known one
     cluster_mode: bool = False
     serverless: bool = False
     snapshot_retention_days: int = 7

@@ -1,0 +1,112 @@
+"""From settings to a CDK app. What a command line may choose arrives as context (``-c name=value``).
+
+- ``env=dev`` (or ``env=dev,staging``): only these environments; all of them unless given
+- ``release=2026-11-20``: the release id; unless given, one made from the source, so that the same
+  source has the same id
+- ``live=true``: the local fleet runs the working tree itself, and reloads it when a file changes
+- ``placeholder-account=allowed``: templates may be looked at (``make synth``) before there is an
+  account; nothing that deploys passes it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Annotations, App
+
+from infra import environments, rules
+from infra.checks import nag
+from infra.release_id import default_release_id
+from infra.settings import Settings
+from infra.stage import EnvironmentStage
+from taskfleet.contract import names
+from taskfleet.errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the command line chose."""
+
+    environments: tuple[str, ...] = ()  # empty: all
+    release: str | None = None
+    live: bool = False
+    placeholder_account_allowed: bool = False
+
+    @classmethod
+    def from_context(cls, app: App) -> Choices:
+        """Read them. Raises ``SettingsError`` for a value that is none of the allowed ones."""
+
+        def get(name: str) -> str | None:
+            value = app.node.try_get_context(name)
+            return None if value is None else str(value).strip()
+
+        return cls(
+            environments=tuple(part for part in (get("env") or "").replace(",", " ").split()),
+            release=get("release") or None,
+            live=_one_of("live", get("live"), no="false", yes="true"),
+            placeholder_account_allowed=_one_of(
+                "placeholder-account", get("placeholder-account"), no="refused", yes="allowed"
+            ),
+        )
+
+
+def build(app: App, *, settings: Sequence[Settings] = environments.ALL) -> App:
+    """Add one stage per chosen environment to ``app`` and return it. No AWS call, no credentials.
+
+    Raises ``SettingsError``: an unknown environment, an impossible release id, or an environment that
+    was asked for by name while its account is still the placeholder.
+    """
+    choices = Choices.from_context(app)
+    for one in _chosen(choices, settings):
+        stage = EnvironmentStage(
+            app, settings=one, release=_release_id(choices, one), live=choices.live and one.on_this_machine
+        )
+        _refuse_placeholder(stage, one, choices)
+    nag.add_to(app)
+    return app
+
+
+def _chosen(choices: Choices, settings: Sequence[Settings]) -> tuple[Settings, ...]:
+    known = {one.name: one for one in settings}
+    for name in choices.environments:
+        if name not in known:
+            raise SettingsError(
+                f"there is no environment {name!r}: one of {', '.join(known)} "
+                "(-c env=…; they are defined in infra/environments.py)"
+            )
+    return tuple(known[name] for name in choices.environments or known)
+
+
+def _release_id(choices: Choices, settings: Settings) -> str:
+    try:
+        return names.check("release", choices.release or default_release_id(settings.image))
+    except names.InvalidName as error:
+        raise SettingsError(f"{error} (-c release=…)") from error
+
+
+def _refuse_placeholder(stage: EnvironmentStage, settings: Settings, choices: Choices) -> None:
+    """Nobody asked for this environment: only deploying it is an error. Asked for by name: synth is, too.
+
+    The CDK's command line stops at an error of a stack that it is about to deploy, and at no other:
+    so ``cdk deploy "local/*"`` works in a fresh clone, and ``cdk deploy "prod/*"`` does not.
+    """
+    problem = rules.placeholder_account(settings, environments.PLACEHOLDER_ACCOUNT)
+    if problem is None:
+        return
+    if choices.placeholder_account_allowed:
+        for stack in stage.stacks:
+            Annotations.of(stack).add_warning_v2("taskfleet:placeholderAccount", problem)
+    elif choices.environments:
+        raise SettingsError(problem)
+    else:
+        for stack in stage.stacks:
+            Annotations.of(stack).add_error(f"SettingsError: {problem}")
+
+
+def _one_of(name: str, value: str | None, *, no: str, yes: str) -> bool:
+    if value is None or value.lower() == no:
+        return False
+    if value.lower() == yes:
+        return True
+    raise SettingsError(f"-c {name}={value} is not understood: {yes} or {no}")

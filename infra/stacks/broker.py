@@ -1,0 +1,177 @@
+"""The primary broker: an ElastiCache replication group, its password and its alarms' sources."""
+
+from __future__ import annotations
+
+import json
+import string
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticache as elasticache
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from infra.base import publish, stateful
+from infra.checks import elasticache as catalogue
+from infra.checks.nag import acknowledge
+from infra.constructs.log_groups import log_group
+from infra.settings import Settings
+from infra.stacks.network import NetworkStack
+from taskfleet.contract import names
+
+PASSWORD_LENGTH = 64  # ElastiCache takes 16 to 128 printable characters
+
+
+class BrokerStack(cdk.Stack):
+    """``secret`` (username and password), ``host``, ``port`` and ``replication_group_id``."""
+
+    secret: secretsmanager.Secret
+    security_group: ec2.SecurityGroup
+    host: str
+    port: str
+    replication_group_id: str
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, network: NetworkStack) -> None:
+        super().__init__(
+            scope,
+            id,
+            description=f"Taskfleet {settings.name}: primary broker",
+            termination_protection=settings.keep_data,
+        )
+        self.secret = _secret(self, settings, network)
+        self.security_group = _security_group(self, settings, network)
+        group = _replication_group(self, settings, network, self.secret, self.security_group)
+        self.host = group.attr_primary_end_point_address
+        self.port = group.attr_primary_end_point_port
+        self.replication_group_id = group.ref
+        publish(self, settings, "broker-host", self.host)
+        publish(self, settings, "broker-port", self.port)
+        publish(self, settings, "broker-secret-arn", self.secret.secret_arn)
+
+
+def _secret(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> secretsmanager.Secret:
+    secret = secretsmanager.Secret(
+        stack,
+        "Secret",
+        secret_name=names.broker_secret(settings.name),
+        description="The primary broker's user and password; read at run time, so that it can be rotated",
+        encryption_key=network.key,
+        generate_secret_string=secretsmanager.SecretStringGenerator(
+            secret_string_template=json.dumps({"username": "default"}),
+            generate_string_key="password",
+            password_length=PASSWORD_LENGTH,
+            # ElastiCache refuses most punctuation in an AUTH token, and a URL would have to quote the rest.
+            exclude_characters=string.punctuation,
+            include_space=False,
+        ),
+        removal_policy=stateful(settings),
+    )
+    acknowledge(
+        secret,
+        "AwsSolutions-SMG4",
+        "An AUTH token is rotated in two steps on the replication group itself (ROTATE, then SET), for which "
+        "Secrets Manager has no rotation function. Every process reads the secret when it connects, so that "
+        "it can be rotated at any time without a restart.",
+    )
+    return secret
+
+
+def _security_group(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> ec2.SecurityGroup:
+    group = ec2.SecurityGroup(
+        stack,
+        "SecurityGroup",
+        vpc=network.vpc,
+        description="The primary broker: workers only",
+        allow_all_outbound=False,
+    )
+    group.add_ingress_rule(
+        network.worker_security_group, ec2.Port.tcp(settings.broker.port), "workers, controller and beat"
+    )
+    return group
+
+
+def _replication_group(
+    stack: cdk.Stack,
+    settings: Settings,
+    network: NetworkStack,
+    secret: secretsmanager.Secret,
+    security_group: ec2.SecurityGroup,
+) -> elasticache.CfnReplicationGroup:
+    broker = settings.broker
+    replicated = broker.nodes >= 2
+    group = elasticache.CfnReplicationGroup(
+        stack,
+        "ReplicationGroup",
+        replication_group_id=names.broker(settings.name),
+        replication_group_description=f"Primary broker of Taskfleet {settings.name}",
+        engine=broker.engine.value,
+        engine_version=broker.engine_version,
+        cache_node_type=broker.node_type,
+        num_cache_clusters=broker.nodes,
+        automatic_failover_enabled=replicated,
+        multi_az_enabled=replicated,
+        port=broker.port,
+        auth_token=secret.secret_value_from_json("password").unsafe_unwrap(),  # a dynamic reference
+        transit_encryption_enabled=True,
+        transit_encryption_mode="required",
+        at_rest_encryption_enabled=True,
+        kms_key_id=network.key.key_arn,
+        cache_parameter_group_name=_parameters(stack, settings).ref,
+        cache_subnet_group_name=_subnets(stack, network).ref,
+        security_group_ids=[security_group.security_group_id],
+        snapshot_retention_limit=broker.snapshot_retention_days,
+        snapshot_window="03:00-04:00",
+        preferred_maintenance_window="sun:04:30-sun:05:30",
+        auto_minor_version_upgrade=True,
+        log_delivery_configurations=_log_deliveries(stack, settings, network),
+    )
+    group.apply_removal_policy(stateful(settings))
+    if not replicated:
+        acknowledge(
+            group,
+            "AwsSolutions-AEC4",
+            "This environment was given one broker node on purpose (Broker.nodes=1): there is no second zone to "
+            "fail over to. While the node is away, publishes go to SQS.",
+        )
+    return group
+
+
+def _parameters(stack: cdk.Stack, settings: Settings) -> elasticache.CfnParameterGroup:
+    broker = settings.broker
+    return elasticache.CfnParameterGroup(
+        stack,
+        "Parameters",
+        cache_parameter_group_family=catalogue.parameter_group_family(broker.engine, broker.engine_version),
+        description=f"Taskfleet {settings.name}: a broker refuses writes when it is full, it never evicts",
+        properties={"maxmemory-policy": "noeviction"},
+    )
+
+
+def _subnets(stack: cdk.Stack, network: NetworkStack) -> elasticache.CfnSubnetGroup:
+    return elasticache.CfnSubnetGroup(
+        stack,
+        "Subnets",
+        description="The private subnets",
+        subnet_ids=[subnet.subnet_id for subnet in network.private_subnets],
+    )
+
+
+def _log_deliveries(
+    stack: cdk.Stack, settings: Settings, network: NetworkStack
+) -> list[elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty]:
+    kinds = {"slow-log": "SlowLog", "engine-log": "EngineLog"}
+    return [
+        elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty(
+            log_type=kind,
+            log_format="json",
+            destination_type="cloudwatch-logs",
+            destination_details=elasticache.CfnReplicationGroup.DestinationDetailsProperty(
+                cloud_watch_logs_details=elasticache.CfnReplicationGroup.CloudWatchLogsDestinationDetailsProperty(
+                    log_group=log_group(
+                        stack, id, key=network.key, retention_days=settings.log_retention_days
+                    ).log_group_name
+                )
+            ),
+        )
+        for kind, id in kinds.items()
+    ]

@@ -1,0 +1,87 @@
+"""The network of an environment: private subnets, their way to AWS's APIs, and the encryption key."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.base import publish, publish_list
+from infra.constructs.endpoints import add_gateways, add_interfaces
+from infra.constructs.key import environment_key
+from infra.constructs.log_groups import log_group
+from infra.settings import Egress, Settings
+
+PRIVATE = "private"
+
+
+class NetworkStack(cdk.Stack):
+    """``vpc``, its ``private_subnets``, the ``key`` of the environment and the workers' security group."""
+
+    vpc: ec2.Vpc
+    private_subnets: list[ec2.ISubnet]
+    key: kms.Key
+    worker_security_group: ec2.SecurityGroup
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+        super().__init__(
+            scope,
+            id,
+            description=f"Taskfleet {settings.name}: network and encryption key",
+            termination_protection=settings.keep_data,
+        )
+        self.key = environment_key(self, settings)
+        self.vpc = _vpc(self, settings)
+        self.private_subnets = self.vpc.select_subnets(subnet_group_name=PRIVATE).subnets
+        self.worker_security_group = ec2.SecurityGroup(
+            self,
+            "Workers",
+            vpc=self.vpc,
+            description="Workers, controller and beat: nothing comes in",
+            allow_all_outbound=True,
+        )
+        _log_flows(self.vpc, self.key, settings)
+        add_gateways(self.vpc)
+        if settings.network.egress is Egress.ENDPOINTS:
+            add_interfaces(self.vpc, self.private_subnets, clients=self.worker_security_group)
+        self._publish(settings)
+
+    def _publish(self, settings: Settings) -> None:
+        publish(self, settings, "vpc-id", self.vpc.vpc_id)
+        publish_list(
+            self, settings, "private-subnet-ids", [subnet.subnet_id for subnet in self.private_subnets]
+        )
+        publish_list(self, settings, "availability-zones", list(settings.network.availability_zones))
+        publish(self, settings, "worker-security-group-id", self.worker_security_group.security_group_id)
+        publish(self, settings, "key-arn", self.key.key_arn)
+
+
+def _vpc(stack: cdk.Stack, settings: Settings) -> ec2.Vpc:
+    network = settings.network
+    nat = network.egress is Egress.NAT
+    private = ec2.SubnetConfiguration(
+        name=PRIVATE,
+        cidr_mask=20,
+        subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS if nat else ec2.SubnetType.PRIVATE_ISOLATED,
+    )
+    # Only NAT gateways live here. Private first, so that its ranges stay when the setting changes.
+    public = ec2.SubnetConfiguration(
+        name="public", cidr_mask=24, subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False
+    )
+    return ec2.Vpc(
+        stack,
+        "Vpc",
+        ip_addresses=ec2.IpAddresses.cidr(network.cidr),
+        # Named zones: counting them would make synth ask AWS which there are.
+        availability_zones=list(network.availability_zones),
+        subnet_configuration=[private, public] if nat else [private],
+        nat_gateways=network.nat_gateways if nat else 0,
+        # Needs a Lambda as a custom resource; on this machine there is no group to protect.
+        restrict_default_security_group=not settings.on_this_machine,
+    )
+
+
+def _log_flows(vpc: ec2.Vpc, key: kms.Key, settings: Settings) -> None:
+    group = log_group(vpc, "FlowLogGroup", key=key, retention_days=settings.network.flow_log_retention_days)
+    vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(group))
