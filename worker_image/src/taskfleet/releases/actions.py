@@ -1,0 +1,72 @@
+"""What the plan may ask for. Each can be done twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskfleet.contract import state as keys
+from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.contract.names import versioned_queue
+from taskfleet.releases.model import State
+
+
+@dataclass(frozen=True)
+class Register:
+    """Write the first record of a release."""
+
+    manifest: ReleaseManifest
+
+
+@dataclass(frozen=True)
+class Move:
+    """Take a release to another state."""
+
+    release: str
+    to: State
+    reason: str
+
+
+@dataclass(frozen=True)
+class Renew:
+    """Keep the newer manifest of a release: same image, other numbers."""
+
+    manifest: ReleaseManifest
+
+
+@dataclass(frozen=True)
+class SendGate:
+    """Send a gate task to one queue of a release."""
+
+    release: str
+    queue: str
+    broker: str
+
+    @property
+    def key(self) -> str:
+        """The key of its proof in the state table."""
+        return keys.gate(versioned_queue(self.queue, self.release), self.broker)
+
+
+@dataclass(frozen=True)
+class PassGate:
+    """Note that every gate task of a release has run."""
+
+    release: str
+
+
+@dataclass(frozen=True)
+class Promote:
+    """Move the pointer."""
+
+    release: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Write the pointer's published copy, which producers read."""
+
+    release: str
+
+
+Action = Register | Move | Renew | SendGate | PassGate | Promote | Publish

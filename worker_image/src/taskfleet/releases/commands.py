@@ -1,0 +1,109 @@
+"""What operators ask for, as steps to show before anything is done. Pure: what is refused, says why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from taskfleet.errors import ReleaseError
+from taskfleet.releases.model import Pointer, Record, State
+from taskfleet.releases.observation import Left
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """The pointer's next record, the record of the release that takes over, and of the one that drains."""
+
+    pointer: Pointer
+    green: Record
+    blue: Record | None
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """For a person to read before saying yes."""
+        drains = (
+            (f"release {self.blue.release}: current -> draining; it finishes what it has",)
+            if self.blue
+            else ()
+        )
+        return (f"producers publish to release {self.green.release} within seconds", *drains)
+
+
+def find(records: Mapping[str, Record], release: str) -> Record:
+    """The record of a release. `ReleaseError` names those that exist."""
+    if release not in records:
+        known = ", ".join(sorted(records)) or "none yet"
+        raise ReleaseError(f"there is no release {release!r}; known: {known} (deploy its stack first)")
+    return records[release]
+
+
+def promote(
+    records: Mapping[str, Record], pointer: Pointer, release: str, *, at: float, actor: str, reason: str
+) -> Promotion | None:
+    """How to make a release current; None if it is already. `ReleaseError` if it must not be."""
+    green = find(records, release)
+    if pointer.release == release:
+        return None
+    if not green.ready:
+        raise ReleaseError(f"release {release} can't become current: {_not_ready(green)}")
+    blue = records.get(pointer.release)
+    return Promotion(
+        pointer=Pointer(release=release, version=pointer.version + 1, at=at, actor=actor, reason=reason),
+        green=green.moved(State.CURRENT, at=at, actor=actor, reason=reason),
+        blue=drained_by(blue, release, at=at, actor=actor) if blue else None,
+    )
+
+
+def drained_by(blue: Record, green: str, *, at: float, actor: str) -> Record | None:
+    """The record of the release that another one took over from."""
+    if blue.state is not State.CURRENT:
+        return None
+    return blue.moved(State.DRAINING, at=at, actor=actor, reason=f"release {green} became current")
+
+
+def _not_ready(record: Record) -> str:
+    if record.retiring is not None:
+        return f"{record.retiring} asked for its stack to be deleted; deploy it again first"
+    if record.state is State.FAILED:
+        return f"it failed ({record.history[-1].reason}); mend it and deploy it under a new id"
+    if record.state is State.RETIRED:
+        return "it is retired and nothing runs its tasks; deploy it again first"
+    return "its gate has not passed yet: each pool needs a live worker, each queue a gate task that ran"
+
+
+def before(records: Mapping[str, Record], pointer: Pointer) -> Record:
+    """The release to go back to: the warm one that was current last. `ReleaseError` if none is warm."""
+    been = [r for r in records.values() if r.release != pointer.release and _last_current(r) > 0 and r.ready]
+    if not been:
+        raise ReleaseError(
+            "there is no release to go back to: none that was current is still warm (draining or drained)"
+        )
+    return max(been, key=_last_current)
+
+
+def _last_current(record: Record) -> float:
+    return max((change.at for change in record.history if change.after == State.CURRENT), default=0.0)
+
+
+def retire(
+    records: Mapping[str, Record], pointer: Pointer, release: str, *, left: Left | None, actor: str
+) -> Record | None:
+    """The record that says who wants its stack gone; None if it is gone. `ReleaseError` if it holds work."""
+    record = find(records, release)
+    if record.state is State.RETIRED:
+        return None
+    if pointer.release == release or record.state is State.CURRENT:
+        raise ReleaseError(f"release {release} is current: promote another release first, then let it drain")
+    if record.state is State.DRAINING:
+        raise ReleaseError(
+            f"release {release} still drains: {_says(left)}; wait for `drained` in `fleet status`"
+        )
+    return replace(record, retiring=actor, version=record.version + 1)
+
+
+def _says(left: Left | None) -> str:
+    if left is None or left.total is None:
+        return "what is left is not known, because a broker did not answer the controller"
+    if left.total == 0:
+        return "nothing was left in the last look, and it takes several in a row"
+    return f"{left.waiting} waiting, {left.unacknowledged} unacknowledged, {left.fallback} on the fallback"

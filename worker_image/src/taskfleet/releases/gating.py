@@ -1,0 +1,85 @@
+"""From registered to ready: consumers before producers, proven by a task on every queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from taskfleet.releases.actions import Action, Move, PassGate, SendGate
+from taskfleet.releases.model import Record, State
+from taskfleet.releases.observation import Memory, Observation, Rules
+
+
+def towards_current(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
+    """What a registered, gating or failed release needs next."""
+    name = record.release
+    if seen.manifests is not None and name not in seen.manifests:
+        yield Move(name, State.RETIRED, gone(record))
+    elif other_image(record, seen):
+        if record.state is not State.FAILED:
+            yield Move(name, State.FAILED, reused(record, seen))
+    elif record.state is State.FAILED:
+        if not _missing(record, seen, rules):
+            yield Move(name, State.GATING, "its gate tasks ran after all")
+    elif record.state is State.REGISTERED:
+        yield Move(name, State.GATING, "gate tasks are sent to its queues")
+    elif record.gate_passed_at is None:
+        yield from _gating(record, seen, memory, rules)
+
+
+def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
+    missing = _missing(record, seen, rules)
+    if not missing and _every_pool_runs(record, seen):
+        yield PassGate(record.release)
+    elif seen.now - record.since > rules.gate_deadline_seconds:
+        lacking = (
+            ", ".join(f"{gate.queue} ({gate.broker})" for gate in missing) or "a live worker in each pool"
+        )
+        reason = f"within {rules.gate_deadline_seconds:g} s there was no proof from {lacking}"
+        yield Move(record.release, State.FAILED, reason)
+    else:
+        yield from (gate for gate in missing if _due(gate, record, seen, memory, rules))
+
+
+def _due(gate: SendGate, record: Record, seen: Observation, memory: Memory, rules: Rules) -> bool:
+    sent = memory.gates_sent.get(gate.key)
+    # One that was sent before this gating began belongs to an earlier deployment of the id.
+    return sent is None or sent < record.since or seen.now - sent >= rules.gate_resend_seconds
+
+
+def _missing(record: Record, seen: Observation, rules: Rules) -> list[SendGate]:
+    """The gate tasks that have not run since this deployment of the release was registered."""
+    wanted = (SendGate(record.release, q, b) for q in record.manifest.queues for b in rules.gate_brokers)
+    began = max((c.at for c in record.history if c.after == State.REGISTERED), default=record.since)
+    return [gate for gate in wanted if seen.proofs.get(gate.key, 0.0) < began]
+
+
+def _every_pool_runs(record: Record, seen: Observation) -> bool:
+    """A pool that may sleep at zero has shown by its gate task that it wakes."""
+    if seen.running is None:
+        return False
+    return all(
+        pool.min_workers == 0 or seen.running.get((pool.name, record.release), 0) >= 1
+        for pool in record.manifest.pools
+    )
+
+
+def other_image(record: Record, seen: Observation) -> bool:
+    """Whether the release's stack now runs another image than the one that was recorded."""
+    deployed = (seen.manifests or {}).get(record.release)
+    return deployed is not None and deployed.image != record.image
+
+
+def reused(record: Record, seen: Observation) -> str:
+    """What to tell a person about `other_image`."""
+    other = (seen.manifests or {})[record.release].image
+    return (
+        f"release id {record.release} is taken by the image {record.image} and was deployed again with "
+        f"{other}: an id is never reused; deploy the new image under its own id"
+    )
+
+
+def gone(record: Record) -> str:
+    """Why a release is retired."""
+    return (
+        f"its stack was deleted, as {record.retiring} asked" if record.retiring else "its stack was deleted"
+    )

@@ -1,0 +1,100 @@
+"""Records as DynamoDB items and back. Times are numbers: seconds since the epoch."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from taskfleet.contract import state as keys
+from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.releases.model import Change, Pointer, Record, State
+
+Item = dict[str, Any]
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+def wire(plain: Item) -> Item:
+    """What boto3's DynamoDB client wants, from plain values. None is left out."""
+    return {name: _serialize(_no_floats(value)) for name, value in plain.items() if value is not None}
+
+
+def plain(item: Item) -> Item:
+    """Plain values from what boto3's DynamoDB client gives. Numbers stay ``Decimal``."""
+    return {name: _deserialize(value) for name, value in item.items()}
+
+
+def _no_floats(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(f"{value:.3f}")
+    if isinstance(value, list):
+        return [_no_floats(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _no_floats(each) for name, each in value.items()}
+    return value
+
+
+def from_record(record: Record) -> Item:
+    """The item of a release."""
+    return {
+        keys.KEY: keys.release(record.release),
+        "release": record.release,
+        "state": str(record.state),
+        "version": record.version,
+        "digest": record.image,
+        "manifest": record.manifest.to_json(),
+        "since": record.since,
+        "gate_passed_at": record.gate_passed_at,
+        "retiring": record.retiring,
+        "history": [_from_change(change) for change in record.history],
+    }
+
+
+def _from_change(change: Change) -> Item:
+    moved = {"from": str(change.before), "to": str(change.after)}
+    return {"at": change.at, "actor": change.actor, "reason": change.reason, **moved}
+
+
+def to_record(item: Item) -> Record:
+    """What `from_record` wrote."""
+    passed = item.get("gate_passed_at")
+    return Record(
+        release=item["release"],
+        image=item["digest"],
+        manifest=ReleaseManifest.from_json(item["manifest"]),
+        state=State(item["state"]),
+        since=float(item["since"]),
+        version=int(item["version"]),
+        gate_passed_at=None if passed is None else float(passed),
+        retiring=item.get("retiring"),
+        history=tuple(
+            Change(at=float(c["at"]), actor=c["actor"], reason=c["reason"], before=c["from"], after=c["to"])
+            for c in item["history"]
+        ),
+    )
+
+
+def from_pointer(pointer: Pointer) -> Item:
+    """The item of the pointer."""
+    return {
+        keys.KEY: keys.POINTER,
+        "release": pointer.release,
+        "version": pointer.version,
+        "at": pointer.at,
+        "actor": pointer.actor,
+        "reason": pointer.reason,
+    }
+
+
+def to_pointer(item: Item) -> Pointer:
+    """What `from_pointer` wrote."""
+    return Pointer(
+        release=item["release"],
+        version=int(item["version"]),
+        at=float(item["at"]),
+        actor=item["actor"],
+        reason=item["reason"],
+    )

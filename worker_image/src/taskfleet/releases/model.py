@@ -1,0 +1,122 @@
+"""A release's record: the states it goes through, the moves that are legal, and its history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.errors import ReleaseError
+
+HISTORY_KEPT = 100  # changes; a DynamoDB item holds 400 KB
+
+
+class State(StrEnum):
+    """Where a release is. One whose gate has passed stays in `GATING` until it is promoted."""
+
+    REGISTERED = "registered"
+    GATING = "gating"
+    CURRENT = "current"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    RETIRED = "retired"
+    FAILED = "failed"
+
+
+_S = State
+MOVES: dict[State, frozenset[State]] = {
+    _S.REGISTERED: frozenset({_S.GATING, _S.FAILED, _S.RETIRED}),
+    _S.GATING: frozenset({_S.CURRENT, _S.FAILED, _S.RETIRED}),
+    _S.CURRENT: frozenset({_S.DRAINING}),
+    # Back to current is a rollback.
+    _S.DRAINING: frozenset({_S.DRAINED, _S.CURRENT}),
+    # Back to draining: work turned up after all.
+    _S.DRAINED: frozenset({_S.DRAINING, _S.CURRENT, _S.RETIRED}),
+    # The same image was deployed again, under the id that it always has.
+    _S.RETIRED: frozenset({_S.REGISTERED}),
+    # Its gate ran after all: a slow start, or a file that was mended on a developer's machine.
+    _S.FAILED: frozenset({_S.GATING, _S.RETIRED}),
+}
+# Those whose workers run and whose queues may hold work.
+LIVE = frozenset({_S.REGISTERED, _S.GATING, _S.CURRENT, _S.DRAINING, _S.DRAINED, _S.FAILED})
+
+
+@dataclass(frozen=True)
+class Change:
+    """One move in a release's history. ``at`` is in seconds since the epoch; ``before`` is empty at birth."""
+
+    at: float
+    actor: str
+    reason: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the state table knows of a release.
+
+    ``version`` grows with each write, and each write names the one it read. ``since`` is when the
+    state was entered; ``gate_passed_at`` when every queue's gate task had run; ``retiring`` who asked
+    for the deletion of its stack.
+    """
+
+    release: str
+    image: str
+    manifest: ReleaseManifest
+    state: State
+    since: float
+    version: int = 1
+    gate_passed_at: float | None = None
+    retiring: str | None = None
+    history: tuple[Change, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be promoted: its gate has passed and nobody is deleting it."""
+        warm = self.state in (State.GATING, State.DRAINING, State.DRAINED)
+        return warm and self.gate_passed_at is not None and self.retiring is None
+
+    def moved(self, to: State, *, at: float, actor: str, reason: str) -> Record:
+        """The record after a move. `ReleaseError` if the move is not legal."""
+        if to not in MOVES[self.state]:
+            allowed = ", ".join(sorted(MOVES[self.state])) or "nothing"
+            raise ReleaseError(
+                f"release {self.release} is {self.state} and can't become {to}; it can become {allowed}"
+            )
+        change = Change(at=at, actor=actor, reason=reason, before=self.state, after=to)
+        again = to is State.REGISTERED
+        return replace(
+            self,
+            state=to,
+            since=at,
+            version=self.version + 1,
+            # What was proven of an earlier deployment proves nothing of this one.
+            gate_passed_at=None if again else self.gate_passed_at,
+            retiring=None if again else self.retiring,
+            history=(*self.history, change)[-HISTORY_KEPT:],
+        )
+
+
+def registered(manifest: ReleaseManifest, *, at: float, actor: str) -> Record:
+    """The first record of a release whose manifest turned up."""
+    birth = Change(at=at, actor=actor, reason="its stack was deployed", before="", after=State.REGISTERED)
+    return Record(
+        release=manifest.release,
+        image=manifest.image,
+        manifest=manifest,
+        state=State.REGISTERED,
+        since=at,
+        history=(birth,),
+    )
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """The record of the current release; ``version`` 0 means that there has been none yet."""
+
+    release: str
+    version: int
+    at: float = 0.0
+    actor: str = ""
+    reason: str = ""

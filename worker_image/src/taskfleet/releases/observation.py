@@ -1,0 +1,64 @@
+"""What one look sees of the releases, and what it leaves for the next. None: that source did not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from taskfleet.contract.environment import PRIMARY
+from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.releases.model import Pointer, Record
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The numbers of the plan.
+
+    ``gate_brokers``: where gate tasks must run. The fallback pool sleeps at zero and takes minutes to
+    wake on AWS, so its gate is asked for only where a deploy may take that long.
+    """
+
+    zero_samples: int = 6  # looks in a row that find nothing left: a minute, in which SQS counts settle
+    gate_resend_seconds: float = 60
+    gate_deadline_seconds: float = 900
+    gate_brokers: tuple[str, ...] = (PRIMARY,)
+
+
+@dataclass(frozen=True)
+class Left:
+    """Work left in a release, messages; None where a broker did not answer."""
+
+    waiting: int | None
+    unacknowledged: int | None
+    fallback: int | None
+
+    @property
+    def total(self) -> int | None:
+        """The sum, or None if any part is unknown."""
+        parts = (self.waiting, self.unacknowledged, self.fallback)
+        return sum(parts) if None not in parts else None  # type: ignore[arg-type]
+
+
+UNKNOWN_LEFT = Left(None, None, None)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one look leaves for the next. Losing it is safe: counting starts again."""
+
+    zeros: Mapping[str, int] = field(default_factory=dict)  # release → empty looks in a row
+    gates_sent: Mapping[str, float] = field(default_factory=dict)  # gate key → when
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What was seen in one look. None: that source did not answer."""
+
+    now: float
+    records: Mapping[str, Record]
+    manifests: Mapping[str, ReleaseManifest] | None
+    pointer: Pointer
+    published: str | None  # what producers read, `NO_RELEASE` if there is nothing to read
+    proofs: Mapping[str, float]  # gate key → when the gate task ran
+    running: Mapping[tuple[str, str], int] | None  # (pool, release) → workers
+    left: Mapping[str, Left]

@@ -1,0 +1,91 @@
+"""What to do about releases: a pure function of what was seen, asked anew at every look.
+
+Unknown is never zero: what did not answer is None, and nothing is drained, retired or promoted on a
+None. Every action can be done twice, so a look that was cut short is made good by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from taskfleet.releases.actions import Action, Move, Promote, Publish, Register, Renew, SendGate
+from taskfleet.releases.draining import MAY_DRAIN, overdue, towards_retired, zeros
+from taskfleet.releases.gating import other_image, reused, towards_current
+from taskfleet.releases.model import LIVE, Record, State
+from taskfleet.releases.observation import Memory, Observation, Rules
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now, what to remember, which drains are late, and what a person should know."""
+
+    actions: tuple[Action, ...]
+    memory: Memory
+    overdue: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # noqa: B008 - frozen
+    """The plan for what was seen."""
+    live = sorted((r for r in seen.records.values() if r.state in LIVE), key=lambda r: (r.since, r.release))
+    counted = {r.release: zeros(r, seen, memory) for r in live if r.state in MAY_DRAIN}
+    remembered = Memory(zeros=counted, gates_sent=memory.gates_sent)
+    actions = (
+        *_registrations(seen),
+        *(action for record in live for action in _steps(record, seen, remembered, rules)),
+        *_pointer(seen, live),
+    )
+    sent = {gate.key: seen.now for gate in actions if isinstance(gate, SendGate)}
+    return Plan(
+        actions=actions,
+        memory=Memory(zeros=counted, gates_sent={**memory.gates_sent, **sent}),
+        overdue=tuple(record.release for record in live if overdue(record, seen.now)),
+        problems=tuple(_problems(seen, live)),
+    )
+
+
+def _registrations(seen: Observation) -> Iterator[Action]:
+    for release, manifest in sorted((seen.manifests or {}).items()):
+        record = seen.records.get(release)
+        if record is None:
+            yield Register(manifest)
+        elif record.state is State.RETIRED and record.image == manifest.image:
+            yield Move(release, State.REGISTERED, "the same image was deployed again")
+
+
+def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
+    deployed = (seen.manifests or {}).get(record.release, record.manifest)
+    if deployed.image == record.image and deployed != record.manifest:
+        yield Renew(deployed)
+    if record.state in MAY_DRAIN:
+        yield from towards_retired(record, seen, memory.zeros[record.release], rules)
+    elif record.state is not State.CURRENT:
+        yield from towards_current(record, seen, memory, rules)
+    elif seen.pointer.release != record.release:
+        yield Move(record.release, State.DRAINING, f"release {seen.pointer.release} became current")
+
+
+def _pointer(seen: Observation, live: list[Record]) -> Iterator[Action]:
+    """The first release becomes current by itself; afterwards the published copy follows the record."""
+    if seen.pointer.version == 0:
+        ready = (record for record in live if record.state is State.GATING and record.ready)
+        yield from (
+            Promote(first.release, "the first release of the environment") for first in list(ready)[:1]
+        )
+    elif seen.published is not None and seen.published != seen.pointer.release:
+        yield Publish(seen.pointer.release)
+
+
+def _problems(seen: Observation, live: list[Record]) -> Iterator[str]:
+    for record in live:
+        if record.state is not State.FAILED and other_image(record, seen):
+            yield reused(record, seen)
+        vanished = seen.manifests is not None and record.release not in seen.manifests
+        if vanished and record.state in (State.CURRENT, State.DRAINING):
+            yield (
+                f"release {record.release} is {record.state} and its stack is gone: nothing runs its tasks; "
+                "deploy it again, or promote another release"
+            )
+    if seen.pointer.version and seen.pointer.release not in seen.records:
+        yield f"the current release {seen.pointer.release} has no record: promote a release that exists"

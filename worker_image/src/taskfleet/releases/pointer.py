@@ -1,0 +1,33 @@
+"""The pointer's published copy: one SSM parameter, which every producer reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taskfleet.contract import parameters
+from taskfleet.contract.manifest import ReleaseManifest
+
+
+def published(ssm: Any, environment: str) -> str:
+    """What producers read now; `NO_RELEASE` before the first release."""
+    try:
+        value = ssm.get_parameter(Name=parameters.current_release(environment))["Parameter"]["Value"]
+    except ssm.exceptions.ParameterNotFound:
+        return parameters.NO_RELEASE
+    return str(value)
+
+
+def publish(ssm: Any, environment: str, release: str) -> None:
+    """Tell producers which release is current."""
+    ssm.put_parameter(
+        Name=parameters.current_release(environment), Value=release, Type="String", Overwrite=True
+    )
+
+
+def manifests(ssm: Any, environment: str) -> dict[str, ReleaseManifest]:
+    """The manifest of every release whose stack exists. ``ValueError`` if one can't be read."""
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(
+        Path=parameters.release_manifests(environment), Recursive=True
+    )
+    found = [ReleaseManifest.from_json(entry["Value"]) for page in pages for entry in page["Parameters"]]
+    return {manifest.release: manifest for manifest in found}
