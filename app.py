@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from aws_cdk import App
+from taskfleet.errors import SettingsError
 
 from infra.app import build
-from taskfleet.errors import SettingsError
 
 if __name__ == "__main__":
     try:

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Annotations, App
+from taskfleet.contract import names
+from taskfleet.errors import SettingsError
 
 from infra import environments, rules
 from infra.checks import nag
 from infra.release_id import default_release_id
 from infra.settings import Settings
 from infra.stage import EnvironmentStage
-from taskfleet.contract import names
-from taskfleet.errors import SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)

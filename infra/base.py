@@ -9,9 +9,9 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ssm as ssm
+from taskfleet.contract import parameters
 
 from infra.settings import Settings
-from taskfleet.contract import parameters
 
 
 def stateful(settings: Settings) -> cdk.RemovalPolicy:

@@ -10,6 +10,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
+from taskfleet.contract import names
 
 from infra.base import publish, stateful
 from infra.checks import elasticache as catalogue
@@ -17,7 +18,6 @@ from infra.checks.nag import acknowledge
 from infra.constructs.log_groups import log_group
 from infra.settings import Settings
 from infra.stacks.network import NetworkStack
-from taskfleet.contract import names
 
 PASSWORD_LENGTH = 64  # ElastiCache takes 16 to 128 printable characters
 
@@ -130,7 +130,7 @@ def _replication_group(
         acknowledge(
             group,
             "AwsSolutions-AEC4",
-            "This environment was given one broker node on purpose (Broker.nodes=1): there is no second zone to "
+            "One broker node on purpose (Broker.nodes=1): there is no second zone to "
             "fail over to. While the node is away, publishes go to SQS.",
         )
     return group
