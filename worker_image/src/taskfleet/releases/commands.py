@@ -98,6 +98,8 @@ def retire(
         raise ReleaseError(
             f"release {release} still drains: {_says(left)}; wait for `drained` in `fleet status`"
         )
+    if record.state is State.DRAINED and (left is None or left.total != 0):
+        raise ReleaseError(f"release {release} can't be deleted now: {_says(left)}; look again in a minute")
     return replace(record, retiring=actor, version=record.version + 1)
 
 

@@ -1,0 +1,180 @@
+"""The plan, as tables: what was seen → what is done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from taskfleet.releases.actions import Move, PassGate, Promote, Publish, Register, Renew, SendGate
+from taskfleet.releases.model import Pointer, State
+from taskfleet.releases.observation import Left, Memory, Observation, Rules
+from taskfleet.releases.plan import plan
+
+from tests.taskfleet.releases.factory import T0, manifest, pool, proofs, record, seen
+
+S = State
+QUEUES = ("high", "low", "etl")
+GATES = tuple(SendGate("green", queue, "primary") for queue in QUEUES)
+ALL_PROOFS = proofs("green", *QUEUES)
+GATING = record(state=S.GATING)
+READY = record(state=S.GATING, gate_passed_at=T0)
+BLUE = record("blue", S.CURRENT)
+DRAINING, DRAINED = record(state=S.DRAINING), record(state=S.DRAINED)
+ROLLED_ON = {"pointer": Pointer("blue", 2), "published": "blue"}
+OTHER = {"green": manifest(image="sha256:other")}
+
+CASES = {
+    "a new manifest is registered": (seen(manifests={"green": manifest()}), [Register(manifest())]),
+    "manifests unknown: nothing is registered or retired": (
+        seen(GATING, manifests=None, proofs=ALL_PROOFS, running=None),
+        [],
+    ),
+    "registered goes to its gate": (
+        seen(record()),
+        [Move("green", S.GATING, "gate tasks are sent to its queues")],
+    ),
+    "gate tasks go to each queue": (seen(GATING), [*GATES]),
+    "only the queues without proof": (seen(GATING, proofs=proofs("green", "low")), [GATES[0], GATES[2]]),
+    "a proof of an earlier deployment is none": (
+        seen(GATING, proofs=proofs("green", *QUEUES, at=T0 - 1)),
+        [*GATES],
+    ),
+    "all proofs and live pools: passed": (seen(GATING, proofs=ALL_PROOFS), [PassGate("green")]),
+    "a pool without a worker: not yet": (seen(GATING, proofs=ALL_PROOFS, running={("high", "green"): 1}), []),
+    "workers unknown: not yet": (seen(GATING, proofs=ALL_PROOFS, running=None), []),
+    "the first ready release is promoted by itself": (
+        seen(READY),
+        [Promote("green", "the first release of the environment")],
+    ),
+    "a later one waits for a person": (seen(READY, BLUE), []),
+    "two ready at first: the older": (
+        seen(READY, record("later", S.GATING, at=T0 + 5, gate_passed_at=T0 + 6)),
+        [Promote("green", "the first release of the environment")],
+    ),
+    "another image under the same id fails": (
+        seen(GATING, manifests=OTHER),
+        [Move("green", S.FAILED, plan(seen(GATING, manifests=OTHER), Memory()).problems[0])],
+    ),
+    "… but what is current is left alone": (seen(record(state=S.CURRENT), manifests=OTHER), []),
+    "same image, other numbers: kept": (
+        seen(GATING, manifests={"green": manifest(drain_deadline_seconds=9)}, proofs=ALL_PROOFS),
+        [Renew(manifest(drain_deadline_seconds=9)), PassGate("green")],
+    ),
+    "a gate that never ends fails": (
+        seen(GATING, now=T0 + 901, proofs=proofs("green", "high", "low")),
+        [Move("green", S.FAILED, "within 900 s there was no proof from etl (primary)")],
+    ),
+    "a failed one whose gate ran after all": (
+        seen(record(state=S.FAILED), proofs=ALL_PROOFS),
+        [Move("green", S.GATING, "its gate tasks ran after all")],
+    ),
+    "a failed one of another image stays so": (
+        seen(record(state=S.FAILED), proofs=ALL_PROOFS, manifests=OTHER),
+        [],
+    ),
+    "a failed one stays for a look": (seen(record(state=S.FAILED)), []),
+    "a deleted one that never served is retired": (
+        seen(GATING, manifests={}),
+        [Move("green", S.RETIRED, "its stack was deleted")],
+    ),
+    "deployed again with the same image": (
+        seen(record(state=S.RETIRED), manifests={"green": manifest()}),
+        [Move("green", S.REGISTERED, "the same image was deployed again")],
+    ),
+    "deployed again with another": (seen(record(state=S.RETIRED), manifests=OTHER), []),
+    "the pointer moved on: the old one drains": (
+        seen(record(state=S.CURRENT), BLUE, **ROLLED_ON),
+        [Move("green", S.DRAINING, "release blue became current")],
+    ),
+    "the published copy lags": (seen(BLUE, published="green"), [Publish("blue")]),
+    "the published copy is missing": (seen(BLUE, published="none"), [Publish("blue")]),
+    "the published copy is unknown": (seen(BLUE, published=None), []),
+    "work turned up in a drained one": (
+        seen(DRAINED, BLUE, left={"green": Left(0, 3, 0)}),
+        [Move("green", S.DRAINING, "3 messages turned up")],
+    ),
+    "a drained one is not touched by unknown": (seen(DRAINED, BLUE, left={"green": Left(0, None, 3)}), []),
+    "a drained one whose stack is gone is retired": (
+        seen(replace(DRAINED, retiring="ops"), BLUE, manifests={"blue": BLUE.manifest}),
+        [Move("green", S.RETIRED, "its stack was deleted, as ops asked")],
+    ),
+    "a drained one with manifests unknown": (seen(DRAINED, BLUE, manifests=None), []),
+    "a draining one that the pointer names": (
+        seen(DRAINING, pointer=Pointer("green", 3), published="green"),
+        [Move("green", S.CURRENT, "the pointer names it")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("look", "actions"), CASES.values(), ids=CASES.keys())
+def test_what_is_seen_decides_what_is_done(look: Observation, actions: list[object]) -> None:
+    assert list(plan(look, Memory()).actions) == actions
+
+
+def test_a_gate_task_is_sent_again_only_after_a_while() -> None:
+    first = plan(seen(GATING), Memory())
+    assert plan(seen(GATING, now=T0 + 40), first.memory).actions == ()
+    assert plan(seen(GATING, now=T0 + 71), first.memory).actions == GATES
+
+
+def test_the_fallback_has_its_own_gate_where_that_is_asked_for() -> None:
+    actions = plan(
+        seen(GATING, proofs=ALL_PROOFS), Memory(), Rules(gate_brokers=("primary", "fallback"))
+    ).actions
+    assert actions == tuple(SendGate("green", queue, "fallback") for queue in QUEUES)
+
+
+def test_a_pool_that_may_sleep_needs_no_live_worker() -> None:
+    sleepy = manifest(pools=(pool("low", min_workers=0),))
+    look = seen(record(state=S.GATING, manifest=sleepy), proofs=proofs("green", "low"), running={})
+    assert plan(look, Memory()).actions == (PassGate("green"),)
+
+
+U = None
+DRAINS = {
+    "empty for long enough": ([0] * 6, True),
+    "one look short": ([0] * 5, False),
+    "unknown breaks the row": ([0, 0, 0, 0, 0, U, 0, 0, 0, 0, 0], False),
+    "unknown is never zero": ([U] * 30, False),
+    "work breaks the row": ([0, 0, 0, 1, 0, 0, 0, 0, 0], False),
+    "a row after a break counts": ([0, 1, U, 0, 0, 0, 0, 0, 0], True),
+}
+
+
+@pytest.mark.parametrize("part", ["waiting", "unacknowledged", "fallback"])
+@pytest.mark.parametrize(("totals", "drained"), DRAINS.values(), ids=DRAINS.keys())
+def test_drained_means_seen_empty_several_times_in_a_row(
+    totals: list[int | None], drained: bool, part: str
+) -> None:
+    memory, moves = Memory(), []
+    for total in totals:
+        left = replace(Left(0, 0, 0), **{part: total})
+        step = plan(seen(DRAINING, BLUE, left={"green": left}), memory)
+        memory, moves = step.memory, [*moves, *step.actions]
+    assert [m.to for m in moves if isinstance(m, Move)] == ([S.DRAINED] if drained else [])
+
+
+@pytest.mark.parametrize("published", [None, "green"])
+def test_nothing_is_drained_while_producers_may_read_the_old_pointer(published: str | None) -> None:
+    memory = Memory()
+    for _ in range(20):
+        step = plan(seen(DRAINING, BLUE, published=published), memory)
+        memory = step.memory
+        assert not [action for action in step.actions if isinstance(action, Move)]
+
+
+def test_a_drain_past_its_deadline_is_said_and_nothing_else() -> None:
+    late = seen(DRAINING, BLUE, now=T0 + 3601, left={"green": Left(1, 0, 0)})
+    assert plan(late, Memory()).overdue == ("green",)
+    assert plan(late, Memory()).actions == ()
+    assert plan(replace(late, now=T0 + 3599), Memory()).overdue == ()
+
+
+@pytest.mark.parametrize("state", [S.CURRENT, S.DRAINING])
+def test_a_stack_that_was_deleted_with_its_release_in_use_is_a_problem(state: State) -> None:
+    look = seen(
+        record(state=state),
+        manifests={},
+        pointer=Pointer("green", 1) if state is S.CURRENT else Pointer("blue", 2),
+    )
+    assert "its stack is gone" in plan(look, Memory()).problems[0]
