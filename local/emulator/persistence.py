@@ -1,0 +1,134 @@
+"""The account on disk, so that an emulator that was killed comes back with everything that was deployed.
+
+MiniStack itself saves only when it ends in order. Here each service whose state may have changed is
+written again within `PAUSE_SECONDS`. What a SIGKILL can therefore take back is the last moment before it;
+messages in SQS are the exception, where that would be a lost task: they have a journal
+(`local.emulator.journal`) that is written before the reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ministack import app
+from ministack.core import persistence
+
+PAUSE_SECONDS = 0.3
+# A service whose state takes long to write is written less often: at most this share of the time.
+_SHARE = 0.1
+
+_READS = ("Get", "List", "Describe", "Head", "BatchGet", "Query", "Scan", "Simulate", "Lookup")
+
+_log = logging.getLogger("taskfleet.account")
+
+
+class Saver:
+    """Knows which services changed, and writes them."""
+
+    def __init__(self) -> None:
+        self._changed: set[str] = set()
+        self._not_before: dict[str, float] = {}
+
+    def watch(self) -> None:
+        """See every request that MiniStack serves."""
+        for name, handler in list(app.SERVICE_HANDLERS.items()):
+            app.SERVICE_HANDLERS[name] = self._watched(name, handler)
+
+    def _watched(self, name: str, handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        key = app.SERVICE_REGISTRY[name].get("state_key", app.SERVICE_REGISTRY[name]["module"])
+
+        async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+            try:
+                return await handler(method, path, headers, body, query)
+            finally:
+                if _may_change(method, headers, body, query):
+                    self._changed.add(key)
+
+        return handle
+
+    def mark_everything(self) -> None:
+        """A stack operation changes services without a request to each."""
+        self._changed |= set(app._build_persistence_save_dict())
+
+    def mark(self, key: str) -> None:
+        """This service changed."""
+        self._changed.add(key)
+
+    async def run(self) -> None:
+        """Write what changed, for ever."""
+        busy = False
+        while True:
+            await asyncio.sleep(PAUSE_SECONDS)
+            if stacks_in_progress() or busy:
+                self.mark_everything()
+            busy = bool(stacks_in_progress())
+            await self.save()
+
+    async def save(self, *, everything: bool = False) -> None:
+        """Write what changed, or all there is."""
+        if everything:
+            self.mark_everything()
+            self._not_before.clear()
+        loop = asyncio.get_running_loop()
+        getters = app._build_persistence_save_dict()
+        for key in sorted(self._changed):
+            if loop.time() < self._not_before.get(key, 0.0):
+                continue
+            self._changed.discard(key)
+            began = loop.time()
+            if key in getters and not await self._save_one(key, getters[key]):
+                self._changed.add(key)
+            self._not_before[key] = loop.time() + (loop.time() - began) / _SHARE
+
+    async def _save_one(self, key: str, get_state: Callable[[], Any]) -> bool:
+        try:
+            state = get_state()
+        except RuntimeError as error:  # a handler's thread changed it meanwhile; the next round gets it
+            _log.debug("%s changed while it was read: %s", key, error)
+            return False
+        if state is not None:
+            await asyncio.to_thread(persistence.save_state, key, state)
+        return True
+
+
+def _may_change(method: str, headers: dict[str, str], body: bytes, query: Any) -> bool:
+    """Whether this request can have changed anything. In doubt, yes."""
+    target = headers.get("x-amz-target", "").rpartition(".")[2]
+    action = target or _form_action(body, query)
+    if action:
+        return not action.startswith(_READS)
+    return method not in ("GET", "HEAD")
+
+
+def _form_action(body: bytes, query: Any) -> str:
+    given = query.get("Action")
+    if given:
+        return str(given[0] if isinstance(given, list) else given)
+    start = body.find(b"Action=", 0, 4096)
+    return body[start + 7 : start + 47].partition(b"&")[0].decode("ascii", "replace") if start >= 0 else ""
+
+
+def stacks_in_progress() -> list[str]:
+    """The stacks that an operation works on now."""
+    cloudformation: Any = sys.modules.get("ministack.services.cloudformation")
+    if cloudformation is None:
+        return []
+    stacks = [stack for _, stack in cloudformation._stacks.all_items() if isinstance(stack, dict)]
+    return sorted(s["StackName"] for s in stacks if s.get("StackStatus", "").endswith("_IN_PROGRESS"))
+
+
+def register_shim(name: str, module: str) -> None:
+    """A service that the shims serve is saved and restored like MiniStack's own."""
+    app.SERVICE_REGISTRY[name] = {"module": name}
+    app._state_map[name] = name
+    app._loaded_modules[name] = sys.modules[module]
+
+
+def enabled() -> bool:
+    """Whether this emulator keeps its account at all."""
+    return os.environ.get("PERSIST_STATE") == "1"

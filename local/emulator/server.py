@@ -1,0 +1,117 @@
+"""The process's own paths, in front of MiniStack's application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ministack import app
+
+from local.emulator import persistence
+from local.emulator.shims import autoscaling, deployments
+
+REGION = "us-east-1"
+
+_log = logging.getLogger("taskfleet.account")
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Interrupted(Exception):
+    """The account was lost in the middle of a stack operation: what it holds is half of two states."""
+
+
+class Server:
+    """The ASGI application: `/_local/…` here, everything else by MiniStack."""
+
+    def __init__(self, *, saver: persistence.Saver | None) -> None:
+        self._saver = saver
+        self._ready = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith("/_local/"):
+            await self._answer(scope, receive, send)
+        else:
+            await app.app(scope, receive, send)
+
+    async def _lifespan(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        async def watched(message: dict[str, Any]) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._begin()
+            await send(message)
+
+        try:
+            await app.app(scope, receive, watched)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    def _begin(self) -> None:
+        interrupted = persistence.stacks_in_progress()
+        if interrupted:
+            raise Interrupted(", ".join(interrupted))
+        self._tasks.append(asyncio.create_task(_forget_silent_agents()))
+        if self._saver is not None:
+            self._tasks.append(asyncio.create_task(self._saver.run()))
+        self._ready = True
+
+    async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        body = await _body(receive)
+        try:
+            status, content = await self._route(scope["method"], scope["path"], body)
+        except (ValueError, KeyError, TypeError) as error:
+            status, content = 400, {"error": f"{type(error).__name__}: {error}"}
+        payload = json.dumps(content).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(payload)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": payload})
+
+    async def _route(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        if (method, path) == ("GET", "/_local/health"):
+            return (200 if self._ready else 503), {"ready": self._ready}
+        if (method, path) == ("PUT", "/_local/ecs/tasks"):
+            answer = deployments.report(json.loads(body)["tasks"], region=REGION)
+            if self._saver is not None:
+                self._saver.mark("ecs")
+            return 200, answer
+        if (method, path) == ("POST", "/_local/scaling/activities"):
+            with app_scope():
+                autoscaling.record_activity(json.loads(body))
+            return 200, {}
+        if (method, path) == ("POST", "/_local/save") and self._saver is not None:
+            await self._saver.save(everything=True)
+            return 200, {}
+        return 404, {"error": f"{method} {path}: see local/emulator/__init__.py"}
+
+
+def app_scope() -> contextlib.AbstractContextManager[None]:
+    """The account and region of this machine, for what comes without an AWS signature."""
+    from ministack.core.responses import request_scope
+
+    scope: contextlib.AbstractContextManager[None] = request_scope(deployments.ACCOUNT, REGION)
+    return scope
+
+
+async def _forget_silent_agents() -> None:
+    while True:
+        await asyncio.sleep(1)
+        deployments.forget_if_silent(region=REGION)
+
+
+async def _body(receive: Receive) -> bytes:
+    chunks = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b""
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(chunks)

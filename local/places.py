@@ -1,0 +1,82 @@
+"""Where the local fleet keeps what it writes: one directory, so that several fleets can run side by side."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+VARIABLE = "TASKFLEET_LOCAL_DIR"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files of one local fleet, all under `root`."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Places:
+        """``TASKFLEET_LOCAL_DIR``, or ``build/local`` of this checkout."""
+        return cls(Path(os.environ.get(VARIABLE) or REPOSITORY / "build" / "local").resolve())
+
+    @property
+    def ports(self) -> Path:
+        """The ports, chosen at the first `up` and kept: the broker's is part of what is deployed."""
+        return self.root / "ports.json"
+
+    @property
+    def account(self) -> Path:
+        """What the emulated account holds."""
+        return self.root / "account"
+
+    @property
+    def broker(self) -> Path:
+        """The broker's append-only file."""
+        return self.root / "broker"
+
+    @property
+    def logs(self) -> Path:
+        """One log per process."""
+        return self.root / "logs"
+
+    @property
+    def status(self) -> Path:
+        """What runs: written by the supervisor at every change."""
+        return self.root / "status.json"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        """The supervisor's process id, and a lock that it holds as long as it lives."""
+        return self.root / "supervisor.pid"
+
+    @property
+    def env(self) -> Path:
+        """To be sourced by a shell. No secret in it."""
+        return self.root / "env"
+
+    @property
+    def ca(self) -> Path:
+        """The certificate to trust for the broker's TLS."""
+        return self.root / "ca.pem"
+
+    @property
+    def certificates(self) -> Path:
+        """Private: the keys of the authority and of the broker's front."""
+        return self.root / "certificates"
+
+    @property
+    def front_control(self) -> Path:
+        """The control socket of the broker's TLS front (`local.broker.front`)."""
+        return self.root / "front.sock"
+
+    @property
+    def cdk_log(self) -> Path:
+        """Everything that the CDK printed during the last `up`."""
+        return self.logs / "cdk.log"
+
+    @property
+    def cdk_out(self) -> Path:
+        """The synthesized templates of the last `up`."""
+        return self.root / "cdk.out"
