@@ -1,0 +1,54 @@
+"""The environment of a container: its task definition's, and what ECS and the machine give. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+# The emulated account takes any credentials; real ones must never reach a container here.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def of_machine(
+    *,
+    endpoint: str,
+    region: str,
+    certificate: Path,
+    python_directory: Path,
+) -> dict[str, str]:
+    """What every container on this machine gets; ``python_directory`` has the `python` to run."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **CREDENTIALS,
+        "PATH": f"{python_directory}:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONUNBUFFERED": "1",
+        "SSL_CERT_FILE": str(certificate),
+    }
+
+
+def of_container(
+    *,
+    machine: Mapping[str, str],
+    task_id: str,
+    directory: Path,
+    image: Path,
+    agent_uri: str,
+    defined: Mapping[str, str],
+    secrets: Mapping[str, str],
+) -> dict[str, str]:
+    """Everything that the command gets. The task definition wins over the machine, as it does over an image.
+
+    Nothing of the agent's own environment is passed on: a container that works only because of a
+    variable in somebody's shell would fail in AWS.
+    """
+    given = {
+        "HOME": str(directory / "home"),
+        "TMPDIR": str(directory / "tmp"),
+        "HOSTNAME": task_id[:12],
+        "PYTHONPATH": str(image),
+        "ECS_AGENT_URI": agent_uri,
+    }
+    return {**machine, **given, **defined, **secrets}
