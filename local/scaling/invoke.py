@@ -15,7 +15,7 @@ log = logging.getLogger("scaling")
 
 
 class Scaler:
-    """The account's scalable ECS services. Each one's last activity is remembered while this process lives."""
+    """The account's scalable ECS services. Each one's last activity is kept while this process lives."""
 
     def __init__(self, *, autoscaling: Any, ecs: Any) -> None:
         self._autoscaling = autoscaling
