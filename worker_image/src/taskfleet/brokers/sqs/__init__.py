@@ -1,15 +1,24 @@
-"""The fallback broker: kombu's SQS transport without its known faults."""
+"""The fallback broker: kombu's SQS transport without its known faults.
+
+Transport options beside kombu's own: ``lease_seconds`` (60), how long a message stays hidden after the
+worker that holds it has died; ``client-config``, as for kombu, has short timeouts by default here.
+"""
 
 from __future__ import annotations
 
-from kombu.transport import SQS as stock
+from botocore.exceptions import ClientError
+from kombu.transport.SQS import Transport as StockTransport
+
+from taskfleet.brokers.sqs.channel import Channel
+
+__all__ = ["Channel", "Transport"]
 
 
-class Channel(stock.Channel):
-    """An SQS channel."""
-
-
-class Transport(stock.Transport):
+class Transport(StockTransport):
     """The transport that `taskfleet.brokers.FALLBACK_TRANSPORT` names."""
 
     Channel = Channel
+    # Long polling already waits, so waiting between polls only caps the throughput (FACTS, 2).
+    polling_interval = 0
+    # kombu knows only botocore's own errors: a 403 or a throttled call would end the worker.
+    connection_errors = (*StockTransport.connection_errors, ClientError)

@@ -1,0 +1,68 @@
+"""A Celery application for a worker of these tests. What it runs is what its environment says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+from celery import Celery
+
+TRANSPORT, URL, OPTIONS = "TEST_TRANSPORT", "TEST_URL", "TEST_OPTIONS"
+CONFIGURATION, LEDGER = "TEST_CONFIGURATION", "TEST_LEDGER"
+
+
+def make_app(
+    *,
+    url: str,
+    transport: str | None,
+    options: dict[str, object],
+    configuration: dict[str, object] | None = None,
+) -> Celery:
+    """The application, for a producer in the test's own process or for a worker."""
+    app = Celery("tests.brokers", broker=url)
+    app.conf.update(
+        broker_transport=transport,
+        broker_transport_options=options,
+        broker_connection_retry_on_startup=True,
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        task_default_queue="tests",
+    )
+    app.conf.update(configuration or {})
+    app.task(name="note")(note)
+    app.task(name="slow")(slow)
+    app.task(name="kill_child")(kill_child)
+    return app
+
+
+def note(what: str) -> None:
+    """Write down that this ran."""
+    with open(os.environ[LEDGER], "a") as ledger:
+        ledger.write(f"{what}\n")
+
+
+def slow(what: str, seconds: float) -> None:
+    """Write down that it began and that it ended."""
+    note(f"begin {what}")
+    time.sleep(seconds)
+    note(f"end {what}")
+
+
+def kill_child(what: str) -> None:
+    """What the kernel does to a process that has taken too much memory."""
+    note(f"killed {what}")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if URL in os.environ:
+    app = make_app(
+        url=os.environ[URL],
+        transport=os.environ.get(TRANSPORT) or None,
+        options=json.loads(os.environ.get(OPTIONS, "{}")),
+        configuration=json.loads(os.environ.get(CONFIGURATION, "{}")),
+    )

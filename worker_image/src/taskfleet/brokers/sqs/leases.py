@@ -1,0 +1,135 @@
+"""What a living worker tells SQS about the messages that it holds.
+
+A message stays hidden for `lease_seconds` after it was received; this thread extends that while the
+worker lives, so a long task is not run twice and a dead worker's messages are back soon. Deletes go
+through it too: in batches, beside the event loop, and again until SQS took them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+logger = logging.getLogger(__name__)
+
+BATCH = 10  # SQS: entries in one batch request
+_ERRORS = (BotoCoreError, ClientError, OSError)
+
+
+class Leases:
+    """The messages that this process holds: receipt handle → queue URL."""
+
+    def __init__(self, make_client: Callable[[], Any], *, lease_seconds: int) -> None:
+        self._make_client = make_client
+        self._lease_seconds = lease_seconds
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._held: dict[str, str] = {}
+        self._done: dict[str, str] = {}
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def hold(self, receipt: str, queue_url: str) -> None:
+        """Extend this message's visibility until it is deleted or released."""
+        with self._lock:
+            self._held[receipt] = queue_url
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="taskfleet-sqs-leases", daemon=True)
+                self._thread.start()
+
+    def delete(self, receipt: str) -> None:
+        """The message is done. It is deleted in a moment, and kept hidden until that worked."""
+        with self._lock:
+            url = self._held.pop(receipt, None)
+            if url is not None:
+                self._done[receipt] = url
+        self._wake.set()
+
+    def release(self, receipts: Iterable[str], *, after_seconds: int = 0) -> None:
+        """Give messages back, visible after ``after_seconds``. What SQS did not take lapses."""
+        with self._lock:
+            entries = [(receipt, self._held.pop(receipt)) for receipt in receipts if receipt in self._held]
+        if entries:
+            self._each_batch(self._make_client(), entries, self._set_visibility(after_seconds))
+
+    def close(self, *, seconds: float = 5) -> None:
+        """Delete what is done, give the rest back, end the thread. Within ``seconds`` and one call."""
+        self._closing = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(seconds)
+        self.release(list(self._held))
+
+    def _run(self) -> None:
+        client, pause = self._make_client(), self._lease_seconds / 3
+        extend_at = time.monotonic() + pause
+        while True:
+            self._wake.wait(min(pause, max(0.05, extend_at - time.monotonic())))
+            self._wake.clear()
+            failed = not self._delete_done(client)
+            if self._closing:
+                return
+            if time.monotonic() >= extend_at:
+                extend_at = time.monotonic() + pause
+                self._each_batch(client, self._everything(), self._set_visibility(self._lease_seconds))
+            if failed:
+                time.sleep(1)
+                self._wake.set()
+
+    def _everything(self) -> list[tuple[str, str]]:
+        with self._lock:
+            return [*self._held.items(), *self._done.items()]
+
+    def _delete_done(self, client: Any) -> bool:
+        with self._lock:
+            done = list(self._done.items())
+        return self._each_batch(client, done, self._delete_batch)
+
+    def _delete_batch(self, client: Any, url: str, receipts: Sequence[str]) -> None:
+        entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(receipts)]
+        reply = client.delete_message_batch(QueueUrl=url, Entries=entries)
+        # A sender's fault (a handle that has expired) won't be better next time; SQS's own will.
+        again = {int(entry["Id"]) for entry in reply.get("Failed", ()) if not entry.get("SenderFault")}
+        with self._lock:
+            for n, receipt in enumerate(receipts):
+                if n not in again:
+                    self._done.pop(receipt, None)
+
+    def _set_visibility(self, seconds: int) -> Callable[[Any, str, Sequence[str]], None]:
+        def change(client: Any, url: str, receipts: Sequence[str]) -> None:
+            entries = [
+                {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+                for n, receipt in enumerate(receipts)
+            ]
+            client.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+
+        return change
+
+    def _each_batch(
+        self,
+        client: Any,
+        entries: Sequence[tuple[str, str]],
+        call: Callable[[Any, str, Sequence[str]], None],
+    ) -> bool:
+        """Whether all went through. The first failure ends it: SQS is away, and the caller comes back."""
+        for url in {url for _, url in entries}:
+            receipts = [receipt for receipt, its_url in entries if its_url == url]
+            for batch in _batches(receipts):
+                try:
+                    call(client, url, batch)
+                except _ERRORS as error:
+                    logger.warning("SQS did not take a call for %d held messages: %s", len(batch), error)
+                    return False
+        return True
+
+
+def _batches(receipts: Sequence[str]) -> Iterator[Sequence[str]]:
+    remaining = iter(receipts)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
