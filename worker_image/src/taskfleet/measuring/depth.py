@@ -1,0 +1,41 @@
+"""How deep a queue is, on either broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PrimaryDepth:
+    """One versioned queue on the primary broker.
+
+    ``waiting``: messages in all its priority lists. ``unacknowledged``: fetched and not acknowledged;
+    ``scheduled`` of them only wait for their ETA. ``oldest_at``: when the oldest waiting message was
+    published, seconds since the epoch, None when nothing waits or no message says (it was not
+    published through Taskfleet).
+    """
+
+    waiting: int
+    unacknowledged: int
+    scheduled: int
+    oldest_at: float | None
+
+    def age(self, now: float) -> float | None:
+        """Seconds that the oldest message has waited; 0 when none waits, None when that is not known."""
+        if self.waiting == 0:
+            return 0.0
+        return None if self.oldest_at is None else max(0.0, now - self.oldest_at)
+
+
+@dataclass(frozen=True)
+class FallbackDepth:
+    """One fallback queue, as SQS approximates it: to be fetched, fetched, and delayed."""
+
+    waiting: int
+    in_flight: int
+    delayed: int
+
+    @property
+    def total(self) -> int:
+        """Everything that is not done."""
+        return self.waiting + self.in_flight + self.delayed

@@ -1,0 +1,122 @@
+"""The primary broker: one pipeline for the lists, one scan for what is in flight."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from taskfleet.contract.limits import redis_lists
+from taskfleet.contract.messages import PUBLISHED_AT_HEADER
+from taskfleet.measuring.depth import PrimaryDepth
+
+UNACKED = "unacked"  # kombu's hash: delivery tag → [message, exchange, routing key]
+_PAGE = 1000
+# The routing key is the name of the versioned queue, and the last thing in an entry. Read so, an entry
+# of any size costs no parsing of its body.
+_ROUTING_KEY = re.compile(rb',\s*"([^"\\]*)"\s*\]\s*$')
+_ETA = re.compile(rb'"eta":\s*"([^"\\]+)"')
+_LOOKED_AT_FOR_ETA = 16 * 1024  # bytes from either end; headers stand beside the body, not in it
+
+
+class TooMuchInFlight(Exception):
+    """The scan of what is in flight was given up: it took longer than it may."""
+
+
+def depths(
+    client: redis.Redis, queues: Iterable[str], *, now: float, scan_seconds: float = 4.0
+) -> dict[str, PrimaryDepth]:
+    """The depth of each versioned queue.
+
+    Raises redis-py's errors when the broker does not answer, and `TooMuchInFlight` when scanning
+    what is in flight takes longer than ``scan_seconds`` (some 300,000 messages).
+    """
+    wanted = tuple(queues)
+    lists = _lists(client, wanted)
+    in_flight, scheduled = _in_flight(client, now=now, end=time.monotonic() + scan_seconds)
+    return {
+        queue: PrimaryDepth(
+            waiting=lists[queue][0],
+            oldest_at=lists[queue][1],
+            unacknowledged=in_flight[queue],
+            scheduled=scheduled[queue],
+        )
+        for queue in wanted
+    }
+
+
+def _lists(client: redis.Redis, queues: tuple[str, ...]) -> dict[str, tuple[int, float | None]]:
+    """(length, when the oldest was published) of each queue, in one round trip."""
+    keys = [key for queue in queues for key in redis_lists(queue)]
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.llen(key)
+            pipe.lindex(key, -1)  # LPUSH puts in at the head, so the next one out is the last
+        replies = iter(pipe.execute() if keys else [])
+    found = {}
+    for queue in queues:
+        pairs = [(next(replies), next(replies)) for _ in redis_lists(queue)]
+        known = [at for _, head in pairs if head is not None and (at := published_at(head)) is not None]
+        found[queue] = (sum(length for length, _ in pairs), min(known, default=None))
+    return found
+
+
+def published_at(message: bytes) -> float | None:
+    """When a message was published, from its header; None if it does not say."""
+    try:
+        return float(json.loads(message)["headers"][PUBLISHED_AT_HEADER])
+    except (ValueError, KeyError, TypeError):
+        return None  # not ours, or not a message at all: its age is unknown, its presence still counts
+
+
+def _in_flight(client: redis.Redis, *, now: float, end: float) -> tuple[Counter[str], Counter[str]]:
+    """How many messages are unacknowledged, and how many of those only wait for their ETA, by queue."""
+    in_flight: Counter[str] = Counter()
+    scheduled: Counter[str] = Counter()
+    tags: set[bytes] = set()  # HSCAN may give an entry twice
+    for page in _pages(client):
+        for tag in page.keys() - tags:
+            queue = _queue(page[tag])
+            in_flight[queue] += 1
+            scheduled[queue] += _waits_for_eta(page[tag], now)
+        tags |= page.keys()
+        if time.monotonic() > end:
+            raise TooMuchInFlight(f"more than {len(tags)} messages are in flight: too many to count in time")
+    return in_flight, scheduled
+
+
+def _pages(client: redis.Redis) -> Iterator[dict[bytes, bytes]]:
+    cursor: Any = 0
+    while True:
+        found: Any = client.hscan(UNACKED, cursor, count=_PAGE)
+        cursor, page = found
+        yield page
+        if cursor == 0:
+            return
+
+
+def _queue(entry: bytes) -> str:
+    match = _ROUTING_KEY.search(entry[-512:])
+    if match:
+        return match[1].decode(errors="replace")
+    try:
+        return str(json.loads(entry)[2])
+    except (ValueError, IndexError, KeyError, TypeError):
+        return ""
+
+
+def _waits_for_eta(entry: bytes, now: float) -> bool:
+    match = _ETA.search(entry[:_LOOKED_AT_FOR_ETA]) or _ETA.search(entry[-_LOOKED_AT_FOR_ETA:])
+    if match is None:
+        return False
+    try:
+        eta = datetime.fromisoformat(match[1].decode())
+    except ValueError:
+        return False
+    return (eta if eta.tzinfo else eta.replace(tzinfo=UTC)).timestamp() > now
