@@ -70,9 +70,15 @@ class Broker:
     node_type: str = "cache.t4g.small"
     nodes: int = 2  # the primary and its replicas
     port: int = 6380  # not the engine's well-known one
+    failover: bool | None = None  # to a replica in another zone; default: with two nodes or more
     cluster_mode: bool = False
     serverless: bool = False
     snapshot_retention_days: int = 7
+
+    @property
+    def fails_over(self) -> bool:
+        """Whether a replica is promoted when the primary fails."""
+        return self.nodes >= 2 if self.failover is None else self.failover
 
 
 @dataclass(frozen=True, kw_only=True)

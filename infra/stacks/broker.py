@@ -98,7 +98,6 @@ def _replication_group(
     security_group: ec2.SecurityGroup,
 ) -> elasticache.CfnReplicationGroup:
     broker = settings.broker
-    replicated = broker.nodes >= 2
     group = elasticache.CfnReplicationGroup(
         stack,
         "ReplicationGroup",
@@ -108,8 +107,8 @@ def _replication_group(
         engine_version=broker.engine_version,
         cache_node_type=broker.node_type,
         num_cache_clusters=broker.nodes,
-        automatic_failover_enabled=replicated,
-        multi_az_enabled=replicated,
+        automatic_failover_enabled=broker.fails_over,
+        multi_az_enabled=broker.fails_over,
         port=broker.port,
         auth_token=secret.secret_value_from_json("password").unsafe_unwrap(),  # a dynamic reference
         transit_encryption_enabled=True,
@@ -126,12 +125,12 @@ def _replication_group(
         log_delivery_configurations=_log_deliveries(stack, settings, network),
     )
     group.apply_removal_policy(stateful(settings))
-    if not replicated:
+    if not broker.fails_over:
         acknowledge(
             group,
             "AwsSolutions-AEC4",
-            "One broker node on purpose (Broker.nodes=1): there is no second zone to "
-            "fail over to. While the node is away, publishes go to SQS.",
+            "The environment asks for a broker that does not fail over (Broker.nodes=1 or failover=False), "
+            "which is cheaper. While its node is away, publishes go to SQS.",
         )
     return group
 

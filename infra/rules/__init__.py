@@ -1,0 +1,45 @@
+"""What can't be right in an environment's settings: one rule each, all broken ones reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from taskfleet.errors import SettingsError
+
+from infra.rules import account, broker, capacity, image, naming, network, times, variables
+from infra.rules.problem import Problem
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
+    *naming.RULES,
+    *account.RULES,
+    *network.RULES,
+    *broker.RULES,
+    *image.RULES,
+    *capacity.RULES,
+    *times.RULES,
+    *variables.RULES,
+)
+
+placeholder_account = account.placeholder
+remarks = times.remarks
+
+
+def problems(settings: Settings) -> list[Problem]:
+    """Every rule that the settings break."""
+    return [problem for rule in RULES for problem in rule(settings)]
+
+
+def check(settings: Settings) -> None:
+    """Raise ``SettingsError`` naming every bad value, its rule and the fix."""
+    found = problems(settings)
+    if found:
+        lines = "\n".join(f"- {problem}" for problem in found)
+        count = "one setting" if len(found) == 1 else f"{len(found)} settings"
+        raise SettingsError(
+            f"the environment {settings.name!r} has {count} that can't be right "
+            f"(infra/environments.py):\n{lines}"
+        )

@@ -1,0 +1,74 @@
+"""The AWS account, region and application of an environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from infra.rules.problem import Problem
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+
+def placeholder(settings: Settings, account: str) -> str | None:
+    """Why the environment can't be deployed while it has the placeholder ``account``, or None.
+
+    Not one of the rules: templates may be looked at before there is an account.
+    """
+    if settings.account != account or settings.on_this_machine:
+        return None
+    return str(
+        Problem(
+            setting=f"environment {settings.name}: account",
+            value=account,
+            rule="this is the placeholder, which belongs to nobody here",
+            fix="put your own 12-digit AWS account id into infra/environments.py",
+        )
+    )
+
+
+def _account(settings: Settings) -> Iterator[Problem]:
+    if not re.fullmatch(r"\d{12}", settings.account):
+        yield Problem(
+            setting="account",
+            value=settings.account,
+            rule="an AWS account id is 12 digits",
+            fix="copy it from `aws sts get-caller-identity`",
+        )
+
+
+def _region(settings: Settings) -> Iterator[Problem]:
+    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", settings.region):
+        yield Problem(
+            setting="region",
+            value=settings.region,
+            rule="a region is named like eu-west-1",
+            fix="give the region itself, not one of its zones",
+        )
+
+
+def _app(settings: Settings) -> Iterator[Problem]:
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", settings.app):
+        yield Problem(
+            setting="app",
+            value=settings.app,
+            rule="the Celery application is given as module:attribute",
+            fix="write, for example, example_tasks.app:app",
+        )
+
+
+def _alarm_email(settings: Settings) -> Iterator[Problem]:
+    if settings.alarm_email is not None and not re.fullmatch(
+        r"[^@\s]+@[^@\s]+\.[^@\s]+", settings.alarm_email
+    ):
+        yield Problem(
+            setting="alarm_email",
+            value=settings.alarm_email,
+            rule="alarms are sent to an address of the form name@domain",
+            fix="correct it, or leave it out and subscribe to the topic yourself",
+        )
+
+
+RULES = (_account, _region, _app, _alarm_email)

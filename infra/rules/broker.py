@@ -1,0 +1,107 @@
+"""The primary broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from infra.checks import elasticache
+from infra.rules.problem import Problem
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+MAX_NODES = 6  # ElastiCache quotas: one primary and five replicas per shard
+MAX_SNAPSHOT_DAYS = 35  # ElastiCache, SnapshotRetentionLimit
+
+
+def _one_hash_slot(settings: Settings) -> Iterator[Problem]:
+    """kombu moves messages between keys in one transaction, so that all of them must be on one node."""
+    for setting, value in (
+        ("broker.cluster_mode", settings.broker.cluster_mode),
+        ("broker.serverless", settings.broker.serverless),
+    ):
+        if value:
+            yield Problem(
+                setting=setting,
+                value=value,
+                rule="Celery's Redis transport needs every key in one hash slot (else CROSSSLOT errors)",
+                fix="leave it False, and take a bigger node_type for more throughput",
+            )
+
+
+def _engine_version(settings: Settings) -> Iterator[Problem]:
+    broker = settings.broker
+    versions = elasticache.FAMILIES[broker.engine]
+    if broker.engine_version not in versions:
+        yield Problem(
+            setting="broker.engine_version",
+            value=broker.engine_version,
+            rule=f"ElastiCache has no such version of {broker.engine.value}",
+            fix=f"one of {', '.join(versions)} (infra/checks/elasticache.py lists them)",
+        )
+
+
+def _node_type(settings: Settings) -> Iterator[Problem]:
+    if not elasticache.node_type_exists(settings.broker.node_type):
+        families = ", ".join(elasticache.NODE_SIZES)
+        yield Problem(
+            setting="broker.node_type",
+            value=settings.broker.node_type,
+            rule=f"ElastiCache has no such node type; families are {families}",
+            fix="e.g. cache.t4g.small or cache.r7g.large",
+        )
+
+
+def _nodes(settings: Settings) -> Iterator[Problem]:
+    broker = settings.broker
+    if not 1 <= broker.nodes <= MAX_NODES:
+        yield Problem(
+            setting="broker.nodes",
+            value=broker.nodes,
+            rule=f"a primary and up to {MAX_NODES - 1} replicas",
+            fix=f"between 1 and {MAX_NODES}",
+        )
+
+
+def _failover(settings: Settings) -> Iterator[Problem]:
+    broker = settings.broker
+    if broker.failover and broker.nodes < 2:
+        yield Problem(
+            setting="broker.failover",
+            value=broker.failover,
+            rule=f"failover needs a replica to promote, so at least 2 nodes, not {broker.nodes}",
+            fix="set broker.nodes=2, or failover=False",
+        )
+    zones = settings.network.availability_zones
+    if broker.fails_over and broker.nodes >= 2 and len(set(zones)) < 2:
+        yield Problem(
+            setting="network.availability_zones",
+            value=zones,
+            rule="a broker that fails over stands in at least two zones (Multi-AZ)",
+            fix="name a second zone, or set broker.failover=False",
+        )
+
+
+def _snapshots(settings: Settings) -> Iterator[Problem]:
+    days = settings.broker.snapshot_retention_days
+    if not 0 <= days <= MAX_SNAPSHOT_DAYS:
+        yield Problem(
+            setting="broker.snapshot_retention_days",
+            value=days,
+            rule=f"ElastiCache keeps snapshots between 0 (none) and {MAX_SNAPSHOT_DAYS} days",
+            fix="7 is usual",
+        )
+
+
+def _port(settings: Settings) -> Iterator[Problem]:
+    if not 1150 <= settings.broker.port <= 65535:  # ElastiCache, "Choosing a port"
+        yield Problem(
+            setting="broker.port",
+            value=settings.broker.port,
+            rule="ElastiCache takes ports from 1150 to 65535",
+            fix="leave it out",
+        )
+
+
+RULES = (_one_hash_slot, _engine_version, _node_type, _nodes, _failover, _snapshots, _port)

@@ -1,0 +1,146 @@
+"""Times that must be in order, or a task is run twice, lost, or killed before it could stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from taskfleet.contract import limits as aws
+from taskfleet.contract.metrics import LOOK_SECONDS
+
+from infra.rules.problem import Problem
+
+if TYPE_CHECKING:
+    from infra.settings import Pool, Settings
+
+MAX_ALARM_SECONDS = 24 * 3600  # CloudWatch: the evaluation interval of a high-resolution alarm
+
+# (shorter, longer, why): each pair of `Limits` in which the first must be less than the second.
+ORDERED = (
+    (
+        "soft_time_limit_seconds",
+        "time_limit_seconds",
+        "the task must get its exception before its process is killed",
+    ),
+    (
+        "time_limit_seconds",
+        "visibility_timeout_seconds",
+        "a task that still runs would be given to a second worker",
+    ),
+    (
+        "time_limit_seconds",
+        "fallback_visibility_timeout_seconds",
+        "SQS would give a task that still runs to a second worker",
+    ),
+    (
+        "longest_countdown_seconds",
+        "visibility_timeout_seconds",
+        "a worker holds a countdown unacknowledged, so that every other worker would run it too",
+    ),
+    (
+        "longest_countdown_seconds",
+        "fallback_visibility_timeout_seconds",
+        "a worker holds a countdown unacknowledged on SQS too, so that every other worker would run it",
+    ),
+    (
+        "soft_shutdown_seconds",
+        "stop_timeout_seconds",
+        "ECS would kill the worker before it has handed its messages back",
+    ),
+)
+
+
+def _in_order(settings: Settings) -> Iterator[Problem]:
+    for pool in settings.pools:
+        for shorter, longer, why in ORDERED:
+            value, bound = getattr(pool.limits, shorter), getattr(pool.limits, longer)
+            if value >= bound:
+                yield Problem(
+                    setting=f"pool {pool.name}: limits.{shorter}",
+                    value=value,
+                    rule=f"must be less than limits.{longer} = {bound}: {why}",
+                    fix=f"lower {shorter}, or raise {longer}",
+                )
+
+
+def _positive(settings: Settings) -> Iterator[Problem]:
+    for pool in settings.pools:
+        for name, value in vars(pool.limits).items():
+            least = 0 if name in ("soft_shutdown_seconds", "longest_countdown_seconds") else 1
+            if value < least:
+                yield Problem(
+                    setting=f"pool {pool.name}: limits.{name}",
+                    value=value,
+                    rule=f"at least {least}",
+                    fix="leave it out for the default",
+                )
+
+
+def _stop_timeout(settings: Settings) -> Iterator[Problem]:
+    for pool in settings.pools:
+        stop = pool.limits.stop_timeout_seconds
+        if pool.capacity != "ec2" and stop > aws.FARGATE_MAX_STOP_TIMEOUT_SECONDS:
+            yield Problem(
+                setting=f"pool {pool.name}: limits.stop_timeout_seconds",
+                value=stop,
+                rule=f"Fargate waits {aws.FARGATE_MAX_STOP_TIMEOUT_SECONDS} s at most, then kills",
+                fix=f"{aws.FARGATE_MAX_STOP_TIMEOUT_SECONDS} or less, or capacity=Capacity.EC2",
+            )
+
+
+def _sqs_visibility(settings: Settings) -> Iterator[Problem]:
+    for pool in settings.pools:
+        seconds = pool.limits.fallback_visibility_timeout_seconds
+        if seconds > aws.SQS_MAX_VISIBILITY_SECONDS:
+            yield Problem(
+                setting=f"pool {pool.name}: limits.fallback_visibility_timeout_seconds",
+                value=seconds,
+                rule=f"SQS allows {aws.SQS_MAX_VISIBILITY_SECONDS} (12 hours) at most",
+                fix="lower it, and cut tasks that take longer into parts",
+            )
+
+
+def _scaling_periods(settings: Settings) -> Iterator[Problem]:
+    for pool in settings.pools:
+        for name in ("scale_out_after_seconds", "scale_in_after_seconds"):
+            value = getattr(pool, name)
+            if value % LOOK_SECONDS or not LOOK_SECONDS <= value <= MAX_ALARM_SECONDS:
+                yield Problem(
+                    setting=f"pool {pool.name}: {name}",
+                    value=value,
+                    rule=f"alarms look every {LOOK_SECONDS} s, for {MAX_ALARM_SECONDS} s at most",
+                    fix=f"a multiple of {LOOK_SECONDS} from {LOOK_SECONDS} to {MAX_ALARM_SECONDS}",
+                )
+
+
+def _drain(settings: Settings) -> Iterator[Problem]:
+    for pool in settings.pools:
+        longest = pool.limits.longest_countdown_seconds + pool.limits.time_limit_seconds
+        if settings.drain_deadline_seconds < longest:
+            yield Problem(
+                setting="drain_deadline_seconds",
+                value=settings.drain_deadline_seconds,
+                rule=f"pool {pool.name} may take {longest} s to drain (longest countdown, then time limit)",
+                fix=f"{longest} or more",
+            )
+
+
+def remarks(settings: Settings) -> list[str]:
+    """What is allowed, and still not what a reader may expect."""
+    return [remark for pool in settings.pools for remark in _not_enforced(pool)]
+
+
+def _not_enforced(pool: Pool) -> Iterator[str]:
+    unenforced = {
+        "threads": "neither time limit is enforced (a thread can't be stopped)",
+        "gevent": "the soft time limit is not enforced, and the hard one only where a task waits",
+    }
+    if pool.execution.value in unenforced:
+        yield (
+            f"pool {pool.name} runs {pool.execution.value}: {unenforced[pool.execution.value]}, and there "
+            "are no children to replace for their memory or their age. "
+            "Give each call in these tasks a timeout of its own."
+        )
+
+
+RULES = (_in_order, _positive, _stop_timeout, _sqs_visibility, _scaling_periods, _drain)

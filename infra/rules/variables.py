@@ -1,0 +1,79 @@
+"""Environment variables and secrets that a user gives to the tasks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from taskfleet.contract import environment
+
+from infra.rules.problem import Problem
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+# Optional ones that the stacks don't set themselves: a user may.
+_FREE = frozenset({environment.LOG_LEVEL.name, environment.SENTRY_DSN.name})
+_OWN = frozenset(variable.name for variable in environment.VARIABLES) - _FREE
+_PREFIXES = {
+    "TASKFLEET_": "belongs to the blueprint",
+    "AWS_": "is set by ECS",
+    "ECS_": "is set by ECS",
+    "CELERY_": "overrides Celery's configuration without a word",
+}
+
+
+def _names(settings: Settings) -> Iterator[Problem]:
+    for where, name in _all(settings):
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            yield Problem(
+                setting=where,
+                value=name,
+                rule="a variable's name is letters, digits and underscores, not starting with a digit",
+                fix="rename it",
+            )
+
+
+def _reserved(settings: Settings) -> Iterator[Problem]:
+    for where, name in _all(settings):
+        reason = _reason(name)
+        if reason is not None:
+            yield Problem(setting=where, value=name, rule=f"this name {reason}", fix="rename it, or drop it")
+
+
+def _reason(name: str) -> str | None:
+    if name in _OWN:
+        return "is set from a setting of its own"
+    if name in _FREE:
+        return None
+    return next((reason for prefix, reason in _PREFIXES.items() if name.startswith(prefix)), None)
+
+
+def _once(settings: Settings) -> Iterator[Problem]:
+    for name in sorted(settings.variables.keys() & settings.secrets.keys()):
+        yield Problem(
+            setting="variables and secrets",
+            value=name,
+            rule="a name is either a plain variable or a secret",
+            fix="drop one of the two",
+        )
+
+
+def _secret_arns(settings: Settings) -> Iterator[Problem]:
+    for name, arn in settings.secrets.items():
+        if not re.fullmatch(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+", arn):
+            yield Problem(
+                setting=f"secrets[{name!r}]",
+                value=arn,
+                rule="a secret is named by its ARN in Secrets Manager; its value never stands in this file",
+                fix="arn:aws:secretsmanager:<region>:<account>:secret:<name>",
+            )
+
+
+def _all(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield from (("variables", name) for name in settings.variables)
+    yield from (("secrets", name) for name in settings.secrets)
+
+
+RULES = (_names, _reserved, _once, _secret_arns)
