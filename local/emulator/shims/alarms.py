@@ -1,4 +1,4 @@
-"""CloudWatch: alarms with metric math and composite alarms are kept whole, and nobody but `local.alarms` judges them."""
+"""CloudWatch: alarms with metric math and composite alarms are kept whole; `local.alarms` judges metrics."""
 
 from __future__ import annotations
 
@@ -74,7 +74,10 @@ def _handlers(store: Any, operation: str) -> dict[str, Any]:
 
 
 def register() -> None:
-    """Replace the alarm types, and switch MiniStack's own evaluation off: it knows one rule of the documented ones."""
+    """Replace the alarm types, and switch MiniStack's own evaluation off: it knows one of the documented rules.
+
+    Composite alarms stay with MiniStack: they follow from the states that `local.alarms` sets.
+    """
     table.add(_ALARM, **_handlers(cloudwatch._alarms, "PutMetricAlarm"))
     table.add(_COMPOSITE, **_handlers(cloudwatch._composite_alarms, "PutCompositeAlarm"))
 
@@ -83,5 +86,4 @@ def register() -> None:
 
     cloudwatch._evaluate_alarm = judged_elsewhere
     cloudwatch._evaluate_all_alarms = judged_elsewhere
-    cloudwatch._evaluate_parent_alarms = judged_elsewhere
     cloudwatch.TWO_WEEKS_SECONDS = _KEPT_SECONDS
