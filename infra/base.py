@@ -11,6 +11,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ssm as ssm
 from taskfleet.contract import parameters
 
+from infra.checks.nag import acknowledge
 from infra.settings import Settings
 
 
@@ -52,7 +53,7 @@ def lookup_vpc(stack: cdk.Stack, settings: Settings) -> ec2.IVpc:
     if existing is not None:
         return existing  # type: ignore[return-value]  # the child of that name is what is made below
     zones = settings.network.availability_zones
-    return ec2.Vpc.from_vpc_attributes(
+    vpc = ec2.Vpc.from_vpc_attributes(
         stack,
         "Vpc",
         vpc_id=lookup(stack, settings, "vpc-id"),
@@ -60,3 +61,6 @@ def lookup_vpc(stack: cdk.Stack, settings: Settings) -> ec2.IVpc:
         availability_zones=list(zones),
         private_subnet_ids=lookup_list(stack, settings, "private-subnet-ids", length=len(zones)),
     )
+    for subnet in vpc.private_subnets:
+        acknowledge(subnet, "Annotation::@aws-cdk/aws-ec2:noSubnetRouteTableId", "Nothing here adds a route.")
+    return vpc

@@ -1,12 +1,13 @@
-"""Which release is synthesized: given by ``-c release=…``, or derived from the source."""
+"""The release id of a deploy that names none: derived from what will run, so never reused by mistake."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import aws_cdk as cdk
-
 from taskfleet.contract import names
+
+from infra.settings import Image
 
 WORKER_IMAGE = Path(__file__).parent.parent / "worker_image"
 
@@ -14,17 +15,18 @@ WORKER_IMAGE = Path(__file__).parent.parent / "worker_image"
 NOT_SOURCE = ("**/__pycache__", "**/*.pyc", "**/*.egg-info", "**/.*_cache", ".venv", "dist", "build")
 
 
-def resolve(given: str | None) -> str:
-    """``given`` if it may be a release's name, else `from_source`.
+def default_release_id(image: Image, directory: Path = WORKER_IMAGE) -> str:
+    """The same source always has the same id: ``s`` and ten hexadecimal digits of its fingerprint.
 
-    Raises ``taskfleet.contract.names.InvalidName`` with the rule if ``given`` breaks it.
+    An image that is given by digest is its own source: ``i`` and ten digits of the digest.
     """
-    return names.check("release", given) if given else from_source()
+    if image.digest is not None:
+        return names.check("release", f"i{image.digest.partition(':')[2][:10]}")
+    return names.check("release", f"s{fingerprint(directory)[:10]}")
 
 
-def from_source(directory: Path = WORKER_IMAGE) -> str:
-    """``s`` and ten hexadecimal digits: the same source always has the same id."""
-    fingerprint = cdk.FileSystem.fingerprint(
+def fingerprint(directory: Path = WORKER_IMAGE) -> str:
+    """A hash of the files' names and contents, in hexadecimal digits."""
+    return cdk.FileSystem.fingerprint(
         str(directory), exclude=list(NOT_SOURCE), ignore_mode=cdk.IgnoreMode.DOCKER
     )
-    return names.check("release", f"s{fingerprint[:10]}")

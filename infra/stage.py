@@ -6,9 +6,12 @@ import aws_cdk as cdk
 from constructs import Construct
 from taskfleet.contract import names
 
+from infra.constructs.image import WorkerImage
 from infra.settings import Settings
 from infra.stacks.broker import BrokerStack
+from infra.stacks.fleet import FleetStack
 from infra.stacks.network import NetworkStack
+from infra.stacks.release import ReleaseStack
 
 
 class EnvironmentStage(cdk.Stage):
@@ -25,7 +28,12 @@ class EnvironmentStage(cdk.Stage):
         _know_zones(self, settings)
         network = NetworkStack(self, "network", settings=settings)
         broker = BrokerStack(self, "broker", settings=settings, network=network)
-        self.stacks: tuple[cdk.Stack, ...] = (network, broker)
+        image = WorkerImage(settings=settings, live=live)
+        fleet = FleetStack(self, "fleet", settings=settings, network=network, broker=broker, image=image)
+        deployed = ReleaseStack(self, f"release-{release}", settings=settings, release=release, image=image)
+        # Deployed after them; nothing in the templates ties them together.
+        deployed.add_stack_dependency(fleet)
+        self.stacks: tuple[cdk.Stack, ...] = (network, broker, fleet, deployed)
         cdk.Tags.of(self).add("project", names.PROJECT)
         cdk.Tags.of(self).add("environment", settings.name)
 

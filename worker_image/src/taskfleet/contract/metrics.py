@@ -1,7 +1,8 @@
-"""CloudWatch metrics that the controller publishes, and that alarms and the dashboard watch."""
+"""CloudWatch metrics that the controller and the workers publish, and that alarms and the dashboard watch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 NAMESPACE = "Taskfleet"
@@ -48,4 +49,35 @@ BEAT_AGE = Metric("BeatAge", "Seconds", _FLEET, "since beat's last tick")
 DRAIN_OVERDUE = Metric("DrainOverdue", "Count", _FLEET, "releases that drain longer than their deadline")
 DEAD_LETTERS = Metric("DeadLetters", "Count", _FLEET, "messages in the dead-letter queues")
 
+# All that the controller publishes.
 METRICS: tuple[Metric, ...] = tuple(m for m in list(globals().values()) if isinstance(m, Metric))
+
+# Written by the workers into their JSON logs in CloudWatch's embedded metric format (`embedded`), one
+# line for each finished task: no call to AWS, and CloudWatch makes percentiles of them.
+TASK_RUNTIME = Metric("TaskRuntime", "Seconds", _POOL, "from a task's start to its end")
+TASK_WAIT = Metric("TaskWait", "Seconds", _POOL, "from a message's publishing (or its ETA) to its start")
+
+WORKER_METRICS: tuple[Metric, ...] = (TASK_RUNTIME, TASK_WAIT)
+
+
+def embedded(values: Mapping[Metric, float], dimensions: Mapping[str, str], *, at: float) -> dict[str, object]:
+    """Fields that make a JSON log line carry metrics; ``at`` is in seconds since the epoch.
+
+    All metrics must have exactly these dimensions; ``ValueError`` if one hasn't.
+    """
+    for metric in values:
+        metric.values(**dimensions)
+    return {
+        "_aws": {
+            "Timestamp": int(at * 1000),
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": NAMESPACE,
+                    "Dimensions": [list(dimensions)],
+                    "Metrics": [{"Name": metric.name, "Unit": metric.unit} for metric in values],
+                }
+            ],
+        },
+        **dimensions,
+        **{metric.name: value for metric, value in values.items()},
+    }

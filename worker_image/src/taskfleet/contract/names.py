@@ -45,8 +45,12 @@ def split_versioned_queue(name: str) -> tuple[str, str] | None:
 
 def fallback_queue(environment: str, queue: str, release: str) -> str:
     """The SQS twin of a versioned queue. No dots: kombu would turn them into dashes (FACTS, 2)."""
-    check("environment", environment), check("queue", queue), check("release", release)
-    return f"{PROJECT}-{environment}-{queue}-{release}"
+    return f"{fallback_prefix(environment)}{check('queue', queue)}-{check('release', release)}"
+
+
+def fallback_prefix(environment: str) -> str:
+    """What every SQS twin's name starts with; kombu's ``queue_name_prefix``."""
+    return f"{PROJECT}-{check('environment', environment)}-"
 
 
 def dead_letter_queue(environment: str, queue: str) -> str:
@@ -67,6 +71,7 @@ def service(pool: str, release: str, *, fallback: bool = False) -> str:
 
 CONTROLLER_SERVICE = "controller"
 BEAT_SERVICE = "beat"
+SHELLS = "exec"  # what is typed in ECS Exec's shells is logged under this name
 
 
 def task_family(environment: str, service_name: str) -> str:

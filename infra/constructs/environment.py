@@ -1,0 +1,75 @@
+"""The environment variables of each role's containers, from `taskfleet.contract.environment`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskfleet.contract import environment as contract
+from taskfleet.errors import SettingsError
+
+from infra.settings import Pool, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where the primary broker answers; both may be tokens."""
+
+    host: str
+    port: str
+
+
+def service_variables(settings: Settings, endpoint: Endpoint) -> dict[str, str]:
+    """For beat and the controller."""
+    return _named(settings, _shared(settings, endpoint))
+
+
+def worker_variables(
+    settings: Settings, endpoint: Endpoint, *, pool: Pool, release: str, broker: str
+) -> dict[str, str]:
+    """For a worker that consumes on ``broker`` (`contract.PRIMARY` or `contract.FALLBACK`).
+
+    A fallback worker consumes its own pool's queues only: the helped pool has fallback workers too.
+    """
+    limits = pool.limits
+    fallback = broker == contract.FALLBACK
+    visibility = limits.fallback_visibility_timeout_seconds if fallback else limits.visibility_timeout_seconds
+    own = {
+        contract.RELEASE: release,
+        contract.POOL: pool.name,
+        contract.QUEUES: ",".join(pool.queues if fallback else (*pool.queues, *pool.helps)),
+        contract.BROKER: broker,
+        contract.EXECUTION: pool.execution.value,
+        contract.CONCURRENCY: pool.concurrency,
+        contract.CHILD_MEMORY_MIB: pool.child_memory_mib,
+        contract.MAX_TASKS_PER_CHILD: limits.max_tasks_per_child,
+        contract.VISIBILITY_TIMEOUT_SECONDS: visibility,
+        contract.SOFT_TIME_LIMIT_SECONDS: limits.soft_time_limit_seconds,
+        contract.TIME_LIMIT_SECONDS: limits.time_limit_seconds,
+        contract.SOFT_SHUTDOWN_SECONDS: limits.soft_shutdown_seconds,
+    }
+    return _named(settings, {**_shared(settings, endpoint), **own})
+
+
+def _shared(settings: Settings, endpoint: Endpoint) -> dict[contract.Variable, object]:
+    return {
+        contract.ENVIRONMENT: settings.name,
+        contract.BROKER_HOST: endpoint.host,
+        contract.BROKER_PORT: endpoint.port,
+        contract.APP: settings.app,
+        contract.DEFAULT_QUEUE: settings.default_queue,
+    }
+
+
+def _named(settings: Settings, variables: dict[contract.Variable, object]) -> dict[str, str]:
+    named = {variable.name: str(value) for variable, value in variables.items()}
+    _refuse_taken(settings, named)
+    return {**settings.variables, **named}
+
+
+def _refuse_taken(settings: Settings, named: dict[str, str]) -> None:
+    taken = sorted({*settings.variables, *settings.secrets} & named.keys())
+    if taken:
+        raise SettingsError(
+            f"{settings.name}: variables or secrets name {', '.join(taken)}, which the blueprint "
+            "sets itself; rename them, or change the setting that they come from (infra/environments.py)"
+        )

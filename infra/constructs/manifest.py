@@ -1,0 +1,40 @@
+"""The manifest of a release, from the settings."""
+
+from __future__ import annotations
+
+from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
+from taskfleet.errors import SettingsError
+
+from infra.settings import Pool, Settings
+
+MAX_BYTES = 4096  # SSM, standard tier
+
+
+def release_manifest(settings: Settings, *, release: str, image: str) -> ReleaseManifest:
+    """What ``release`` deploys. Raises ``SettingsError`` if it doesn't fit into an SSM parameter."""
+    manifest = ReleaseManifest(
+        release=release,
+        image=image,
+        pools=tuple(_pool(pool) for pool in settings.pools),
+        drain_deadline_seconds=settings.drain_deadline_seconds,
+    )
+    size = len(manifest.to_json().encode())
+    if size > MAX_BYTES:
+        raise SettingsError(
+            f"{settings.name}: the manifest of {len(settings.pools)} pools has {size} bytes, "
+            f"an SSM parameter holds {MAX_BYTES}; use "
+            "fewer or shorter names of pools and queues (infra/environments.py)"
+        )
+    return manifest
+
+
+def _pool(pool: Pool) -> PoolManifest:
+    return PoolManifest(
+        name=pool.name,
+        queues=pool.queues,
+        helps=pool.helps,
+        slots=pool.concurrency,
+        min_workers=pool.min_workers,
+        max_workers=pool.max_workers,
+        latency_target_seconds=pool.latency_target_seconds,
+    )

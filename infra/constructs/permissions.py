@@ -1,0 +1,191 @@
+"""What each role's containers may do. No ``*`` action; a ``*`` resource only where AWS has no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+from taskfleet.contract import metrics, names, parameters, state
+
+from infra.settings import Settings
+
+_SEND = ("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage")
+_CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """ARNs of the long-lived resources that containers use."""
+
+    key_arn: str
+    broker_secret_arn: str
+    state_table_arn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grants:
+    """A role's statements, and for each resource with a wildcard the reason for it."""
+
+    statements: list[iam.PolicyStatement]
+    wildcards: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permissions:
+    """Statements for the containers of one environment, scoped to what is its own."""
+
+    stack: Stack
+    settings: Settings
+    base: Base
+
+    def worker(self, release: str) -> Grants:
+        """Consume and publish its own release's queues, park dead letters, prove gates, protect itself."""
+        queues = [queue for pool in self.settings.pools for queue in pool.queues]
+        own = [self._queue(names.fallback_queue(self.settings.name, queue, release)) for queue in queues]
+        dead = [self._queue(names.dead_letter_queue(self.settings.name, queue)) for queue in queues]
+        statements = [
+            *self._everybody(),
+            _allow("Consume", (*_SEND, *_CONSUME), own),
+            _allow("Park", _SEND, dead),
+            _allow(
+                "ProveGates",
+                ("dynamodb:PutItem", "dynamodb:UpdateItem"),
+                [self.base.state_table_arn],
+                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
+            ),
+            _allow(
+                "ProtectFromScaleIn",
+                ("ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
+                [self._ecs("task", "*")],
+            ),
+        ]
+        own_task = {self._ecs("task", "*"): "A task protects itself; its id is not known before it runs."}
+        return Grants(statements=statements, wildcards={**self._shared_wildcards(), **own_task})
+
+    def beat(self) -> Grants:
+        """Publish to whichever release is current, and say that it ticks."""
+        statements = [
+            *self._everybody(),
+            self._publish(),
+            _allow(
+                "Tick",
+                ("dynamodb:PutItem", "dynamodb:UpdateItem"),
+                [self.base.state_table_arn],
+                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT]}},
+            ),
+        ]
+        return Grants(
+            statements=statements, wildcards={**self._shared_wildcards(), **self._publish_wildcards()}
+        )
+
+    def controller(self) -> Grants:
+        """Measure, move releases through their states, and publish the pointer.
+
+        It deletes nothing: a retired release's stack is deleted by the person who retires it.
+        """
+        statements = [
+            *self._everybody(),
+            self._publish(),
+            _allow(
+                "State",
+                ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan"),
+                [self.base.state_table_arn],
+                service="dynamodb",
+            ),
+            _allow("ListManifests", ("ssm:GetParametersByPath",), [self._parameter(self._manifests())]),
+            _allow("Point", ("ssm:PutParameter",), [self._parameter(parameters.current_release(self._env))]),
+            _allow("Services", ("ecs:DescribeServices", "ecs:UpdateService"), [self._ecs("service", "*")]),
+            _allow(
+                "Measure",
+                ("cloudwatch:PutMetricData",),
+                ["*"],  # has no resource-level permission; the namespace narrows it
+                {"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}},
+            ),
+        ]
+        services = {
+            self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only."
+        }
+        return Grants(
+            statements=statements,
+            wildcards={**self._shared_wildcards(), **self._publish_wildcards(), **services},
+        )
+
+    def _everybody(self) -> list[iam.PolicyStatement]:
+        """Find the current release and its manifest, and the broker's password."""
+        pointer = self._parameter(parameters.current_release(self._env))
+        manifests = self._parameter(f"{self._manifests()}/*")
+        return [
+            _allow("FindRelease", ("ssm:GetParameter", "ssm:GetParameters"), [pointer, manifests]),
+            _allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn]),
+            _allow("UseKey", ("kms:Decrypt", "kms:GenerateDataKey"), [self.base.key_arn]),
+        ]
+
+    def _publish(self) -> iam.PolicyStatement:
+        """Send to the fallback queues of any release, and look at them and at the dead letters."""
+        return _allow("Publish", _SEND, [self._queue(f"{names.PROJECT}-{self._env}-*")])
+
+    def _shared_wildcards(self) -> dict[str, str]:
+        return {
+            "*": "ECS Exec's ssmmessages actions and logs:DescribeLogGroups, and the controller's "
+            "cloudwatch:PutMetricData (narrowed to one namespace), have no resource-level permissions.",
+            shell_log_streams(self.stack, self.settings): "Log streams of the one log group of shells.",
+            self._parameter(f"{self._manifests()}/*"): "The manifests of releases, which come and go.",
+        }
+
+    def _publish_wildcards(self) -> dict[str, str]:
+        return {
+            self._queue(
+                f"{names.PROJECT}-{self._env}-*"
+            ): "The fallback queues of releases, which come and go; no other environment's name starts so."
+        }
+
+    @property
+    def _env(self) -> str:
+        return self.settings.name
+
+    def _manifests(self) -> str:
+        return parameters.release_manifests(self._env)
+
+    def _queue(self, name: str) -> str:
+        return self.stack.format_arn(service="sqs", resource=name)
+
+    def _parameter(self, name: str) -> str:
+        return self.stack.format_arn(
+            service="ssm", resource="parameter", resource_name=name.removeprefix("/")
+        )
+
+    def _ecs(self, resource: str, name: str) -> str:
+        return self.stack.format_arn(
+            service="ecs",
+            resource=resource,
+            resource_name=f"{names.cluster(self._env)}/{name}",
+            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
+        )
+
+
+def shell_log_streams(stack: Stack, settings: Settings) -> str:
+    """The log streams of ECS Exec's log group, as the CDK writes them into a policy."""
+    return stack.format_arn(
+        service="logs",
+        resource="log-group",
+        resource_name=f"{names.log_group(settings.name, names.SHELLS)}:*",
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+
+
+def _allow(
+    sid: str,
+    actions: Iterable[str],
+    resources: list[str],
+    conditions: dict[str, dict[str, str | list[str]]] | None = None,
+    *,
+    service: str | None = None,
+) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=[f"{service}:{action}" if service else action for action in actions],
+        resources=resources,
+        conditions=conditions,
+    )

@@ -1,0 +1,153 @@
+"""One pool of a release: its workers on Redis, its workers on SQS, their queues, scaling and alarms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+from taskfleet.contract import environment as variables
+from taskfleet.contract import names
+
+from infra.constructs.alarms import Alarms
+from infra.constructs.capacity import strategies
+from infra.constructs.environment import Endpoint, worker_variables
+from infra.constructs.log_groups import log_group
+from infra.constructs.pool_alarms import PoolAlarms
+from infra.constructs.queues import fallback_queue
+from infra.constructs.roles import Roles
+from infra.constructs.scaling import (
+    Policy,
+    ScaledService,
+    fallback_sleep,
+    fallback_wake,
+    max_fallback_workers,
+    scale_in,
+    scale_out,
+)
+from infra.constructs.service import Place, worker_service
+from infra.constructs.task import Task, task_definition
+from infra.settings import Pool, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What all pools of a release share."""
+
+    id: str
+    settings: Settings
+    image: ecs.ContainerImage
+    endpoint: Endpoint
+    place: Place
+    key: kms.IKey
+    alarms: Alarms
+    roles: Roles
+
+
+class WorkerPool(Construct):
+    """The pool's ``service`` and ``fallback_service``, each with its task definition and scaling."""
+
+    service: ecs.BaseService
+    fallback_service: ecs.BaseService
+
+    def __init__(self, scope: Construct, id: str, *, pool: Pool, release: Release) -> None:
+        super().__init__(scope, id)
+        self._pool = pool
+        self._release = release
+        self._alarms = PoolAlarms(alarms=release.alarms, pool=pool, release=release.id)
+        self._log_group = self._logs()
+        self.queues = [
+            fallback_queue(
+                self,
+                settings=release.settings,
+                pool=pool,
+                queue=queue,
+                release=release.id,
+                key=release.key,
+            )
+            for queue in pool.queues
+        ]
+        self._primary()
+        self._fallback()
+        self._alarms.tell(self)
+
+    def _logs(self) -> logs.LogGroup:
+        settings = self._release.settings
+        return log_group(
+            self,
+            "Logs",
+            name=names.log_group(settings.name, names.service(self._pool.name, self._release.id)),
+            key=self._release.key,
+            retention_days=settings.log_retention_days,
+        )
+
+    def _primary(self) -> None:
+        pool = self._pool
+        self.service = self._service("Primary", variables.PRIMARY, workers=pool.min_workers)
+        scaled = self._scaled(
+            self.service,
+            "PrimaryScaling",
+            bounds=(pool.min_workers, pool.max_workers),
+            policies=(scale_out(), scale_in(pool)),
+        )
+        self._alarms.scale(self, scaled)
+
+    def _fallback(self) -> None:
+        pool = self._pool
+        self.fallback_service = self._service(
+            "Fallback", variables.FALLBACK, workers=pool.warm_fallback_workers
+        )
+        # Workers that would find no queue would exit and be started again until they did.
+        self.fallback_service.node.add_dependency(*self.queues)
+        scaled = self._scaled(
+            self.fallback_service,
+            "FallbackScaling",
+            bounds=(pool.warm_fallback_workers, max_fallback_workers(pool)),
+            policies=(fallback_wake(pool), fallback_sleep(pool)),
+        )
+        self._alarms.wake(self, scaled)
+
+    def _service(self, id: str, broker: str, *, workers: int) -> ecs.BaseService:
+        pool, release = self._pool, self._release
+        name = names.service(pool.name, release.id, fallback=broker == variables.FALLBACK)
+        task = Task(
+            service=name,
+            role=variables.Role.WORKER,
+            variables=worker_variables(
+                release.settings, release.endpoint, pool=pool, release=release.id, broker=broker
+            ),
+            roles=release.roles,
+            cpu_units=pool.cpu_units,
+            memory_mib=pool.memory_mib,
+            stop_timeout_seconds=pool.limits.stop_timeout_seconds,
+            capacity=pool.capacity,
+            log_group=self._log_group,
+            image=release.image,
+        )
+        return worker_service(
+            self,
+            id,
+            name=name,
+            definition=task_definition(self, f"{id}Task", settings=release.settings, task=task),
+            place=release.place,
+            workers=workers,
+            capacity=pool.capacity,
+            strategies=strategies(release.settings, pool),
+        )
+
+    def _scaled(
+        self, service: ecs.BaseService, id: str, *, bounds: tuple[int, int], policies: tuple[Policy, ...]
+    ) -> ScaledService:
+        scaled = ScaledService(
+            self,
+            id,
+            environment=self._release.settings.name,
+            service=service.service_name,
+            min_workers=bounds[0],
+            max_workers=bounds[1],
+            policies=policies,
+        )
+        scaled.node.add_dependency(service)
+        return scaled

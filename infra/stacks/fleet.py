@@ -1,0 +1,186 @@
+"""What an environment has once, whatever releases come and go: cluster, controller, beat, state, alarms."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+from taskfleet.contract import environment as variables
+from taskfleet.contract import names, state
+
+from infra.base import publish, stateful
+from infra.constructs.alarms import Alarms
+from infra.constructs.capacity import Instances
+from infra.constructs.dashboard import FleetDashboard
+from infra.constructs.environment import Endpoint, service_variables
+from infra.constructs.fleet_alarms import add_fleet_alarms
+from infra.constructs.image import WorkerImage
+from infra.constructs.log_groups import log_group
+from infra.constructs.permissions import Base, Grants, Permissions
+from infra.constructs.queues import dead_letter_queue
+from infra.constructs.roles import roles
+from infra.constructs.service import Place, exec_configuration, singleton_service
+from infra.constructs.task import Task, task_definition
+from infra.constructs.topic import alarm_topic
+from infra.settings import Capacity, Settings
+from infra.stacks.broker import BrokerStack
+from infra.stacks.network import NetworkStack
+
+
+class FleetStack(cdk.Stack):
+    """``cluster``, ``controller``, ``beat``, ``state_table``, ``dead_letters`` by queue, and ``topic``."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        network: NetworkStack,
+        broker: BrokerStack,
+        image: WorkerImage,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            description=f"Taskfleet {settings.name}: cluster, controller, beat, state and alarms",
+            termination_protection=settings.keep_data,
+        )
+        self._settings = settings
+        self.topic = alarm_topic(self, "Alarms", settings=settings, key=network.key)
+        self.state_table = _state_table(self, settings, network)
+        self.dead_letters = {
+            queue: dead_letter_queue(self, settings=settings, queue=queue, key=network.key)
+            for pool in settings.pools
+            for queue in pool.queues
+        }
+        self.cluster = _cluster(self, settings, network)
+        self._services(network, broker, image)
+        add_fleet_alarms(
+            self,
+            settings=settings,
+            alarms=Alarms(environment=settings.name, topic_arn=self.topic.topic_arn),
+        )
+        FleetDashboard(self, "Overview", settings=settings)
+        publish(self, settings, "cluster-arn", self.cluster.cluster_arn)
+        publish(self, settings, "alarm-topic-arn", self.topic.topic_arn)
+        publish(self, settings, "state-table-arn", self.state_table.table_arn)
+
+    def _services(self, network: NetworkStack, broker: BrokerStack, image: WorkerImage) -> None:
+        place = Place(
+            cluster=self.cluster,
+            subnets=network.private_subnets,
+            security_group=network.worker_security_group,
+        )
+        permissions = Permissions(
+            stack=self,
+            settings=self._settings,
+            base=Base(
+                key_arn=network.key.key_arn,
+                broker_secret_arn=broker.secret.secret_arn,
+                state_table_arn=self.state_table.table_arn,
+            ),
+        )
+        endpoint = Endpoint(host=broker.host, port=broker.port)
+        container = image.container(self)
+
+        def singleton(name: str, role: str, grants: Grants) -> ecs.FargateService:
+            return self._singleton(
+                name=name,
+                role=role,
+                grants=grants,
+                endpoint=endpoint,
+                image=container,
+                key=network.key,
+                place=place,
+            )
+
+        self.controller = singleton(
+            names.CONTROLLER_SERVICE, variables.Role.CONTROLLER, permissions.controller()
+        )
+        self.beat = singleton(names.BEAT_SERVICE, variables.Role.BEAT, permissions.beat())
+
+    def _singleton(
+        self,
+        *,
+        name: str,
+        role: str,
+        grants: Grants,
+        endpoint: Endpoint,
+        image: ecs.ContainerImage,
+        key: kms.IKey,
+        place: Place,
+    ) -> ecs.FargateService:
+        settings = self._settings
+        scope = Construct(self, name.capitalize())
+        task = Task(
+            service=name,
+            role=role,
+            variables=service_variables(settings, endpoint),
+            roles=roles(scope, settings=settings, grants=grants),
+            image=image,
+            log_group=log_group(
+                scope,
+                "Logs",
+                key=key,
+                retention_days=settings.log_retention_days,
+                name=names.log_group(settings.name, name),
+            ),
+        )
+        definition = task_definition(scope, "Task", settings=settings, task=task)
+        return singleton_service(scope, "Service", name=name, definition=definition, place=place)
+
+
+def _state_table(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> dynamodb.Table:
+    return dynamodb.Table(
+        stack,
+        "State",
+        table_name=names.state_table(settings.name),
+        partition_key=dynamodb.Attribute(name=state.KEY, type=dynamodb.AttributeType.STRING),
+        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+        encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
+        encryption_key=network.key,
+        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+            point_in_time_recovery_enabled=True
+        ),
+        deletion_protection=settings.keep_data,
+        removal_policy=stateful(settings),
+    )
+
+
+def _cluster(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> ecs.Cluster:
+    shells = log_group(
+        stack,
+        "Shells",
+        key=network.key,
+        retention_days=settings.log_retention_days,
+        name=names.log_group(settings.name, names.SHELLS),
+    )
+    cluster = ecs.Cluster(
+        stack,
+        "Cluster",
+        cluster_name=names.cluster(settings.name),
+        vpc=network.vpc,
+        container_insights_v2=ecs.ContainerInsights.ENABLED,
+        execute_command_configuration=exec_configuration(
+            stack, settings=settings, key_arn=network.key.key_arn
+        ),
+    )
+    cluster.node.add_dependency(shells)
+    if any(pool.capacity is not Capacity.FARGATE for pool in settings.pools):
+        cluster.enable_fargate_capacity_providers()
+    for pool in settings.pools:
+        if pool.capacity is Capacity.EC2:
+            instances = Instances(
+                stack,
+                f"Instances-{pool.name}",
+                settings=settings,
+                pool=pool,
+                vpc=network.vpc,
+                subnets=network.private_subnets,
+                security_group=network.worker_security_group,
+            )
+            cluster.add_asg_capacity_provider(instances.provider)
+    return cluster

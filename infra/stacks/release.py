@@ -1,0 +1,97 @@
+"""Everything that belongs to one release. A retired release is this stack, deleted."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+from taskfleet.contract import names, parameters
+
+from infra.base import lookup, lookup_vpc
+from infra.checks.nag import acknowledge
+from infra.constructs.alarms import Alarms
+from infra.constructs.environment import Endpoint
+from infra.constructs.image import WorkerImage
+from infra.constructs.manifest import release_manifest
+from infra.constructs.permissions import Base, Permissions
+from infra.constructs.pool import Release, WorkerPool
+from infra.constructs.roles import roles
+from infra.constructs.service import Place, exec_configuration
+from infra.settings import Settings
+
+
+class ReleaseStack(cdk.Stack):
+    """One ``pools[name]`` per pool, and the manifest that the controller and producers read.
+
+    Finds the long-lived stacks by SSM parameters only: with an export, a release that nobody
+    retired would keep them from changing.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, release: str, image: WorkerImage
+    ) -> None:
+        super().__init__(scope, id, description=f"Taskfleet {settings.name}: release {release}")
+        cdk.Tags.of(self).add("release", release)
+        shared = self._shared(settings, release, image)
+        self.pools = {
+            pool.name: WorkerPool(self, f"Pool-{pool.name}", pool=pool, release=shared)
+            for pool in settings.pools
+        }
+        manifest = ssm.StringParameter(
+            self,
+            "Manifest",
+            parameter_name=parameters.release_manifest(settings.name, release),
+            string_value=release_manifest(settings, release=release, image=image.identity).to_json(),
+            description="What this release deployed; the controller and producers read it.",
+        )
+        # The controller registers a release when it sees the manifest: by then all of it must exist.
+        manifest.node.add_dependency(*self.pools.values())
+
+    def _shared(self, settings: Settings, release: str, image: WorkerImage) -> Release:
+        key_arn = lookup(self, settings, "key-arn")
+        base = Base(
+            key_arn=key_arn,
+            broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
+            state_table_arn=lookup(self, settings, "state-table-arn"),
+        )
+        key = kms.Key.from_key_arn(self, "Key", key_arn)
+        return Release(
+            id=release,
+            settings=settings,
+            image=image.container(self),
+            endpoint=Endpoint(
+                host=lookup(self, settings, "broker-host"), port=lookup(self, settings, "broker-port")
+            ),
+            place=self._place(settings, key_arn),
+            key=key,
+            alarms=Alarms(environment=settings.name, topic_arn=lookup(self, settings, "alarm-topic-arn")),
+            # One pair for all pools: a task may publish to any queue of its release.
+            roles=roles(
+                self,
+                settings=settings,
+                grants=Permissions(stack=self, settings=settings, base=base).worker(release),
+            ),
+        )
+
+    def _place(self, settings: Settings, key_arn: str) -> Place:
+        vpc = lookup_vpc(self, settings)
+        acknowledge(
+            self, "CloudFormation-Validate::W2001", "The CDK's cluster wants the VPC, its template doesn't."
+        )
+        group = lookup(self, settings, "worker-security-group-id")
+        return Place(
+            cluster=ecs.Cluster.from_cluster_attributes(
+                self,
+                "Cluster",
+                cluster_name=names.cluster(settings.name),
+                vpc=vpc,
+                execute_command_configuration=exec_configuration(self, settings=settings, key_arn=key_arn),
+            ),
+            subnets=vpc.private_subnets,
+            security_group=ec2.SecurityGroup.from_security_group_id(
+                self, "WorkerSecurityGroup", group, mutable=False
+            ),
+        )
