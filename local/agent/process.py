@@ -31,6 +31,11 @@ class Process:
         except (OSError, ValueError):
             return None
 
+    async def started(self) -> None:
+        """Return once the command has its process id, or has ended."""
+        while self.pid is None and self._init.returncode is None:
+            await asyncio.sleep(0.01)
+
     async def wait(self) -> int:
         """The command's exit code, 128 + signal if one ended it. What it left in its session is killed."""
         code = await self._init.wait()

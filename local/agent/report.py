@@ -31,6 +31,7 @@ def as_reported(task: Task) -> dict[str, Any]:
         "cluster": task.service.cluster,
         "service": task.service.name,
         "taskDefinition": task.revision.task_definition,
+        "deployment": task.revision.deployment,
         "lastStatus": task.status,
         "desiredStatus": "STOPPED" if task.stopping or stopped else "RUNNING",
         "healthStatus": str(task.health),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
+from local.places import REPOSITORY, VARIABLE, Places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class AgentSettings:
     @property
     def logs(self) -> Path:
         """``<service>/<task id>.log``."""
-        return self.local_directory / "logs"
+        return Places(self.local_directory).logs
 
     @property
     def images(self) -> Path:
@@ -38,7 +38,7 @@ class AgentSettings:
     @property
     def certificate(self) -> Path:
         """The certificate authority of the local broker's TLS front."""
-        return self.local_directory / "ca.pem"
+        return Places(self.local_directory).ca
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> AgentSettings:
@@ -57,13 +57,13 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     parser.add_argument(
         "--local-dir",
         type=Path,
-        default=environment.get("TASKFLEET_LOCAL_DIR", _REPOSITORY / "build" / "local"),
-        help="logs, images and tasks go here; TASKFLEET_LOCAL_DIR, or build/local",
+        default=Places.from_environment().root,
+        help=f"logs, images and tasks go here; {VARIABLE}, or build/local",
     )
     parser.add_argument(
         "--live-source",
         type=Path,
-        default=_REPOSITORY / "worker_image" / "src",
+        default=REPOSITORY / "worker_image" / "src",
         help="what the live image runs, and is watched",
     )
     given = parser.parse_args(arguments)

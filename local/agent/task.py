@@ -129,6 +129,7 @@ class Task:
     async def _run(self, container: Container, changed: Callable[[], None]) -> None:
         self.process = await self._start(container.definition.command, container, log=self.log, name="main")
         sweep.record(self.directory, self.process.session)
+        await self.process.started()
         self.status, self.started_at = "RUNNING", time.time()
         _log.info("%s: started, output in %s", self.label, self.log)
         changed()
