@@ -63,6 +63,8 @@ def build(app: App, *, settings: Sequence[Settings] = environments.ALL) -> App:
             app, settings=one, release=_release_id(choices, one), live=choices.live and one.on_this_machine
         )
         _refuse_placeholder(stage, one, choices)
+        for number, remark in enumerate(rules.remarks(one)):
+            Annotations.of(stage.stacks[-1]).add_info_v2(f"taskfleet:remark{number}", remark)
     nag.add_to(app)
     return app
 
