@@ -18,15 +18,16 @@ under `/_local/`, for the parts of `local` only (nothing that is deployed may us
             "cluster": "taskfleet-local",   # name
             "service": "high-live",         # name
             "taskDefinition": "arn:aws:ecs:…:task-definition/…:3",
-            "lastStatus": "RUNNING",        # PROVISIONING PENDING ACTIVATING RUNNING DEACTIVATING STOPPING STOPPED
+            "lastStatus": "RUNNING",        # PENDING, ACTIVATING, RUNNING, STOPPING, STOPPED, … as ECS
             "desiredStatus": "RUNNING",     # or STOPPED, once it has been told to stop
             "healthStatus": "HEALTHY",      # or UNHEALTHY, or UNKNOWN (no check, or not checked yet)
             "createdAt": 1790000000.0,      # seconds since the epoch; startedAt and stoppedAt may be null
             "startedAt": 1790000000.5,
             "stoppedAt": null,
-            "stopCode": null,               # EssentialContainerExited, ServiceSchedulerInitiated, TaskFailedToStart, …
+            "stopCode": null,               # EssentialContainerExited, TaskFailedToStart, …
             "stoppedReason": null,
             "exitCode": null,
+            "deployment": "ecs-svc/…",      # optional: the id of the deployment that it belongs to
             "pid": 4711                     # shown as the container's runtimeId
         }]}
 
@@ -40,6 +41,9 @@ under `/_local/`, for the parts of `local` only (nothing that is deployed may us
     having got that far; ``ecs`` then rolls back by itself if the breaker says so, and CloudFormation
     fails the stack's update. The agent runs what ``DescribeServices`` says in ``deployments``: for each,
     ``taskDefinition`` and ``desiredCount``; the one with status PRIMARY is the wanted one.
+
+``POST /_local/scaling/activities``
+    One activity, as ``DescribeScalingActivities`` is to show it.
 
 ``POST /_local/save``
     Writes the account's state to disk now (it is written every few seconds anyway).

@@ -1,4 +1,4 @@
-"""A journal of what SQS accepted and deleted since its state was last written: an accepted message stays accepted.
+"""A journal of what SQS accepted and deleted since its state was last written: what was accepted stays.
 
 A line is in the kernel's hands before the reply is sent, so the death of this process loses none. What may
 come back after one is a message that was deleted, or is in a worker's hands: SQS is at least once anyway.
@@ -92,7 +92,8 @@ def _deleting(action: Action, journal: Journal) -> Action:
 
 
 def _url(queue: Queue) -> str:
-    return next(url for (_, _, url), known in sqs._queues.all_items() if known is queue)
+    found: str = next(url for (_, _, url), known in sqs._queues.all_items() if known is queue)
+    return found
 
 
 def register() -> None:

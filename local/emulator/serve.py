@@ -1,4 +1,4 @@
-"""Start MiniStack's application with the shims, under Hypercorn. Import it only once the environment is set."""
+"""Start MiniStack with the shims, under Hypercorn. Import it only once the environment is set."""
 
 from __future__ import annotations
 

@@ -1,0 +1,50 @@
+"""The ports of a local fleet: chosen free once, then kept, because the broker's is part of what is deployed."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Ports:
+    """All on 127.0.0.1. ``broker`` is the TLS front, ``valkey`` the server behind it."""
+
+    emulator: int
+    broker: int
+    valkey: int
+
+    @classmethod
+    def load(cls, path: Path) -> Ports | None:
+        """None before the first `up`."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    @classmethod
+    def choose(cls, path: Path) -> Ports:
+        """Free ones, kept at ``path``."""
+        with ExitStack() as held:  # all at once, so that they differ
+            sockets = [held.enter_context(socket.socket()) for _ in range(3)]
+            for one in sockets:
+                one.bind(("127.0.0.1", 0))
+            chosen = cls(*(one.getsockname()[1] for one in sockets))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(chosen)))
+        return chosen
+
+    def taken(self) -> list[int]:
+        """Those that another process listens on now."""
+        found = []
+        for port in asdict(self).values():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    found.append(port)
+        return found

@@ -1,0 +1,157 @@
+"""The processes of a local fleet: what each is, and what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+import boto3
+import redis
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from taskfleet.contract import names
+
+from local.account import ENVIRONMENT, aws_environment, endpoint
+from local.broker import certificates, server
+from local.emulator.__main__ import INTERRUPTED
+from local.places import VARIABLE, Places
+from local.ports import Ports
+from local.supervisor.child import Spec
+
+_log = logging.getLogger("supervisor")
+
+EMULATOR, BROKER, FRONT, AGENT, ALARMS = "emulator", "broker", "front", "agent", "alarms"
+# What ends first must not miss what ends later: workers give back their tasks to a living broker.
+STOP_ORDER = ((AGENT, ALARMS), (FRONT,), (BROKER, EMULATOR))
+
+_CURE = (
+    "the emulated AWS account was killed in the middle of a deployment and holds half of two states: "
+    "everything is stopped. `make up` makes it anew"
+)
+_ROTATION_SECONDS = 10
+
+
+def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
+    """All of them."""
+    environment = _environment(places, ports)
+    certificate, key = certificates.ensure(places.certificates, places.ca)
+    python = sys.executable
+    return (
+        Spec(
+            name=EMULATOR,
+            command=(python, "-m", "local.emulator", "--port", str(ports.emulator))
+            + ("--broker-port", str(ports.broker), "--account", str(places.account)),
+            environment=environment,
+            ready=lambda: asyncio.to_thread(_emulator_answers, ports),
+            hopeless={INTERRUPTED: _CURE},
+        ),
+        Spec(
+            name=BROKER,
+            command=tuple(server.command()),
+            environment=environment,
+            needs=(EMULATOR,),
+            ready=lambda: _accepts(ports.valkey),
+            stdin=lambda: _broker_configuration(places, ports),
+            waits_for=f"the secret {names.broker_secret(ENVIRONMENT)}, which is not deployed yet",
+        ),
+        Spec(
+            name=FRONT,
+            command=(python, "-m", "local.broker", "--port", str(ports.broker))
+            + ("--upstream-port", str(ports.valkey), "--control", str(places.front_control))
+            + ("--certificate", str(certificate), "--key", str(key)),
+            environment=environment,
+            ready=lambda: _accepts(ports.broker),
+        ),
+        Spec(
+            name=AGENT,
+            command=(python, "-m", "local.agent"),
+            environment=environment,
+            needs=(EMULATOR, FRONT),
+            stop_seconds=45,
+        ),
+        Spec(
+            name=ALARMS,
+            command=(python, "-m", "local.alarms"),
+            environment=environment,
+            needs=(EMULATOR,),
+        ),
+    )
+
+
+def _environment(places: Places, ports: Ports) -> dict[str, str]:
+    """This process's own, without its AWS settings: nothing here may ever reach a real account."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TASKFLEET_"))
+    }
+    return inherited | aws_environment(ports) | {VARIABLE: str(places.root), "PYTHONUNBUFFERED": "1"}
+
+
+def _emulator_answers(ports: Ports) -> bool:
+    try:
+        with urllib.request.urlopen(f"{endpoint(ports)}/_local/health", timeout=2) as reply:  # noqa: S310 - loopback
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _broker_configuration(places: Places, ports: Ports) -> bytes:
+    """Waits until the secret is deployed."""
+    places.broker.mkdir(parents=True, exist_ok=True, mode=0o700)
+    while (password := await asyncio.to_thread(_password, ports)) is None:
+        await asyncio.sleep(0.5)
+    return server.configuration(port=ports.valkey, directory=places.broker, password=password)
+
+
+def _password(ports: Ports) -> str | None:
+    """The deployed secret's password; None while there is none, or the account does not answer."""
+    client: Any = boto3.client(
+        "secretsmanager",
+        endpoint_url=endpoint(ports),
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106 - the emulated account takes any
+        config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
+    )
+    try:
+        answer = client.get_secret_value(SecretId=names.broker_secret(ENVIRONMENT))
+    except (BotoCoreError, ClientError):
+        return None
+    return str(json.loads(answer["SecretString"])["password"])
+
+
+async def follow_rotation(ports: Ports) -> None:
+    """When the secret gets another password, the broker takes both from then on, as ElastiCache's ROTATE does."""
+    known: str | None = None
+    while True:
+        await asyncio.sleep(_ROTATION_SECONDS)
+        password = await asyncio.to_thread(_password, ports)
+        if password is None or password == known:
+            continue
+        if known is not None:
+            try:
+                await asyncio.to_thread(_add_password, ports, known, password)
+            except redis.RedisError as error:
+                _log.warning("the broker did not take the rotated password: %s; tried again", error)
+                continue
+            _log.info("the broker's password was rotated; it takes both")
+        known = password
+
+
+def _add_password(ports: Ports, known: str, password: str) -> None:
+    with redis.Redis(host="127.0.0.1", port=ports.valkey, password=known, socket_timeout=5) as client:
+        client.execute_command("ACL", "SETUSER", "default", f">{password}")
