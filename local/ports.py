@@ -1,4 +1,4 @@
-"""The ports of a local fleet: chosen free once, then kept, because the broker's is part of what is deployed."""
+"""The ports of a local fleet: chosen free once, then kept: the broker's is part of what is deployed."""
 
 from __future__ import annotations
 

@@ -41,12 +41,12 @@ def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
     """All of them."""
     environment = _environment(places, ports)
     certificate, key = certificates.ensure(places.certificates, places.ca)
-    python = sys.executable
     return (
         Spec(
             name=EMULATOR,
-            command=(python, "-m", "local.emulator", "--port", str(ports.emulator))
-            + ("--broker-port", str(ports.broker), "--account", str(places.account)),
+            command=_python(
+                "local.emulator", port=ports.emulator, broker_port=ports.broker, account=places.account
+            ),
             environment=environment,
             ready=lambda: asyncio.to_thread(_emulator_answers, ports),
             hopeless={INTERRUPTED: _CURE},
@@ -62,26 +62,36 @@ def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
         ),
         Spec(
             name=FRONT,
-            command=(python, "-m", "local.broker", "--port", str(ports.broker))
-            + ("--upstream-port", str(ports.valkey), "--control", str(places.front_control))
-            + ("--certificate", str(certificate), "--key", str(key)),
+            command=_python(
+                "local.broker",
+                port=ports.broker,
+                upstream_port=ports.valkey,
+                control=places.front_control,
+                certificate=certificate,
+                key=key,
+            ),
             environment=environment,
             ready=lambda: _accepts(ports.broker),
         ),
         Spec(
             name=AGENT,
-            command=(python, "-m", "local.agent"),
+            command=_python("local.agent"),
             environment=environment,
             needs=(EMULATOR, FRONT),
             stop_seconds=45,
         ),
         Spec(
             name=ALARMS,
-            command=(python, "-m", "local.alarms"),
+            command=_python("local.alarms"),
             environment=environment,
             needs=(EMULATOR,),
         ),
     )
+
+
+def _python(module: str, **options: object) -> tuple[str, ...]:
+    given = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return (sys.executable, "-m", module, *given)
 
 
 def _environment(places: Places, ports: Ports) -> dict[str, str]:
@@ -135,7 +145,7 @@ def _password(ports: Ports) -> str | None:
 
 
 async def follow_rotation(ports: Ports) -> None:
-    """When the secret gets another password, the broker takes both from then on, as ElastiCache's ROTATE does."""
+    """When the secret gets another password, the broker takes both, as ElastiCache's ROTATE does."""
     known: str | None = None
     while True:
         await asyncio.sleep(_ROTATION_SECONDS)

@@ -74,7 +74,7 @@ def _handlers(store: Any, operation: str) -> dict[str, Any]:
 
 
 def register() -> None:
-    """Replace the alarm types, and switch MiniStack's own evaluation off: it knows one of the documented rules.
+    """Replace the alarm types, and switch MiniStack's own evaluation off: it knows one rule of many.
 
     Composite alarms stay with MiniStack: they follow from the states that `local.alarms` sets.
     """

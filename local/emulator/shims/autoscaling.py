@@ -1,4 +1,4 @@
-"""Application Auto Scaling: targets, policies and activities, kept and shown. `local.scaling` carries them out."""
+"""Application Auto Scaling: targets, policies and activities are kept and shown; `local.scaling` acts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def _register_scalable_target(data: Properties) -> Any:
         return _refuse(
             "ValidationException", "MinCapacity and MaxCapacity are required to register a scalable target."
         )
-    arn = f"arn:aws:application-autoscaling:{get_region()}:{get_account_id()}:scalable-target/{uuid.uuid4().hex[:30]}"
+    identifier = uuid.uuid4().hex[:30]
+    arn = f"arn:aws:application-autoscaling:{get_region()}:{get_account_id()}:scalable-target/{identifier}"
     base = known or {"CreationTime": _now(), "ScalableTargetARN": arn, "RoleARN": "", "SuspendedState": {}}
     fields = ("ServiceNamespace", "ResourceId", "ScalableDimension", "MinCapacity", "MaxCapacity", "RoleARN")
     target = {**base, **{name: data[name] for name in (*fields, "SuspendedState") if name in data}}

@@ -136,7 +136,7 @@ def _update_task_protection(data: Properties) -> Any:
 
 
 def _get_task_protection(data: Properties) -> Any:
-    tasks = data.get("tasks") or [arn for arn in ecs._tasks]
+    tasks = data.get("tasks") or list(ecs._tasks)
     return json_response({"protectedTasks": [_protected_view(arn) for arn in tasks], "failures": []})
 
 

@@ -34,7 +34,7 @@ _wait: contextvars.ContextVar[_Wait | None] = contextvars.ContextVar("steady", d
 
 
 def together(order: list[str], resources: dict[str, Any], needs: Callable[[str], set[str]]) -> list[str]:
-    """The same order with the services side by side, where dependencies allow: first what needs none of them."""
+    """The same order with the services side by side, where dependencies allow it."""
     services = [name for name in order if resources[name].get("Type") == SERVICE]
     after: set[str] = set()
     for name in order:
@@ -60,7 +60,7 @@ def _sorted(resources: dict[str, Any], conditions: dict[str, Any]) -> list[str]:
 
 
 def _await_steady(arns: list[str]) -> None:
-    """Return when all are steady. Raises ``ValueError`` for one whose deployment failed, or after `PATIENCE_SECONDS`."""
+    """Return when all are steady. Raises ``ValueError`` if one failed, or after `PATIENCE_SECONDS`."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while deployments.agent_is_there():  # with nobody to run tasks there is nothing to wait for
         waiting = [name for name in map(_state, arns) if name]
@@ -81,14 +81,14 @@ def _state(arn: str) -> str | None:
     name = str(service["serviceName"])
     if service.get("_failed_deployment"):
         raise ValueError(
-            f"Error occurred during operation 'ECS Deployment Circuit Breaker was triggered' for service {name}"
+            f"Error occurred during operation 'ECS Deployment Circuit Breaker was triggered' of {name}"
         )
     primary = next(d for d in service["deployments"] if d["status"] == "PRIMARY")
     return None if primary["rolloutState"] == "COMPLETED" else name
 
 
 def _delete(arn: str, _: str, __: str, properties: dict[str, Any], ___: str) -> None:
-    """A service that failed while it was made is not in the stack's record, so nobody else would delete it."""
+    """A service that failed while it was made is not in the stack's record: nobody else would delete it."""
     provisioners._delete_resource(SERVICE, arn, properties)
 
 
@@ -118,7 +118,7 @@ def _waiting(
 
 
 def register() -> None:
-    """Put the waiting into MiniStack's stack operations, on threads of its own: its loop must go on serving."""
+    """Put the waiting into MiniStack's stack operations, on threads: its loop must go on serving."""
     blocking = stacks._runs_on_worker_thread
     stacks._runs_on_worker_thread = lambda name: name == SERVICE or blocking(name)
     stacks._topological_sort = _sorted
