@@ -1,0 +1,1 @@
+"""Thin tasks: limits, retries and small arguments here, the work in `example_tasks.work`."""

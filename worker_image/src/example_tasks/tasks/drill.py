@@ -1,0 +1,56 @@
+"""Tasks for drills and tests: they misbehave in one known way each, and write down what they did.
+
+They go wherever the caller says (``apply_async(queue=…)``), to `low` otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+from example_tasks.app import app
+from example_tasks.work import journal
+
+# What `leak` took, until its child is replaced.
+_leaked: list[bytearray] = []
+
+
+@app.task(name="example_tasks.drill.record", bind=True)
+def record(self: Any, run: str, n: int, seconds: float = 0.0, **_later: object) -> None:
+    """Run for ``seconds``, then write that number ``n`` of ``run`` was executed."""
+    time.sleep(seconds)
+    delivery = self.request.delivery_info or {}
+    journal.write("record", run=run, n=n, id=self.request.id, queue=delivery.get("routing_key"))
+
+
+@app.task(name="example_tasks.drill.fail", bind=True)
+def fail(self: Any, run: str, n: int, times: int, **_later: object) -> None:
+    """Fail and be retried ``times`` times, then write that it was executed."""
+    if self.request.retries < times:
+        raise self.retry(countdown=0.1, exc=RuntimeError(f"failing, {self.request.retries + 1} of {times}"))
+    record.run(run, n)
+
+
+@app.task(name="example_tasks.drill.leak")
+def leak(run: str, n: int, mib: int = 20, **_later: object) -> None:
+    """Keep ``mib`` MiB for ever, as a leaking library does."""
+    _leaked.append(bytearray(os.urandom(1024) * 1024 * mib))
+    journal.write("record", run=run, n=n)
+
+
+@app.task(name="example_tasks.drill.die", bind=True)
+def die(self: Any, run: str, n: int, times: int = 1, **_later: object) -> None:
+    """SIGKILL the process that runs it, as the out-of-memory killer does, the first ``times`` times."""
+    journal.write("dying", run=run, n=n, retries=self.request.retries)
+    if self.request.retries < times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    journal.write("record", run=run, n=n)
+
+
+@app.task(name="example_tasks.drill.spread")
+def spread(run: str, children: int, queue: str | None = None, **_later: object) -> None:
+    """Start ``children`` `record` tasks, as work that fans out does."""
+    for n in range(children):
+        record.apply_async((run, n), queue=queue)

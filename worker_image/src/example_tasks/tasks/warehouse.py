@@ -1,0 +1,43 @@
+"""A pipeline whose stages have queues of their own, so that a slow stage gets its own workers.
+
+picking → packing → delivery: each stage hands the order on to the next one's queue.
+"""
+
+from __future__ import annotations
+
+import time
+
+from celery import chain
+from celery.canvas import Signature
+
+from example_tasks.app import app
+from example_tasks.work import orders
+
+# Each stage waits for a machine or a person; threads wait cheaply.
+STAGE_SECONDS = 0.05
+
+
+def order(order_id: int) -> Signature:
+    """An order's way through the warehouse; call ``.delay()`` on it."""
+    return chain(pick.s([], order_id=order_id), pack.s(order_id=order_id), deliver.s(order_id=order_id))
+
+
+@app.task(name="example_tasks.warehouse.pick")
+def pick(history: list[str], order_id: int, **_later: object) -> list[str]:
+    """Take the goods off the shelf."""
+    time.sleep(STAGE_SECONDS)
+    return orders.advance(order_id, history, "picked")
+
+
+@app.task(name="example_tasks.warehouse.pack")
+def pack(history: list[str], order_id: int, **_later: object) -> list[str]:
+    """Put them into a box."""
+    time.sleep(STAGE_SECONDS)
+    return orders.advance(order_id, history, "packed")
+
+
+@app.task(name="example_tasks.warehouse.deliver")
+def deliver(history: list[str], order_id: int, **_later: object) -> list[str]:
+    """Hand the box over."""
+    time.sleep(STAGE_SECONDS)
+    return orders.advance(order_id, history, "delivered")

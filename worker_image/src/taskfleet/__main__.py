@@ -1,0 +1,55 @@
+"""``python -m taskfleet worker|beat|controller|health``: what the containers run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from taskfleet import health
+from taskfleet.contract.environment import Role
+from taskfleet.errors import SettingsError
+from taskfleet.settings import BeatSettings, ControllerSettings, WorkerSettings, read
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one of them. Returns the exit code; a worker and beat replace this process and do not return."""
+    parser = argparse.ArgumentParser(prog="python -m taskfleet", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for role in (Role.WORKER, Role.BEAT, Role.CONTROLLER):
+        commands.add_parser(role.value)
+    check = commands.add_parser("health", help="exit 0 if this container's main loop turns, else 1")
+    check.add_argument("--stuck-after", type=float, default=health.STUCK_AFTER_SECONDS, metavar="SECONDS")
+    chosen = parser.parse_args(argv)
+    if chosen.command == "health":
+        return _health(chosen.stuck_after)
+    try:
+        return _run(Role(chosen.command))
+    except SettingsError as error:
+        print(f"taskfleet {chosen.command}: {error}", file=sys.stderr)
+        return 78  # EX_CONFIG: starting it again will not help
+
+
+def _health(stuck_after_seconds: float) -> int:
+    problem = health.check(stuck_after_seconds)
+    print(problem or "healthy")
+    return 1 if problem else 0
+
+
+def _run(role: Role) -> int:
+    if role is Role.CONTROLLER:
+        from taskfleet.controller.main import run
+
+        return int(run(read(ControllerSettings)))
+    from taskfleet.worker import command  # celery is slow to import, and `health` runs often
+
+    argv = (
+        command.worker_argv(read(WorkerSettings))
+        if role is Role.WORKER
+        else command.beat_argv(read(BeatSettings))
+    )
+    return os.execv(argv[0], argv)  # noqa: S606 - the process id stays, so signals reach Celery
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""Finds the team's Celery application, the one that ``TASKFLEET_APP`` names."""
+
+from __future__ import annotations
+
+import importlib
+
+from celery import Celery
+
+from taskfleet.contract.environment import APP
+from taskfleet.errors import SettingsError
+from taskfleet.install import install
+
+
+def load(name: str) -> Celery:
+    """Import ``module:attribute`` and install Taskfleet on it. Raises `SettingsError` for no Celery app."""
+    module_name, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module is there, something that it imports is not
+        raise SettingsError(f"{APP.name}={name!r}: there is no module {error.name!r} in the image") from error
+    except AttributeError as error:
+        raise SettingsError(f"{APP.name}={name!r}: {module_name} has no {attribute!r}") from error
+    if not isinstance(found, Celery):
+        raise SettingsError(f"{APP.name}={name!r} is a {type(found).__name__}, not a Celery application")
+    return install(found)

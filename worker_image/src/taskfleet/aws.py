@@ -1,0 +1,43 @@
+"""Clients of AWS's APIs: one per service and process, bounded in time.
+
+The address comes from the environment that ECS gives (``AWS_REGION``), and locally from
+``AWS_ENDPOINT_URL``; no code here knows the difference.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from taskfleet.per_process import PerProcess
+
+# A call that a task's publish waits for must not take longer than a person would notice.
+PROMPT = Config(connect_timeout=0.5, read_timeout=0.8, retries={"total_max_attempts": 1})
+# A call that something in the background waits for.
+PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
+
+
+class _Clients:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # boto3 clients may be shared by threads, making them may not
+        self._session = boto3.session.Session()
+        self._made: dict[tuple[str, int], Any] = {}
+
+    def get(self, service: str, config: Config) -> Any:
+        key = (service, id(config))
+        if key not in self._made:
+            with self._lock:
+                if key not in self._made:
+                    self._made[key] = self._session.client(service, config=config)
+        return self._made[key]
+
+
+_clients = PerProcess(_Clients)
+
+
+def client(service: str, config: Config = PATIENT) -> Any:
+    """The process's boto3 client of ``service``; ``config`` is `PROMPT` or `PATIENT`."""
+    return _clients.get().get(service, config)

@@ -1,0 +1,1 @@
+"""Beat: Celery's own, publishing like everybody else, and saying that it lives."""

@@ -1,0 +1,119 @@
+"""How the two brokers are reached: URLs and transport options, for producers and for workers.
+
+The two need different bounds: a producer has a person waiting and a second broker to turn to; a worker
+waits for messages on purpose and must not take a slow answer for a dead broker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu.connection import Connection
+
+from taskfleet import aws
+from taskfleet.brokers import FALLBACK_TRANSPORT, PRIMARY_TRANSPORT
+from taskfleet.contract import names
+from taskfleet.settings import ProducerSettings, WorkerSettings
+
+# Verified against the system's trust store (ElastiCache's certificate is a public one); locally
+# SSL_CERT_FILE names the local authority.
+TLS = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+
+PRODUCER_TIMEOUT_SECONDS = 0.3
+WORKER_TIMEOUT_SECONDS = 5.0
+RESTORE_EVERY_SECONDS = 5
+
+
+def primary_url(settings: ProducerSettings) -> str:
+    """The URL that Celery gets. No password: the credential provider that it names reads that."""
+    provider = "taskfleet.brokers.credentials:shared"
+    return f"rediss://{settings.broker_host}:{settings.broker_port}/0?credential_provider={provider}"
+
+
+def primary_producer_options() -> dict[str, Any]:
+    """A publish to a dead, mute or unreachable broker ends after 0.3 s (FACTS, 1: Publishing)."""
+    return {
+        "socket_timeout": PRODUCER_TIMEOUT_SECONDS,
+        "socket_connect_timeout": PRODUCER_TIMEOUT_SECONDS,
+        "socket_keepalive": True,
+        "retry_on_timeout": False,  # the second try is the other broker
+        "max_retries": 0,  # of connecting; kombu's default never ends
+    }
+
+
+def primary_worker_options(settings: WorkerSettings) -> dict[str, Any]:
+    """A peer that vanished without a word is noticed within 15 s; the default never does (FACTS, 1)."""
+    return {
+        "socket_timeout": WORKER_TIMEOUT_SECONDS,
+        "socket_connect_timeout": 3.0,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        # Until a message that a dead worker held is given to another one.
+        "visibility_timeout": settings.visibility_timeout_seconds,
+        # Looked for every 5 s; the default looks every 100 s.
+        "unacked_restore_interval": RESTORE_EVERY_SECONDS,
+        "unacked_restore_throttle": 1,
+    }
+
+
+def fallback_options(settings: ProducerSettings, queues: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """SQS. ``queues`` maps twin names to ``{"url": …}`` and may grow; with it kombu creates no queue."""
+    return {
+        "max_retries": 0,  # of connecting; kombu's default never ends
+        # kombu makes `low.r1` into `<prefix>low-r1`: the twin's name, while a task's routing key,
+        # and so its retries, keep the name of the versioned queue on either broker.
+        "queue_name_prefix": names.fallback_prefix(settings.environment),
+        "predefined_queues": queues,
+        "client-config": {
+            "connect_timeout": 0.5,
+            "read_timeout": 1,
+            "retries": {"total_max_attempts": 1},
+        },
+    }
+
+
+def fallback_worker_options(settings: WorkerSettings, queues: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """As `fallback_options`, for a consumer."""
+    return fallback_options(settings, queues) | {
+        "max_retries": None,
+        "polling_interval": 0,  # 1, the default, caps a worker at its prefetch count per second (FACTS, 2)
+        "wait_time_seconds": 10,
+        "visibility_timeout": settings.visibility_timeout_seconds,
+        "client-config": {
+            "connect_timeout": 3,
+            "read_timeout": 20,  # longer than the long poll
+            "retries": {"total_max_attempts": 3},
+        },
+    }
+
+
+def twin(settings: ProducerSettings, versioned_queue: str) -> str:
+    """The name of the SQS queue beside a versioned queue."""
+    parts = names.split_versioned_queue(versioned_queue)
+    if parts is None:
+        raise names.InvalidName(f"{versioned_queue!r} is not a versioned queue: <queue>.<release>")
+    return names.fallback_queue(settings.environment, *parts)
+
+
+def fallback_url(name: str) -> str:
+    """The URL of an SQS queue. Raises botocore's errors; one bounded call."""
+    url: str = aws.client("sqs", aws.PROMPT).get_queue_url(QueueName=name)["QueueUrl"]
+    return url
+
+
+def primary_producer_connection(settings: ProducerSettings) -> Connection:
+    """A kombu connection for publishing; nothing is opened until it is used."""
+    return Connection(
+        primary_url(settings),
+        transport=PRIMARY_TRANSPORT,
+        ssl=TLS,
+        transport_options=primary_producer_options(),
+        connect_timeout=PRODUCER_TIMEOUT_SECONDS,
+    )
+
+
+def fallback_producer_connection(settings: ProducerSettings, queues: dict[str, dict[str, str]]) -> Connection:
+    """A kombu connection for publishing to SQS."""
+    return Connection(
+        "sqs://", transport=FALLBACK_TRANSPORT, transport_options=fallback_options(settings, queues)
+    )

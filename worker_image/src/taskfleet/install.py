@@ -1,0 +1,114 @@
+"""``install(app)``: one line that hardens an existing Celery application for the fleet.
+
+    app = Celery("shop")
+    taskfleet.install.install(app)
+
+Nothing of the environment is read and nothing is connected to before the first publish or the start of
+a worker, so a module that installs can be imported anywhere: in tests, in a shell, in a migration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from typing import Any
+
+from celery import Celery
+
+from taskfleet import config, settings
+from taskfleet.contract.messages import GATE_TASK
+from taskfleet.per_process import PerProcess
+from taskfleet.publishing.breaker import Breaker
+from taskfleet.publishing.brokers import Fallback, Primary
+from taskfleet.publishing.pointer import Releases
+from taskfleet.publishing.probe import Probe
+from taskfleet.publishing.producer import FleetProducer
+from taskfleet.publishing.publisher import Publisher
+from taskfleet.settings import ProducerSettings
+
+
+class Installed:
+    """What `install` left on an application, as ``app.taskfleet``."""
+
+    def __init__(self) -> None:
+        self._settings: ProducerSettings | None = None
+        self._releases: Releases | None = None
+        self._publisher = PerProcess(self._make_publisher)
+        self.producer = FleetProducer(self._publisher.get)
+
+    @property
+    def settings(self) -> ProducerSettings:
+        """The process's settings; read when first asked for. Raises `taskfleet.errors.SettingsError`."""
+        if self._settings is None:
+            self._settings = settings.read(ProducerSettings)
+        return self._settings
+
+    @property
+    def publisher(self) -> Publisher:
+        """What this process publishes with."""
+        return self._publisher.get()
+
+    def bind(self, known: ProducerSettings) -> None:
+        """Tell a worker, beat or the controller who it is, before it publishes."""
+        self._settings = known
+
+    @property
+    def releases(self) -> Releases:
+        """What is known of releases. Kept over a fork: a worker's children start with it."""
+        if self._releases is None:
+            self._releases = Releases(self.settings.environment)
+        return self._releases
+
+    def _make_publisher(self) -> Publisher:
+        known = self.settings
+        primary, breaker = Primary(known), Breaker()
+        return Publisher(
+            bound_release=known.bound_release,
+            releases=self.releases,
+            primary=primary,
+            fallback=Fallback(known),
+            breaker=breaker,
+            probe=Probe(breaker, primary.answers),
+        )
+
+
+def install(app: Celery) -> Celery:
+    """Harden ``app`` and return it. A second call changes nothing.
+
+    From then on every publish goes to the current release's queue, bounded in time: Redis first, then
+    SQS, then `taskfleet.errors.PublishError`. Tasks are JSON, acknowledged late, and given back when
+    their worker dies (`taskfleet.config.enforced`).
+    """
+    if getattr(app, "taskfleet", None) is not None:
+        return app
+    installed = app.taskfleet = Installed()
+    app.add_defaults(config.defaults())
+    if app.task_cls == "celery.app.task:Task":
+        app.task_cls = "taskfleet.worker.task:FleetTask"
+    _enforce(app)
+
+    def producer_or_acquire(_producer: object = None) -> AbstractContextManager[FleetProducer]:
+        return contextlib.nullcontext(installed.producer)
+
+    app.producer_or_acquire = app.default_producer = producer_or_acquire
+    _register_gate(app)
+    return app
+
+
+def _enforce(app: Celery) -> None:
+    if app.configured:
+        app.conf.update(config.enforced())
+        return
+
+    def apply(sender: Celery, **_signal: Any) -> None:
+        sender.conf.update(config.enforced())
+
+    app.on_after_configure.connect(apply, sender=app, weak=False)
+
+
+def _register_gate(app: Celery) -> None:
+    @app.task(name=GATE_TASK, shared=False, max_retries=3)  # type: ignore[untyped-decorator]
+    def gate(versioned_queue: str) -> None:
+        from taskfleet.worker.gate import prove
+
+        prove(app.taskfleet.settings, versioned_queue)

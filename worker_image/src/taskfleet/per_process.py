@@ -1,0 +1,53 @@
+"""One object for each process, made again after a fork.
+
+Sockets and threads that were made before a fork must not be used after it: two processes would read
+each other's answers, and threads do not survive.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+_all: weakref.WeakSet[PerProcess[Any]] = weakref.WeakSet()
+
+
+class PerProcess(Generic[T]):
+    """Makes its object with ``factory`` at the first `get` of each process."""
+
+    def __init__(self, factory: Callable[[], T]) -> None:
+        self._factory = factory
+        self._made: T | None = None
+        self._inherited: list[T] = []
+        self._lock = threading.Lock()
+        _all.add(self)
+
+    def get(self) -> T:
+        """The process's own object."""
+        made = self._made
+        if made is not None:
+            return made
+        with self._lock:
+            if self._made is None:
+                self._made = self._factory()
+            return self._made
+
+    def after_fork(self) -> None:
+        """Forget the parent's object without closing it: its sockets are still the parent's."""
+        self._lock = threading.Lock()  # the parent's may have been held by a thread that is not here
+        if self._made is not None:
+            self._inherited.append(self._made)
+            self._made = None
+
+
+def _after_fork_in_child() -> None:
+    for each in list(_all):
+        each.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,26 @@
+"""From the queue that a task names to the versioned queue that it goes to."""
+
+from __future__ import annotations
+
+from taskfleet.contract import names
+from taskfleet.errors import UnknownQueue
+from taskfleet.publishing.pointer import Releases
+
+
+def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> tuple[str, str]:
+    """``(versioned queue, release)`` for a logical or an already versioned queue.
+
+    A versioned name is kept: a retry goes back to the queue that its task came from. Raises
+    `UnknownQueue` for a queue that the release does not have (its tasks would never run), and
+    `taskfleet.errors.PointerUnknown`.
+    """
+    parts = names.split_versioned_queue(queue)
+    logical, release = parts or (queue, bound_release or releases.current())
+    known = releases.queues(release)
+    if logical not in known:
+        raise UnknownQueue(
+            f"release {release} has no queue {logical!r}, so nothing would run the task. "
+            f"Its queues: {', '.join(sorted(known))}. "
+            "A new queue needs a pool in infra/environments.py and a deploy."
+        )
+    return names.versioned_queue(logical, release), release

@@ -1,0 +1,108 @@
+"""The two places a message can go to, each with a small pool of producers."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+from kombu.connection import Connection
+from kombu.exceptions import LimitExceeded, OperationalError
+from kombu.messaging import Producer
+from kombu.transport.SQS.exceptions import UndefinedQueueException
+from redis.exceptions import RedisError
+
+from taskfleet.brokers import connections
+from taskfleet.contract.environment import FALLBACK, PRIMARY
+from taskfleet.settings import ProducerSettings
+
+# What a broker that did not accept a message raises. Anything else is the caller's mistake, an
+# argument that is not JSON for instance, and no other broker would take it either.
+NOT_ACCEPTED = (
+    OSError,  # sockets, time-outs included
+    OperationalError,
+    LimitExceeded,
+    RedisError,
+    BotoCoreError,
+    ClientError,
+    UndefinedQueueException,
+)
+
+# Connections of one process to one broker. More threads than this wait for each other, briefly.
+CONNECTIONS = 10
+WAIT_FOR_CONNECTION_SECONDS = 1.0
+
+
+class Broker(Protocol):
+    """Something that accepts messages; `send` raises one of `NOT_ACCEPTED` if it did not."""
+
+    name: str
+
+    def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
+        """Publish ``body`` to the versioned queue; ``options`` are those of kombu's ``Producer.publish``."""
+
+
+class _Pooled:
+    def __init__(self, connection: Connection) -> None:
+        # kombu's pool hands out a producer that a failed call has used before: redis-py reconnects
+        # by itself, and boto3 has nothing to reconnect.
+        self._producers = connection.Pool(CONNECTIONS)
+
+    def publish(self, body: Any, queue: str, options: dict[str, Any]) -> None:
+        connection = self._producers.acquire(block=True, timeout=WAIT_FOR_CONNECTION_SECONDS)
+        try:
+            producer = Producer(connection.default_channel, auto_declare=False)
+            producer.publish(body, exchange="", routing_key=queue, retry=False, declare=[], **options)
+        finally:
+            connection.release()
+
+
+class Primary:
+    """Redis."""
+
+    name = PRIMARY
+
+    def __init__(self, settings: ProducerSettings) -> None:
+        self._pool = _Pooled(connections.primary_producer_connection(settings))
+
+    def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
+        """Publish within about 0.3 s."""
+        self._pool.publish(body, queue, options)
+
+    def answers(self) -> bool:
+        """Whether it answers a PING within about 0.3 s."""
+        connection = self._pool._producers.acquire(block=True, timeout=WAIT_FOR_CONNECTION_SECONDS)
+        try:
+            return bool(connection.default_channel.client.ping())
+        except NOT_ACCEPTED:
+            return False
+        finally:
+            connection.release()
+
+
+class Fallback:
+    """SQS. A queue's URL is asked for once, when the first message goes there."""
+
+    name = FALLBACK
+
+    def __init__(self, settings: ProducerSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._urls: dict[str, dict[str, str]] = {}
+        self._pool: _Pooled | None = None
+
+    def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
+        """Publish within about a second."""
+        self._know(connections.twin(self._settings, queue)).publish(body, queue, options)
+
+    def _know(self, name: str) -> _Pooled:
+        if name not in self._urls:
+            url = connections.fallback_url(name)
+            with self._lock:
+                self._urls[name] = {"url": url}
+        with self._lock:
+            if self._pool is None:
+                # Not before a queue is known: with none, kombu lists all queues of the account.
+                connection = connections.fallback_producer_connection(self._settings, self._urls)
+                self._pool = _Pooled(connection)
+            return self._pool

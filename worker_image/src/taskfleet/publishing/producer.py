@@ -1,0 +1,50 @@
+"""The place where every publish of Celery passes: what ``app.producer_or_acquire`` gives it.
+
+``delay``, ``apply_async``, ``send_task``, canvas, retries and beat all end in ``Celery.send_task``,
+which takes a producer there and calls its ``publish`` (celery.app.amqp). A producer that a caller brings
+along (a group, beat) is ignored: it would know neither bounds nor the second broker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from taskfleet.errors import UnknownQueue
+from taskfleet.publishing.publisher import Publisher
+
+
+class _NoConnection:
+    """Celery asks the producer's connection only how to name its errors; ours are named already."""
+
+    recoverable_connection_errors: tuple[type[BaseException], ...] = ()
+    recoverable_channel_errors: tuple[type[BaseException], ...] = ()
+
+    @contextlib.contextmanager
+    def _reraise_as_library_errors(self) -> Iterator[None]:
+        yield
+
+
+class FleetProducer:
+    """Looks like a kombu producer to Celery and publishes with the process's `Publisher`."""
+
+    connection = _NoConnection()
+
+    def __init__(self, publisher: Callable[[], Publisher]) -> None:
+        self._publisher = publisher
+
+    def publish(self, body: Any, **options: Any) -> None:
+        """Publish as kombu's ``Producer.publish`` does, to the versioned queue, on either broker."""
+        exchange, queue = options.pop("exchange", ""), options.pop("routing_key", None)
+        if exchange or not queue:
+            raise UnknownQueue(
+                f"exchange {exchange!r}, routing key {queue!r}: tasks are published to queues by "
+                "name; exchanges exist on neither broker. Use `queue=` or `task_routes`."
+            )
+        for unused in ("declare", "retry", "retry_policy"):  # queues exist, and the bounds are ours
+            options.pop(unused, None)
+        self._publisher().publish(body, queue, options)
+
+    def revive(self, _connection: object) -> None:
+        """Celery calls it before it tries again; there is nothing to revive."""

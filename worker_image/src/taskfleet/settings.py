@@ -1,0 +1,149 @@
+"""The settings of a process, read once from its environment.
+
+Each field names its variable (`taskfleet.contract.environment`) and how it is read. A field without a
+default is one that the role can't start without; a test holds the two lists together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from taskfleet.contract import environment as env
+from taskfleet.contract import names
+from taskfleet.contract.environment import Variable
+from taskfleet.errors import SettingsError
+
+EXECUTIONS = ("prefork", "threads", "gevent")
+
+# Celery reads these itself, over any configuration: one of them in the environment would send
+# everything to another broker without a word.
+_OVERRIDES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return read
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError("must be a whole number of at least 1")
+    return int(text)
+
+
+def _not_negative(text: str) -> int:
+    if not text.isdigit():
+        raise ValueError("must be a whole number of at least 0")
+    return int(text)
+
+
+def _name(kind: str) -> Callable[[str], str]:
+    return lambda text: names.check(kind, text)
+
+
+def _queues(text: str) -> tuple[str, ...]:
+    return tuple(names.check("queue", queue) for queue in text.split(","))
+
+
+def _app(text: str) -> str:
+    module, colon, attribute = text.partition(":")
+    if not (module and colon and attribute):
+        raise ValueError("must be `module:attribute`, for instance `example_tasks.app:app`")
+    return text
+
+
+def _from(variable: Variable, read: Callable[[str], Any] = str, **default: Any) -> Any:
+    return field(metadata={"variable": variable, "read": read}, **default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProducerSettings:
+    """What publishing needs: every process of the fleet, and every application that publishes to it."""
+
+    environment: str = _from(env.ENVIRONMENT, _name("environment"))
+    broker_host: str = _from(env.BROKER_HOST)
+    broker_port: int = _from(env.BROKER_PORT, _positive)
+    default_queue: str = _from(env.DEFAULT_QUEUE, _name("queue"), default="low")
+    pinned_release: str | None = _from(env.PINNED_RELEASE, _name("release"), default=None)
+    log_level: str = _from(env.LOG_LEVEL, _one_of("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
+
+    @property
+    def bound_release(self) -> str | None:
+        """The one release that this process publishes to, or None: the current one."""
+        return self.pinned_release
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeatSettings(ProducerSettings):
+    """What beat needs."""
+
+    app: str = _from(env.APP, _app)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerSettings(BeatSettings):
+    """What the controller needs."""
+
+    metrics_port: int = _from(env.METRICS_PORT, _positive, default=9808)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings(BeatSettings):
+    """What a worker needs. Times are seconds, memory is MiB."""
+
+    release: str = _from(env.RELEASE, _name("release"))
+    pool: str = _from(env.POOL, _name("pool"))
+    queues: tuple[str, ...] = _from(env.QUEUES, _queues)
+    broker: str = _from(env.BROKER, _one_of(env.PRIMARY, env.FALLBACK))
+    execution: str = _from(env.EXECUTION, _one_of(*EXECUTIONS))
+    concurrency: int = _from(env.CONCURRENCY, _positive)
+    child_memory_mib: int = _from(env.CHILD_MEMORY_MIB, _positive)
+    max_tasks_per_child: int = _from(env.MAX_TASKS_PER_CHILD, _positive)
+    visibility_timeout_seconds: int = _from(env.VISIBILITY_TIMEOUT_SECONDS, _positive)
+    soft_time_limit_seconds: int = _from(env.SOFT_TIME_LIMIT_SECONDS, _positive)
+    time_limit_seconds: int = _from(env.TIME_LIMIT_SECONDS, _positive)
+    soft_shutdown_seconds: int = _from(env.SOFT_SHUTDOWN_SECONDS, _not_negative)
+
+    @property
+    def bound_release(self) -> str:
+        """Work that a task starts stays on the release of the task."""
+        return self.release
+
+    @property
+    def versioned_queues(self) -> tuple[str, ...]:
+        """What it consumes, the pool's own queues first."""
+        return tuple(names.versioned_queue(queue, self.release) for queue in self.queues)
+
+
+S = TypeVar("S", bound=ProducerSettings)
+
+
+def read(kind: type[S], environ: Mapping[str, str] = os.environ) -> S:
+    """Read the settings of one role. Raises `SettingsError` with every missing or bad variable at once."""
+    values: dict[str, Any] = {}
+    problems = [
+        f"{name} is set: Celery would use it instead of the fleet's brokers; remove it"
+        for name in _OVERRIDES
+        if environ.get(name)
+    ]
+    for item in dataclasses.fields(kind):
+        variable: Variable = item.metadata["variable"]
+        text = environ.get(variable.name, "")
+        if text:
+            try:
+                values[item.name] = item.metadata["read"](text)
+            except ValueError as error:
+                problems.append(f"{variable.name}={text!r}: {error} ({variable.help})")
+        elif item.default is dataclasses.MISSING:
+            problems.append(f"{variable.name} is missing: {variable.help}")
+    if problems:
+        raise SettingsError("the environment of this process can't be right:\n  " + "\n  ".join(problems))
+    return kind(**values)

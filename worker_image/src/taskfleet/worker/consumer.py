@@ -1,0 +1,128 @@
+"""Celery's consumer with a pulse for the health check and patience with a dead broker; it drops no message."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery.worker.consumer import Consumer as StockConsumer
+from celery.worker.state import maybe_shutdown
+from kombu.connection import Connection
+from kombu.message import Message
+
+from taskfleet import health
+from taskfleet.logs import logger
+from taskfleet.worker import draining, parking
+
+TICK_SECONDS = 1.0
+STAMP_EVERY_SECONDS = 5.0
+MOST_SECONDS_BETWEEN_CONNECTS = 10
+
+
+class Consumer(StockConsumer):  # type: ignore[misc]
+    """Named by ``worker_consumer`` (`taskfleet.config.worker`)."""
+
+    _ticker: Any = None
+    _stamped_at = 0.0
+
+    def on_ready(self) -> None:
+        """The loop is about to run: have it tick, and let SIGTERM drain."""
+        super().on_ready()
+        draining.catch_sigterm(self)
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._ticker = None
+        if self.hub is not None:
+            self._ticker = self.hub.timer.call_repeatedly(TICK_SECONDS, self.tick)
+        else:
+            self._tick_while_waiting()
+
+    def tick(self) -> None:
+        """Called by the main loop about once a second."""
+        self._stamp("draining" if draining.asked() else "running")
+        draining.step(self)
+
+    def _tick_while_waiting(self) -> None:
+        """Without an event loop (gevent, SQS in threads) the timer has its own thread, which would tick for a
+        stuck loop as well; so tick where the loop itself comes by.
+        """
+        connection, stock = self.connection, self.connection.drain_events
+
+        def drain_events(*args: Any, **kwargs: Any) -> Any:
+            self.tick()
+            maybe_shutdown()
+            return stock(*args, **kwargs)
+
+        connection.drain_events = drain_events
+
+    def ensure_connected(self, conn: Connection) -> Connection:
+        """Connect, however long it takes, saying so to the health check every second."""
+
+        def on_error(error: BaseException, interval: float) -> None:
+            logger.error("can't reach %s: %s; trying again in %d s", conn.as_uri(), error, interval)
+
+        conn.ensure_connection(
+            on_error,
+            None,
+            interval_start=1,
+            interval_step=1,
+            interval_max=MOST_SECONDS_BETWEEN_CONNECTS,
+            callback=self._while_disconnected,
+        )
+        self.first_connection_attempt = False
+        return conn
+
+    def _while_disconnected(self) -> None:
+        self._stamp("connecting")
+        draining.step_while_disconnected()
+        maybe_shutdown()
+
+    def _stamp(self, doing: str) -> None:
+        now = time.monotonic()
+        if now - self._stamped_at >= STAMP_EVERY_SECONDS:
+            self._stamped_at = now
+            health.stamp(doing)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], Any]:
+        """As Celery's, and a message of another release is parked."""
+        handle = super().create_task_handler(*args, **kwargs)
+        release: str = self.app.taskfleet.settings.release
+
+        def on_message(message: Message) -> Any:
+            stranger = parking.other_release(message.headers, release)
+            if stranger is not None:
+                return self.park(
+                    message, f"stamped with release {stranger}, received by a worker of {release}"
+                )
+            return handle(message)
+
+        return on_message
+
+    def on_unknown_task(self, body: Any, message: Message, exc: BaseException) -> None:
+        """A task that this release does not know: Celery would throw it away."""
+        self.park(message, f"this release has no task named {exc}")
+
+    def on_unknown_message(self, body: Any, message: Message) -> None:
+        """A message that is no task."""
+        self.park(message, "it is not a Celery task message")
+
+    def on_invalid_task(self, body: Any, message: Message, exc: BaseException) -> None:
+        """A task message that can't be run, or whose content is not JSON."""
+        self.park(message, f"it can't be run: {exc}")
+
+    def on_decode_error(self, message: Message, exc: BaseException) -> None:
+        """A body that can't be read."""
+        self.park(message, f"its body can't be read: {exc}")
+
+    def park(self, message: Message, reason: str) -> None:
+        """Put it into the dead-letter queue, then acknowledge it; not before SQS took it."""
+        settings = self.app.taskfleet.settings
+        try:
+            parking.park(settings, message, reason)
+        except parking.NOT_PARKED as error:
+            logger.error("a message can't be parked yet (%s); it stays unacknowledged: %s", error, reason)
+            self.timer.call_after(parking.AGAIN_SECONDS, self.park, (message, reason))
+            return
+        logger.error("a message was parked: %s", reason)
+        message.ack_log_error(logger, self.connection_errors)

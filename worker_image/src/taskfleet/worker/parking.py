@@ -1,0 +1,54 @@
+"""Keeps what a worker must not run: the message goes to its queue's dead-letter queue, with the reason."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from kombu.message import Message
+
+from taskfleet import aws
+from taskfleet.brokers import connections
+from taskfleet.contract import names
+from taskfleet.contract.messages import RELEASE_HEADER
+from taskfleet.settings import WorkerSettings
+
+AGAIN_SECONDS = 10
+NOT_PARKED = (BotoCoreError, ClientError)
+
+
+def other_release(headers: Mapping[str, Any] | None, release: str) -> str | None:
+    """The release of a message, if it is not this one. A message without a stamp is nobody else's."""
+    stamp = (headers or {}).get(RELEASE_HEADER)
+    return stamp if stamp is not None and stamp != release else None
+
+
+def park(settings: WorkerSettings, message: Message, reason: str) -> None:
+    """Send it to the dead-letter queue. Raises one of `NOT_PARKED`, and then it is still to be parked."""
+    routing_key = (message.delivery_info or {}).get("routing_key") or ""
+    parts = names.split_versioned_queue(routing_key)
+    queue = parts[0] if parts else settings.queues[0]
+    url = connections.fallback_url(names.dead_letter_queue(settings.environment, queue))
+    body = json.dumps(letter(settings, message, reason), default=repr)
+    aws.client("sqs", aws.PROMPT).send_message(QueueUrl=url, MessageBody=body)
+
+
+def letter(settings: WorkerSettings, message: Message, reason: str) -> dict[str, Any]:
+    """What is kept: enough to read it, and to send it again."""
+    body = message.body if isinstance(message.body, bytes) else str(message.body or "").encode()
+    return {
+        "reason": reason,
+        "at": time.time(),
+        "release": settings.release,
+        "pool": settings.pool,
+        "queue": (message.delivery_info or {}).get("routing_key"),
+        "headers": message.headers,
+        "properties": message.properties,
+        "content_type": message.content_type,
+        "content_encoding": message.content_encoding,
+        "body_base64": base64.b64encode(body).decode(),
+    }

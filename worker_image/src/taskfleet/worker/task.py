@@ -1,0 +1,61 @@
+"""The base of every task: retries that back off, and messages that do not live for ever."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from celery import Task
+
+FIRST_RETRY_SECONDS = 2.0
+LONGEST_RETRY_SECONDS = 600.0
+DEFAULT_EXPIRES_SECONDS = 7 * 24 * 3600
+
+
+def backoff(retries: int, *, spread: float) -> float:
+    """Seconds until the next try: doubling, from 2 s to ten minutes.
+
+    Half of it is random (``spread``, 0 to 1): tasks that failed together must not come back together.
+    """
+    longest = min(FIRST_RETRY_SECONDS * 2.0 ** min(retries, 16), LONGEST_RETRY_SECONDS)
+    return longest * (0.5 + spread / 2)
+
+
+class FleetTask(Task):  # type: ignore[misc]
+    """What ``@app.task`` makes after `taskfleet.install.install`. A task's own options win."""
+
+    abstract = True
+
+    # Bounded: a task that must be tried more often says so.
+    max_retries = 5
+    # For `autoretry_for`.
+    retry_backoff = FIRST_RETRY_SECONDS
+    retry_backoff_max = LONGEST_RETRY_SECONDS
+    retry_jitter = True
+    # After a week nobody wants it any more; a task with an earlier end of usefulness says so.
+    expires = DEFAULT_EXPIRES_SECONDS
+
+    def retry(
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        exc: Any = None,
+        throw: bool = True,
+        eta: Any = None,
+        countdown: float | None = None,
+        max_retries: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """As Celery's; without ``countdown`` and ``eta`` it waits `backoff`, not always three minutes."""
+        if eta is None and countdown is None:
+            countdown = backoff(self.request.retries, spread=random.random())  # noqa: S311 - no secret
+        return super().retry(
+            args=args,
+            kwargs=kwargs,
+            exc=exc,
+            throw=throw,
+            eta=eta,
+            countdown=countdown,
+            max_retries=max_retries,
+            **options,
+        )
