@@ -42,6 +42,11 @@ class Places:
         return self.root / "logs"
 
     @property
+    def journal(self) -> Path:
+        """Where the example tasks record what ran (`example_tasks.work.journal`)."""
+        return self.root / "journal"
+
+    @property
     def status(self) -> Path:
         """What runs: written by the supervisor at every change."""
         return self.root / "status.json"

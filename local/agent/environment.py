@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from taskfleet.contract.container import JOURNAL
+
 # The emulated account takes any credentials; real ones must never reach a container here.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -14,6 +16,7 @@ def of_machine(
     endpoint: str,
     region: str,
     certificate: Path,
+    journal: Path,
     python_directory: Path,
 ) -> dict[str, str]:
     """What every container on this machine gets; ``python_directory`` has the `python` to run."""
@@ -26,6 +29,7 @@ def of_machine(
         "PATH": f"{python_directory}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",
         "SSL_CERT_FILE": str(certificate),
+        JOURNAL: str(journal),
     }
 
 

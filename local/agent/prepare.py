@@ -47,7 +47,8 @@ class Preparer:
         values = self._environment(task, definition, image)
         for private in ("home", "tmp"):
             (task.directory / private).mkdir(parents=True, exist_ok=True)
-        task.log.parent.mkdir(parents=True, exist_ok=True)
+        for shared in (task.log.parent, self.settings.journal):
+            shared.mkdir(parents=True, exist_ok=True)
         _remove_old_logs(task.log.parent)
         directory = task.directory / "home"
         if definition.working_directory and Path(definition.working_directory).is_dir():
@@ -59,6 +60,7 @@ class Preparer:
             endpoint=self.settings.endpoint,
             region=self.settings.region,
             certificate=self.settings.certificate,
+            journal=self.settings.journal,
             # Not resolved: the virtual environment's own directory has the packages, the link's target not.
             python_directory=Path(sys.executable).parent,
         )

@@ -31,6 +31,11 @@ class AgentSettings:
         return Places(self.local_directory).logs
 
     @property
+    def journal(self) -> Path:
+        """What ran, as the example tasks record it."""
+        return Places(self.local_directory).journal
+
+    @property
     def images(self) -> Path:
         """Unpacked images."""
         return self.local_directory / "images"

@@ -10,6 +10,7 @@ import time
 import zipfile
 
 from taskfleet.contract import images
+from taskfleet.contract.container import JOURNAL
 
 from tests.local.agent.fleet import Fleet, environment_of, exists, pid_of, python
 from tests.support.processes import wait_for
@@ -18,7 +19,7 @@ SLEEP = ["sleep", "1000"]
 GIVEN = {
     *("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     *("AWS_EC2_METADATA_DISABLED", "ECS_AGENT_URI", "SSL_CERT_FILE", "PATH", "HOME", "TMPDIR", "HOSTNAME"),
-    *("PYTHONPATH", "PYTHONUNBUFFERED"),
+    *("PYTHONPATH", "PYTHONUNBUFFERED", JOURNAL),
 }
 
 
