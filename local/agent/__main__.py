@@ -20,6 +20,7 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes; we name them
     mine = settings.read(sys.argv[1:])
     mine.local_directory.mkdir(parents=True, exist_ok=True)
     with (mine.local_directory / "agent.lock").open("w") as lock:

@@ -21,9 +21,15 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def fleet(emulator: Emulator, tmp_path: Path) -> Iterator[Fleet]:
-    """A running agent."""
+def idle_fleet(emulator: Emulator, tmp_path: Path) -> Iterator[Fleet]:
+    """An agent that the test has yet to start."""
     fleet = Fleet(emulator, tmp_path)
-    fleet.start()
     yield fleet
     fleet.close()
+
+
+@pytest.fixture
+def fleet(idle_fleet: Fleet) -> Fleet:
+    """A running agent."""
+    idle_fleet.start()
+    return idle_fleet

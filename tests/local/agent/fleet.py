@@ -75,6 +75,7 @@ class Fleet:
 
     def start(self) -> None:
         """Start the agent, with variables in its environment that no container may see."""
+        starts = self.events.count("runs the services")
         with self._log.open("ab") as log:
             self.agent = subprocess.Popen(
                 [
@@ -86,7 +87,7 @@ class Fleet:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(lambda: "runs the services" in self.events, what="the agent's start")
+        wait_for(lambda: self.events.count("runs the services") > starts, what="the agent's start")
 
     def close(self) -> None:
         """Delete the services and end the agent."""
