@@ -90,11 +90,15 @@ class Permissions:
             self._publish(),
             _allow(
                 "State",
-                ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan"),
+                ("BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "UpdateItem"),
                 [self.base.state_table_arn],
                 service="dynamodb",
             ),
-            _allow("ListManifests", ("ssm:GetParametersByPath",), [self._parameter(self._manifests())]),
+            _allow(
+                "ListManifests",
+                ("ssm:GetParametersByPath",),
+                [self._parameter(self._manifests()), self._parameter(f"{self._manifests()}/*")],
+            ),
             _allow("Point", ("ssm:PutParameter",), [self._parameter(parameters.current_release(self._env))]),
             _allow("Services", ("ecs:DescribeServices", "ecs:UpdateService"), [self._ecs("service", "*")]),
             _allow(

@@ -89,6 +89,7 @@ class WorkerPool(Construct):
         scaled = self._scaled(
             self.service,
             "PrimaryScaling",
+            variables.PRIMARY,
             bounds=(pool.min_workers, pool.max_workers),
             policies=(scale_out(), scale_in(pool)),
         )
@@ -104,14 +105,14 @@ class WorkerPool(Construct):
         scaled = self._scaled(
             self.fallback_service,
             "FallbackScaling",
+            variables.FALLBACK,
             bounds=(pool.warm_fallback_workers, max_fallback_workers(pool)),
             policies=(fallback_wake(pool), fallback_sleep(pool)),
         )
         self._alarms.wake(self, scaled)
 
     def _service(self, id: str, broker: str, *, workers: int) -> ecs.BaseService:
-        pool, release = self._pool, self._release
-        name = names.service(pool.name, release.id, fallback=broker == variables.FALLBACK)
+        pool, release, name = self._pool, self._release, self._name(broker)
         task = Task(
             service=name,
             role=variables.Role.WORKER,
@@ -126,7 +127,7 @@ class WorkerPool(Construct):
             log_group=self._log_group,
             image=release.image,
         )
-        return worker_service(
+        service = worker_service(
             self,
             id,
             name=name,
@@ -136,15 +137,27 @@ class WorkerPool(Construct):
             capacity=pool.capacity,
             strategies=strategies(release.settings, pool),
         )
+        # Without it the first tasks could start before ECS may pull their image and write their logs.
+        service.node.add_dependency(release.roles.execution)
+        return service
+
+    def _name(self, broker: str) -> str:
+        return names.service(self._pool.name, self._release.id, fallback=broker == variables.FALLBACK)
 
     def _scaled(
-        self, service: ecs.BaseService, id: str, *, bounds: tuple[int, int], policies: tuple[Policy, ...]
+        self,
+        service: ecs.BaseService,
+        id: str,
+        broker: str,
+        *,
+        bounds: tuple[int, int],
+        policies: tuple[Policy, ...],
     ) -> ScaledService:
         scaled = ScaledService(
             self,
             id,
             environment=self._release.settings.name,
-            service=service.service_name,
+            service=self._name(broker),
             min_workers=bounds[0],
             max_workers=bounds[1],
             policies=policies,

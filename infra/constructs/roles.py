@@ -38,6 +38,6 @@ def _execution(scope: Construct, settings: Settings) -> iam.Role:
         acknowledge(
             role,
             "AwsSolutions-IAM5[Resource::*]",
-            "ecr:GetAuthorizationToken has no resource-level permission; the pull itself is one repository's.",
+            "ecr:GetAuthorizationToken has no resource-level permission; the pull is of one repository's.",
         )
     return role

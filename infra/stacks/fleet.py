@@ -130,7 +130,9 @@ class FleetStack(cdk.Stack):
             ),
         )
         definition = task_definition(scope, "Task", settings=settings, task=task)
-        return singleton_service(scope, "Service", name=name, definition=definition, place=place)
+        service = singleton_service(scope, "Service", name=name, definition=definition, place=place)
+        service.node.add_dependency(task.roles.execution)
+        return service
 
 
 def _state_table(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> dynamodb.Table:
