@@ -1,0 +1,141 @@
+"""One look after the other: gather, plan, execute, publish."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from taskfleet.contract import names
+from taskfleet.controller import observe
+from taskfleet.controller.datapoints import datapoints, put
+from taskfleet.controller.edges import Edges
+from taskfleet.controller.execute import Execution
+from taskfleet.controller.gather import Gathered, gather
+from taskfleet.controller.look import Look, ReleaseLook
+from taskfleet.releases.model import LIVE, Record, State
+from taskfleet.releases.observation import Memory, Rules
+from taskfleet.releases.plan import Plan, plan
+from taskfleet.releases.store import NO_POINTER, Snapshot
+
+logger = logging.getLogger(__name__)
+
+
+class Controller:
+    """Takes looks. What it remembers between them may be lost at any time: counting starts again."""
+
+    def __init__(
+        self, edges: Edges, *, rules: Rules | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._edges, self._rules, self._clock = edges, rules or Rules(), clock
+        self._started = clock()
+        self._memory = Memory()
+        self._snapshot: Snapshot | None = None
+        self.last: Look | None = None
+
+    def look(self) -> Look:
+        """Take one look and act on it. Failing edges are problems in it, not exceptions."""
+        now, begun = self._clock(), time.monotonic()
+        seen = gather(self._edges, now=now, last=self._snapshot, rules=self._rules)
+        planned, problems = self._act(seen)
+        look = self._build(seen, planned, (*seen.problems, *problems), took=time.monotonic() - begun)
+        self.last = look
+        self._publish(look)
+        for problem in look.problems:
+            logger.warning("%s", problem)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("look %s", look.to_json())
+        return look
+
+    def _act(self, seen: Gathered) -> tuple[Plan | None, list[str]]:
+        """Plan and carry out; nothing while the state table does not answer."""
+        observation = observe.observation(seen, self._edges.environment)
+        if observation is None or seen.snapshot is None:
+            return None, []
+        planned = plan(observation, self._memory, self._rules)
+        execution = Execution(
+            edges=self._edges,
+            now=seen.now,
+            records=dict(seen.snapshot.records),
+            pointer=seen.snapshot.pointer,
+        )
+        problems = execution.run(planned.actions)
+        self._memory = planned.memory
+        self._snapshot = Snapshot(
+            execution.records, execution.pointer, seen.snapshot.proofs, seen.snapshot.beat_at
+        )
+        return planned, [*planned.problems, *problems]
+
+    def _build(self, seen: Gathered, planned: Plan | None, problems: tuple[str, ...], *, took: float) -> Look:
+        known = self._snapshot
+        records = known.records if known else {}
+        return Look(
+            environment=self._edges.environment,
+            at=seen.now,
+            took_seconds=round(took, 3),
+            current=(known.pointer if known else NO_POINTER).release,
+            published=seen.published,
+            broker_up=seen.broker_up,
+            fallback_up=_both_up(seen),
+            beat_age_seconds=self._beat_age(seen),
+            dead_letters=_dead_letters(seen, self._edges.environment),
+            drain_overdue=len(planned.overdue) if planned else None,
+            releases=tuple(self._release(record, seen, planned) for record in _order(records)),
+            problems=problems,
+        )
+
+    def _release(self, record: Record, seen: Gathered, planned: Plan | None) -> ReleaseLook:
+        return ReleaseLook(
+            release=record.release,
+            state=str(record.state),
+            ready=record.ready,
+            since=record.since,
+            image=record.image,
+            reason=record.history[-1].reason if record.history else "",
+            empty_looks=self._memory.zeros.get(record.release, 0),
+            overdue=planned is not None and record.release in planned.overdue,
+            pools=observe.pools(record, seen, self._edges.environment),
+        )
+
+    def _beat_age(self, seen: Gathered) -> float | None:
+        """Since the last tick; before the first one, since this controller began to wait for it."""
+        if seen.snapshot is None:
+            return None
+        return max(0.0, seen.now - (seen.snapshot.beat_at or self._started))
+
+    def _publish(self, look: Look) -> None:
+        """To CloudWatch and to the state table; neither may keep the other from it."""
+        edges = self._edges
+        steps: dict[str, Callable[[], None]] = {
+            "CloudWatch takes no metrics": lambda: put(edges.cloudwatch, datapoints(look), at=look.at),
+            "DynamoDB does not keep the look": lambda: edges.store.write_look(look.to_json(), at=look.at),
+        }
+        for what, step in steps.items():
+            try:
+                step()
+            except (BotoCoreError, ClientError) as error:
+                logger.warning("%s: %s", what, error)
+
+
+def _order(records: Mapping[str, Record]) -> list[Record]:
+    """The current release first, then the others that live, the newest first."""
+    live = [record for record in records.values() if record.state in LIVE]
+    return sorted(live, key=lambda r: (r.state is not State.CURRENT, -r.since, r.release))
+
+
+def _both_up(seen: Gathered) -> bool | None:
+    answers = [look.up for look in (seen.twins, seen.dead) if look.up is not None]
+    return all(answers) if answers else None
+
+
+def _dead_letters(seen: Gathered, environment: str) -> dict[str, int | None]:
+    """By logical queue; one that does not exist is left out, as it holds nothing."""
+    queues = sorted({queue for record in seen.live for queue in record.manifest.queues})
+    named = {queue: names.dead_letter_queue(environment, queue) for queue in queues}
+    return {
+        queue: depth.total if (depth := seen.dead.depths.get(name)) else None
+        for queue, name in named.items()
+        if name not in seen.dead.missing
+    }

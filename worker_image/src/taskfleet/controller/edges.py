@@ -1,0 +1,73 @@
+"""Everything that the controller reaches over the network, each call bounded in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import redis
+from botocore.config import Config
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from taskfleet import aws
+from taskfleet.brokers import connections, credentials
+from taskfleet.measuring.fallback import Fallback
+from taskfleet.releases.actions import SendGate
+from taskfleet.releases.gate import Gates
+from taskfleet.releases.store import Store
+from taskfleet.settings import ControllerSettings
+
+# A look has ten seconds: an API that needs more than these is counted as not answering.
+IN_A_LOOK = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
+BROKER_SECONDS = 3.0
+TLS: dict[str, Any] = connections.TLS
+
+
+class GateSender(Protocol):
+    """Sends gate tasks."""
+
+    def send(self, gate: SendGate) -> None:
+        """Send one; raises the broker's errors."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    """The controller's clients."""
+
+    environment: str
+    primary: redis.Redis
+    fallback: Fallback
+    ssm: Any
+    ecs: Any
+    cloudwatch: Any
+    store: Store
+    gates: GateSender
+
+
+def connect(settings: ControllerSettings) -> Edges:
+    """Make them all. Nothing is reached before it is used."""
+    return Edges(
+        environment=settings.environment,
+        primary=_primary(settings),
+        fallback=Fallback(aws.client("sqs", IN_A_LOOK)),
+        ssm=aws.client("ssm", IN_A_LOOK),
+        ecs=aws.client("ecs", IN_A_LOOK),
+        cloudwatch=aws.client("cloudwatch", IN_A_LOOK),
+        store=Store(aws.client("dynamodb", IN_A_LOOK), settings.environment),
+        gates=Gates(settings),
+    )
+
+
+def _primary(settings: ControllerSettings) -> redis.Redis:
+    return redis.Redis(
+        host=settings.broker_host,
+        port=settings.broker_port,
+        ssl=True,
+        **TLS,
+        credential_provider=credentials.shared(),
+        socket_timeout=BROKER_SECONDS,
+        socket_connect_timeout=BROKER_SECONDS,
+        # Once more at once: the first error of an idle connection only says that it was closed.
+        retry=Retry(NoBackoff(), 1),
+    )

@@ -1,0 +1,103 @@
+"""Execute: carry out the release plan, action by action. One that fails leaves the rest to be done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from botocore.exceptions import BotoCoreError, ClientError
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as BrokerError
+
+from taskfleet.controller.edges import Edges
+from taskfleet.errors import TaskfleetError
+from taskfleet.releases import commands, pointer
+from taskfleet.releases.actions import Action, Move, PassGate, Promote, Publish, Register, Renew, SendGate
+from taskfleet.releases.model import Pointer, Record, registered
+from taskfleet.releases.store import Conflict
+
+logger = logging.getLogger(__name__)
+ACTOR = "controller"
+_EXPECTED = (TaskfleetError, BotoCoreError, ClientError, BrokerError, KombuError, OSError)
+
+
+@dataclass
+class Execution:
+    """Carries actions out against the records as they are after each one."""
+
+    edges: Edges
+    now: float
+    records: dict[str, Record]
+    pointer: Pointer
+
+    def run(self, actions: tuple[Action, ...]) -> list[str]:
+        """Do them all; returns what went wrong. What somebody else did meanwhile is not wrong."""
+        problems = []
+        for action in actions:
+            try:
+                self._do(action)
+            except Conflict as conflict:
+                logger.info("left to the next look: %s", conflict)
+            except _EXPECTED as error:
+                problems.append(f"{type(action).__name__} failed: {error}")
+        return problems
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Register(manifest):
+                self._register(registered(manifest, at=self.now, actor=ACTOR))
+            case Move(release, to, reason):
+                self._move(self.records[release].moved(to, at=self.now, actor=ACTOR, reason=reason))
+            case Renew(manifest):
+                self._save(self._next(manifest.release, manifest=manifest))
+            case PassGate(release):
+                self._save(self._next(release, gate_passed_at=self.now))
+                logger.info("the gate of release %s has passed", release)
+            case SendGate():
+                self.edges.gates.send(action)
+            case Promote(release, reason):
+                self._promote(release, reason)
+            case Publish(release):
+                pointer.publish(self.edges.ssm, self.edges.environment, release)
+                logger.info("release %s is published to producers", release)
+            case _:
+                assert_never(action)
+
+    def _next(self, release: str, **changes: object) -> Record:
+        record = self.records[release]
+        return replace(record, version=record.version + 1, **changes)  # type: ignore[arg-type]
+
+    def _register(self, record: Record) -> None:
+        self.edges.store.create(record)
+        self._noted(record)
+
+    def _move(self, record: Record) -> None:
+        self._save(record)
+        self._noted(record)
+
+    def _save(self, record: Record) -> None:
+        self.edges.store.save(record)
+        self.records[record.release] = record
+
+    def _promote(self, release: str, reason: str) -> None:
+        records: Mapping[str, Record] = self.records
+        made = commands.promote(records, self.pointer, release, at=self.now, actor=ACTOR, reason=reason)
+        if made is None:
+            return
+        self.edges.store.promote(made.pointer, made.green)
+        self.pointer = made.pointer
+        self._noted(made.green)
+        pointer.publish(self.edges.ssm, self.edges.environment, release)
+
+    def _noted(self, record: Record) -> None:
+        self.records[record.release] = record
+        last = record.history[-1]
+        logger.info(
+            "release %s: %s -> %s (%s)",
+            record.release,
+            last.before or "new",
+            last.after,
+            last.reason,
+        )

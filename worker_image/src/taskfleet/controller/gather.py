@@ -1,0 +1,160 @@
+"""Gather: look at everything once, decide nothing. A source that does not answer is None and a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import redis
+from botocore.exceptions import BotoCoreError, ClientError
+
+from taskfleet.contract import names
+from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.controller.edges import Edges
+from taskfleet.errors import ReleaseError
+from taskfleet.measuring import primary
+from taskfleet.measuring.depth import PrimaryDepth
+from taskfleet.measuring.fallback import FallbackLook
+from taskfleet.measuring.services import Service, services
+from taskfleet.releases import pointer
+from taskfleet.releases.actions import SendGate
+from taskfleet.releases.model import LIVE, Record
+from taskfleet.releases.observation import Rules
+from taskfleet.releases.store import Snapshot
+
+T = TypeVar("T")
+_AWS = (BotoCoreError, ClientError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """What was seen. ``known`` is the snapshot, or the one before it while the table does not answer."""
+
+    now: float
+    snapshot: Snapshot | None
+    known: Snapshot | None
+    manifests: Mapping[str, ReleaseManifest] | None
+    published: str | None
+    depths: Mapping[str, PrimaryDepth] | None  # by versioned queue
+    broker_up: bool
+    twins: FallbackLook
+    dead: FallbackLook
+    services: Mapping[str, Service] | None
+    problems: tuple[str, ...]
+
+    @property
+    def live(self) -> list[Record]:
+        """The releases whose workers run and whose queues may hold work."""
+        records = self.known.records.values() if self.known else ()
+        return sorted((r for r in records if r.state in LIVE), key=lambda r: (r.since, r.release))
+
+
+class Problems(list[str]):
+    """Collects what did not answer, in words for a person."""
+
+    def ask(self, what: str, question: Callable[[], T], errors: tuple[type[Exception], ...]) -> T | None:
+        """The answer, or None and one problem more."""
+        try:
+            return question()
+        except errors as error:
+            self.append(f"{what}: {error}")
+            return None
+
+
+def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> Gathered:
+    """Look at everything. ``last`` is the snapshot of the look before, None at the first."""
+    env, problems = edges.environment, Problems()
+    manifests = problems.ask(
+        "SSM does not list manifests", lambda: pointer.manifests(edges.ssm, env), (*_AWS, ValueError)
+    )
+    published = problems.ask("SSM does not tell the pointer", lambda: pointer.published(edges.ssm, env), _AWS)
+    snapshot = problems.ask(
+        "DynamoDB does not tell the state",
+        lambda: _snapshot(edges, last, manifests or {}, rules),
+        (*_AWS, ReleaseError, ValueError, KeyError),
+    )
+    known = snapshot or last
+    records = [r for r in known.records.values() if r.state in LIVE] if known else []
+    with ThreadPoolExecutor(max_workers=3) as together:
+        lists = together.submit(_primary, edges, records, now, problems)
+        sqs = together.submit(_fallback, edges, records, problems)
+        ecs = together.submit(
+            problems.ask, "ECS does not tell services", lambda: _services(edges, records), _AWS
+        )
+    depths, broker_up = lists.result()
+    twins, dead = sqs.result()
+    return Gathered(
+        now=now,
+        snapshot=snapshot,
+        known=known,
+        manifests=manifests,
+        published=published,
+        depths=depths,
+        broker_up=broker_up,
+        twins=twins,
+        dead=dead,
+        services=ecs.result(),
+        problems=tuple(problems),
+    )
+
+
+def _snapshot(
+    edges: Edges, last: Snapshot | None, manifests: Mapping[str, ReleaseManifest], rules: Rules
+) -> Snapshot:
+    """The whole table at first, then only what is live or deployed: it grows with every release."""
+    if last is None:
+        return edges.store.scan()
+    live = {name for name, record in last.records.items() if record.state in LIVE}
+    gates = {
+        SendGate(record.release, queue, broker).key
+        for record in last.records.values()
+        if record.state in LIVE and record.gate_passed_at is None
+        for queue in record.manifest.queues
+        for broker in rules.gate_brokers
+    }
+    return edges.store.read(live | set(manifests) | {last.pointer.release}, gates)
+
+
+def _primary(
+    edges: Edges, records: Iterable[Record], now: float, problems: Problems
+) -> tuple[Mapping[str, PrimaryDepth] | None, bool]:
+    queues = [names.versioned_queue(queue, r.release) for r in records for queue in r.manifest.queues]
+    try:
+        return primary.depths(edges.primary, queues, now=now), True
+    except primary.TooMuchInFlight as error:
+        problems.append(str(error))
+        return None, True
+    # The password comes from Secrets Manager, so reaching the broker can fail there too.
+    except (redis.RedisError, OSError, *_AWS) as error:
+        problems.append(f"the primary broker does not answer: {error}")
+        return None, False
+
+
+def _fallback(
+    edges: Edges, records: Iterable[Record], problems: Problems
+) -> tuple[FallbackLook, FallbackLook]:
+    """Twins of live releases, and the dead-letter queues of their logical queues."""
+    env, held = edges.environment, list(records)
+    twins = edges.fallback.look(
+        names.fallback_queue(env, queue, r.release) for r in held for queue in r.manifest.queues
+    )
+    logical = sorted({queue for r in held for queue in r.manifest.queues})
+    # One that does not answer is not asked again in the same look.
+    dead = edges.fallback.look([] if twins.problem else [names.dead_letter_queue(env, q) for q in logical])
+    problems.extend(each.problem for each in (twins, dead) if each.problem)
+    problems.extend(
+        f"there is no dead-letter queue {name}: deploy the fleet's stack" for name in dead.missing
+    )
+    return twins, dead
+
+
+def _services(edges: Edges, records: Iterable[Record]) -> dict[str, Service]:
+    wanted = [
+        names.service(pool.name, record.release, fallback=fallback)
+        for record in records
+        for pool in record.manifest.pools
+        for fallback in (False, True)
+    ]
+    return services(edges.ecs, names.cluster(edges.environment), wanted)

@@ -1,0 +1,135 @@
+"""A look: everything that the controller saw and decided once, as kept for `fleet` and for `/metrics`.
+
+None is "not known" throughout.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from taskfleet.releases.observation import Left
+
+
+def total(parts: Iterable[int | None]) -> int | None:
+    """The sum; None if any part is not known."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueLook:
+    """One versioned queue, messages and seconds. ``fallback`` is all that its SQS twin holds."""
+
+    queue: str
+    waiting: int | None
+    unacknowledged: int | None
+    scheduled: int | None
+    oldest_age_seconds: float | None
+    fallback: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolLook:
+    """One pool of a release: its own queues, its workers wanted and running, and its capacity gap."""
+
+    pool: str
+    slots: int
+    min_workers: int
+    max_workers: int
+    latency_target_seconds: float
+    desired: int | None
+    running: int | None
+    fallback_desired: int | None
+    fallback_running: int | None
+    gap: int | None
+    queues: tuple[QueueLook, ...]
+
+    @property
+    def waiting(self) -> int | None:
+        """Messages in all its queues."""
+        return total(queue.waiting for queue in self.queues)
+
+    @property
+    def unacknowledged(self) -> int | None:
+        """Fetched and not acknowledged, scheduled ones included."""
+        return total(queue.unacknowledged for queue in self.queues)
+
+    @property
+    def fallback(self) -> int | None:
+        """Everything in its SQS queues."""
+        return total(queue.fallback for queue in self.queues)
+
+    @property
+    def oldest_age_seconds(self) -> float | None:
+        """The longest wait, over its queues."""
+        ages = [queue.oldest_age_seconds for queue in self.queues]
+        known = [age for age in ages if age is not None]
+        # One queue's unknown age does not hide another's that is known to be old.
+        return None if not known or (None in ages and max(known) == 0) else max(known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseLook:
+    """One release. ``ready``: may be promoted. ``empty_looks``: looks in a row that found nothing left."""
+
+    release: str
+    state: str
+    ready: bool
+    since: float
+    image: str
+    reason: str
+    empty_looks: int
+    overdue: bool
+    pools: tuple[PoolLook, ...]
+
+    @property
+    def left(self) -> Left:
+        """Work in the release."""
+        return Left(
+            waiting=total(pool.waiting for pool in self.pools),
+            unacknowledged=total(pool.unacknowledged for pool in self.pools),
+            fallback=total(pool.fallback for pool in self.pools),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Everything. ``published`` is the release that producers are told; ``dead_letters`` by logical queue."""
+
+    environment: str
+    at: float
+    took_seconds: float
+    current: str
+    published: str | None
+    broker_up: bool
+    fallback_up: bool | None
+    beat_age_seconds: float | None
+    dead_letters: dict[str, int | None]
+    drain_overdue: int | None
+    releases: tuple[ReleaseLook, ...]
+    problems: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> str:
+        """As kept in the state table."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Look:
+        """Read what `to_json` wrote. ``ValueError`` for anything else."""
+        try:
+            data: dict[str, Any] = json.loads(text)
+            releases = tuple(_release(each) for each in data.pop("releases"))
+            return cls(releases=releases, problems=tuple(data.pop("problems")), **data)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not a look of this version of taskfleet ({error})") from error
+
+
+def _release(data: dict[str, Any]) -> ReleaseLook:
+    return ReleaseLook(pools=tuple(_pool(each) for each in data.pop("pools")), **data)
+
+
+def _pool(data: dict[str, Any]) -> PoolLook:
+    return PoolLook(queues=tuple(QueueLook(**each) for each in data.pop("queues")), **data)

@@ -1,0 +1,61 @@
+"""``python -m taskfleet controller``: a look every ten seconds, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from types import FrameType
+
+from taskfleet import health, logs
+from taskfleet.contract.metrics import LOOK_SECONDS
+from taskfleet.controller import prometheus
+from taskfleet.controller.controller import Controller
+from taskfleet.controller.edges import connect
+from taskfleet.settings import ControllerSettings
+
+logger = logging.getLogger(__name__)
+
+
+def run(settings: ControllerSettings) -> int:
+    """Look until SIGTERM or SIGINT. Returns the exit code."""
+    logs.configure(level=settings.log_level)
+    stop = threading.Event()
+
+    def stopped(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stopped)
+    controller = Controller(connect(settings))
+    with ExitStack() as closing:
+        try:
+            closing.callback(prometheus.serve(lambda: controller.last, port=settings.metrics_port))
+        except OSError as error:
+            # CloudWatch still gets what alarms need; scaling must not stop for a scraper.
+            logger.error("/metrics is not served on port %d: %s", settings.metrics_port, error)
+        logger.info("the controller of %s looks every %d s", settings.environment, LOOK_SECONDS)
+        look_until(stop, controller)
+    logger.info("the controller stops")
+    return 0
+
+
+def look_until(stop: threading.Event, controller: Controller, *, every_seconds: float = LOOK_SECONDS) -> None:
+    """Look at a fixed rhythm; a look that took longer is followed by the next at once."""
+    due = time.monotonic()
+    while not stop.is_set():
+        _look(controller)
+        due = max(due + every_seconds, time.monotonic())
+        stop.wait(due - time.monotonic())
+
+
+def _look(controller: Controller) -> None:
+    health.stamp("looking")
+    try:
+        controller.look()
+    except Exception:
+        # A fault of ours in one look must not end all looks. It isn't hidden either: this look
+        # published no tick, so `controller-silent` fires if the next ones fail too.
+        logger.exception("a look failed")

@@ -1,0 +1,128 @@
+"""From what was gathered to what the plans look at, and to the look that is kept. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskfleet.contract import names
+from taskfleet.contract.manifest import PoolManifest
+from taskfleet.controller.gather import Gathered
+from taskfleet.controller.look import PoolLook, QueueLook, total
+from taskfleet.releases.model import Record, State
+from taskfleet.releases.observation import Left, Observation
+from taskfleet.scaling.plan import PoolLoad, capacity_gap
+
+# Before it serves and while it drains a release keeps a worker, even in a pool that may sleep.
+_KEEPS_ONE = frozenset({State.REGISTERED, State.GATING, State.DRAINING})
+
+
+def observation(seen: Gathered, environment: str) -> Observation | None:
+    """What the release plan looks at; None while the state table does not answer."""
+    if seen.snapshot is None:
+        return None
+    return Observation(
+        now=seen.now,
+        records=seen.snapshot.records,
+        manifests=seen.manifests,
+        pointer=seen.snapshot.pointer,
+        published=seen.published,
+        proofs=seen.snapshot.proofs,
+        running=_running(seen),
+        left={r.release: left(pools(r, seen, environment)) for r in seen.live},
+    )
+
+
+def left(seen: tuple[PoolLook, ...]) -> Left:
+    """Work in a release."""
+    return Left(
+        waiting=total(pool.waiting for pool in seen),
+        unacknowledged=total(pool.unacknowledged for pool in seen),
+        fallback=total(pool.fallback for pool in seen),
+    )
+
+
+def _running(seen: Gathered) -> dict[tuple[str, str], int] | None:
+    if seen.services is None:
+        return None
+    return {
+        (pool.name, record.release): service.running
+        for record in seen.live
+        for pool in record.manifest.pools
+        if (service := seen.services.get(names.service(pool.name, record.release))) is not None
+    }
+
+
+def pools(record: Record, seen: Gathered, environment: str) -> tuple[PoolLook, ...]:
+    """What was seen of each pool of a release."""
+    return tuple(_Pool(record, pool, seen, environment).look() for pool in record.manifest.pools)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    record: Record
+    pool: PoolManifest
+    seen: Gathered
+    environment: str
+
+    def look(self) -> PoolLook:
+        pool, queues = self.pool, tuple(map(self._queue, self.pool.queues))
+        desired, running = self._service(fallback=False)
+        fallback_desired, fallback_running = self._service(fallback=True)
+        without_gap = PoolLook(
+            pool=pool.name,
+            slots=pool.slots,
+            min_workers=pool.min_workers,
+            max_workers=pool.max_workers,
+            latency_target_seconds=pool.latency_target_seconds,
+            desired=desired,
+            running=running,
+            fallback_desired=fallback_desired,
+            fallback_running=fallback_running,
+            gap=None,
+            queues=queues,
+        )
+        return PoolLook(**{**without_gap.__dict__, "gap": capacity_gap(self._load(without_gap))})
+
+    def _load(self, look: PoolLook) -> PoolLoad:
+        scheduled = total(queue.scheduled for queue in look.queues)
+        unacknowledged = look.unacknowledged
+        known = scheduled is not None and unacknowledged is not None
+        return PoolLoad(
+            waiting=look.waiting,
+            busy=unacknowledged - scheduled if known else None,  # type: ignore[operator]
+            oldest_age_seconds=look.oldest_age_seconds,
+            slots=look.slots,
+            latency_target_seconds=look.latency_target_seconds,
+            min_workers=look.min_workers,
+            max_workers=look.max_workers,
+            desired=look.desired,
+            keep=self.record.state in _KEEPS_ONE,
+        )
+
+    def _queue(self, queue: str) -> QueueLook:
+        depths = self.seen.depths or {}
+        depth = depths.get(names.versioned_queue(queue, self.record.release))
+        return QueueLook(
+            queue=queue,
+            waiting=depth.waiting if depth else None,
+            unacknowledged=depth.unacknowledged if depth else None,
+            scheduled=depth.scheduled if depth else None,
+            oldest_age_seconds=depth.age(self.seen.now) if depth else None,
+            fallback=self._twin(queue),
+        )
+
+    def _twin(self, queue: str) -> int | None:
+        name = names.fallback_queue(self.environment, queue, self.record.release)
+        depth = self.seen.twins.depths.get(name)
+        if depth is not None:
+            return depth.total
+        # A queue that was deleted with its stack holds nothing; one that is missing beside its stack
+        # has only not been seen yet.
+        manifests = self.seen.manifests
+        deleted = manifests is not None and self.record.release not in manifests
+        return 0 if deleted and name in self.seen.twins.missing else None
+
+    def _service(self, *, fallback: bool) -> tuple[int | None, int | None]:
+        name = names.service(self.pool.name, self.record.release, fallback=fallback)
+        service = (self.seen.services or {}).get(name)
+        return (service.desired, service.running) if service else (None, None)

@@ -1,0 +1,93 @@
+"""`/metrics` for Prometheus: every figure of the last look, queue by queue."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from taskfleet.controller.datapoints import datapoints
+from taskfleet.controller.look import Look
+
+_QUEUE_FIGURES = {
+    "waiting": "messages in all priority lists",
+    "unacknowledged": "fetched and not yet acknowledged, scheduled ones included",
+    "scheduled": "fetched, and waiting for their ETA",
+    "oldest_age_seconds": "age of the oldest waiting message",
+    "fallback": "messages in the SQS twin, in flight and delayed ones included",
+}
+_QUEUE_LABELS = ("environment", "release", "pool", "queue")
+
+
+def bind_address() -> str:
+    """All interfaces in a container, where only the security group's friends get through; else loopback."""
+    on_ecs = os.environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_ECS")
+    return "0.0.0.0" if on_ecs else "127.0.0.1"  # noqa: S104 - on ECS, see above
+
+
+def serve(last: Callable[[], Look | None], *, port: int, address: str | None = None) -> Callable[[], None]:
+    """Serve `/metrics` in a thread; returns how to stop. ``OSError`` if the port is taken."""
+    registry = CollectorRegistry()
+    registry.register(Looks(last))
+    server, thread = start_http_server(port, addr=address or bind_address(), registry=registry)
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop
+
+
+class Looks(Collector):
+    """Turns the last look into gauges at each scrape. What is not known has no sample."""
+
+    def __init__(self, last: Callable[[], Look | None]) -> None:
+        self._last = last
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Called by prometheus_client."""
+        look = self._last()
+        if look is None:
+            return
+        taken = GaugeMetricFamily("taskfleet_look_timestamp_seconds", "when the look was taken")
+        taken.add_metric([], look.at)
+        yield taken
+        yield from _contract_metrics(look)
+        yield from _queues(look)
+        states = GaugeMetricFamily(
+            "taskfleet_release_info",
+            "1 for the state of each release",
+            labels=("environment", "release", "state"),
+        )
+        for release in look.releases:
+            states.add_metric([look.environment, release.release, release.state], 1)
+        yield states
+
+
+def _contract_metrics(look: Look) -> Iterator[GaugeMetricFamily]:
+    """The series that CloudWatch gets, under Prometheus' kind of names."""
+    families: dict[str, GaugeMetricFamily] = {}
+    for point in datapoints(look):
+        name = "taskfleet" + re.sub("([A-Z])", lambda m: f"_{m[1].lower()}", point.metric.name)
+        labels = [label.lower() for label in point.metric.dimensions]
+        family = families.setdefault(name, GaugeMetricFamily(name, point.metric.help, labels=labels))
+        family.add_metric(list(point.dimensions.values()), point.value)
+    yield from families.values()
+
+
+def _queues(look: Look) -> Iterator[GaugeMetricFamily]:
+    for figure, help_text in _QUEUE_FIGURES.items():
+        family = GaugeMetricFamily(f"taskfleet_queue_{figure}", help_text, labels=_QUEUE_LABELS)
+        for release in look.releases:
+            for pool in release.pools:
+                for queue in pool.queues:
+                    value = getattr(queue, figure)
+                    if value is not None:
+                        labels = [look.environment, release.release, pool.pool, queue.queue]
+                        family.add_metric(labels, value)
+        yield family
