@@ -1,0 +1,194 @@
+"""What a deployed environment looks like to producers and workers, made by hand in an emulated account.
+
+Secret, pointer, manifests, SQS twins, dead-letter queues and state table; producers in this process,
+workers as real processes with exactly the environment that a container gets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from example_tasks.work import journal
+from taskfleet.contract import environment as env
+from taskfleet.contract import names, parameters, state
+from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
+from taskfleet.install import install
+from taskfleet.settings import ProducerSettings
+from tests.support.ministack import MiniStack
+from tests.support.processes import stop, wait_for
+from tests.support.tls import TlsFront
+from tests.support.valkey import Valkey
+
+QUEUES = ("high", "low", "etl", "picking", "packing", "delivery")
+
+
+class TinyFleet:
+    """One environment with its brokers. Close it."""
+
+    def __init__(self, name: str, directory: Path, valkey: Valkey, aws: MiniStack) -> None:
+        self.name, self.directory, self.valkey, self.aws = name, directory, valkey, aws
+        self.front = TlsFront(directory / "tls", valkey.port)
+        self.front.start()
+        self.journal = directory / "journal"
+        self.journal.mkdir()
+        self._workers: list[subprocess.Popen[bytes]] = []
+        secret = json.dumps({"username": "default", "password": valkey.password})
+        aws.client("secretsmanager").create_secret(Name=names.broker_secret(name), SecretString=secret)
+        self._create_table()
+        for queue in QUEUES:
+            aws.client("sqs").create_queue(QueueName=names.dead_letter_queue(name, queue))
+
+    def _create_table(self) -> None:
+        self.aws.client("dynamodb").create_table(
+            TableName=names.state_table(self.name),
+            KeySchema=[{"AttributeName": state.KEY, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": state.KEY, "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    def deploy(self, release: str, queues: tuple[str, ...] = QUEUES) -> None:
+        """What a release's stack makes: SQS twins and the manifest."""
+        sqs = self.aws.client("sqs")
+        for queue in queues:
+            sqs.create_queue(QueueName=names.fallback_queue(self.name, queue, release))
+        pool = PoolManifest("low", queues, (), slots=2, min_workers=1, max_workers=3, latency_target_seconds=60)
+        manifest = ReleaseManifest(release, "image", (pool,), drain_deadline_seconds=600)
+        self._put(parameters.release_manifest(self.name, release), manifest.to_json())
+
+    def promote(self, release: str) -> None:
+        """What the controller does: move the pointer."""
+        self._put(parameters.current_release(self.name), release)
+
+    def _put(self, name: str, value: str) -> None:
+        self.aws.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+
+    def settings(self, **more: Any) -> ProducerSettings:
+        """A producer's settings."""
+        return ProducerSettings(
+            environment=self.name, broker_host="localhost", broker_port=self.front.port, **more
+        )
+
+    def app(self, **more: Any) -> Celery:
+        """An application that publishes to this fleet from this process."""
+        app = install(Celery(f"producer-{self.name}", set_as_current=False))
+        app.taskfleet.bind(self.settings(**more))
+        return app
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What every container gets."""
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONUNBUFFERED": "1",
+            **self.aws.environment,
+            "SSL_CERT_FILE": str(self.front.ca),
+            "TMPDIR": str(self.directory),
+            journal.VARIABLE: str(self.journal),
+            env.ENVIRONMENT.name: self.name,
+            env.BROKER_HOST.name: "localhost",
+            env.BROKER_PORT.name: str(self.front.port),
+            env.APP.name: "example_tasks.app:app",
+            **more,
+        }
+
+    def worker_environment(self, release: str, queues: str = "low", **more: str) -> dict[str, str]:
+        """What a worker's container gets."""
+        return self.environment() | {
+            env.RELEASE.name: release,
+            env.POOL.name: "low",
+            env.QUEUES.name: queues,
+            env.BROKER.name: env.PRIMARY,
+            env.EXECUTION.name: "prefork",
+            env.CONCURRENCY.name: "2",
+            env.CHILD_MEMORY_MIB.name: "300",
+            env.MAX_TASKS_PER_CHILD.name: "1000",
+            env.VISIBILITY_TIMEOUT_SECONDS.name: "3600",
+            env.SOFT_TIME_LIMIT_SECONDS.name: "300",
+            env.TIME_LIMIT_SECONDS.name: "330",
+            env.SOFT_SHUTDOWN_SECONDS.name: "5",
+            **more,
+        }
+
+    def start_worker(self, release: str, queues: str = "low", **more: str) -> subprocess.Popen[bytes]:
+        """A worker process; returns when it is ready."""
+        return self.start("worker", self.worker_environment(release, queues, **more), "ready.")
+
+    def start(self, role: str, environment: dict[str, str], says: str) -> subprocess.Popen[bytes]:
+        """Start ``python -m taskfleet <role>`` in a TMPDIR of its own; returns once its log ``says`` that."""
+        place = self.directory / f"{role}-{len(self._workers)}"
+        place.mkdir()
+        log = place / "log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "taskfleet", role],
+                env=environment | {"TMPDIR": str(place)},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        self._workers.append(process)
+        process.place = place  # type: ignore[attr-defined]
+        wait_for(
+            lambda: says in log.read_text() or process.poll() is not None, seconds=30, what=f"{role} in {log}"
+        )
+        assert process.poll() is None, log.read_text()[-3000:]
+        return process
+
+    def health(self, process: subprocess.Popen[bytes], stuck_after: float = 60) -> int:
+        """The exit code of the container's health check."""
+        place = process.place  # type: ignore[attr-defined]
+        command = [sys.executable, "-m", "taskfleet", "health", "--stuck-after", str(stuck_after)]
+        return subprocess.run(command, env=self.environment(TMPDIR=str(place)), check=False).returncode
+
+    def events(self, event: str) -> Iterator[dict[str, Any]]:
+        """What the workers wrote into the journal."""
+        return (line for line in journal.read(self.journal) if line["event"] == event)
+
+    def executed(self, run: str) -> list[int]:
+        """The numbers of a run that were executed, sorted, each as often as it was."""
+        return sorted(line["n"] for line in self.events("record") if line["run"] == run)
+
+    def wait_executed(self, run: str, numbers: int, *, seconds: float = 20) -> None:
+        """Return when ``numbers`` different tasks of the run were executed."""
+        wait_for(
+            lambda: len(set(self.executed(run))) >= numbers, seconds=seconds, what=f"{numbers} tasks of {run}"
+        )
+
+    def waiting(self, queue: str, release: str) -> int:
+        """Messages in the versioned queue on Redis."""
+        return int(self.valkey.client().llen(names.versioned_queue(queue, release)))  # type: ignore[arg-type]
+
+    def waiting_on_sqs(self, queue: str, release: str) -> int:
+        """Messages in its twin, those in flight included."""
+        return self.sqs_depth(names.fallback_queue(self.name, queue, release))
+
+    def dead_letters(self, queue: str) -> int:
+        """Messages in the dead-letter queue."""
+        return self.sqs_depth(names.dead_letter_queue(self.name, queue))
+
+    def sqs_depth(self, name: str) -> int:
+        """Messages in an SQS queue, in flight and delayed ones included."""
+        sqs = self.aws.client("sqs")
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        wanted = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ]
+        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+        return sum(int(counts[name]) for name in wanted)
+
+    def close(self) -> None:
+        """Stop the workers and the front."""
+        for process in self._workers:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+            stop(process, seconds=3)
+        self.front.stop()

@@ -1,0 +1,30 @@
+"""A small environment for each test that publishes or works."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taskfleet import aws as aws_clients
+from tests.support.ministack import MiniStack
+from tests.support.tiny_fleet import TinyFleet
+from tests.support.valkey import Valkey
+
+
+@pytest.fixture
+def fleet(
+    own_valkey: Valkey, aws_environment: MiniStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TinyFleet]:
+    """An environment with the release `r1` current, a Valkey of its own behind TLS, and an emulated account."""
+    name = f"t{uuid.uuid4().hex[:8]}"
+    made = TinyFleet(name, tmp_path, own_valkey, aws_environment)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.front.ca))
+    monkeypatch.setenv("TASKFLEET_ENVIRONMENT", name)
+    aws_clients._clients.after_fork()  # another test's account may be gone
+    made.deploy("r1")
+    made.promote("r1")
+    yield made
+    made.close()
