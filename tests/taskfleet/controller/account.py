@@ -1,0 +1,161 @@
+"""A whole environment on the emulated account, without workers: enough for the controller to look at."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+from celery import Celery
+from kombu import Connection
+from taskfleet.contract import names, parameters
+from taskfleet.contract import state as keys
+from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.controller.controller import Controller
+from taskfleet.controller.edges import Edges
+from taskfleet.measuring.fallback import Fallback
+from taskfleet.releases import gate, items
+from taskfleet.releases.actions import SendGate
+from taskfleet.releases.store import Store
+
+from tests.support.ministack import MiniStack
+from tests.support.valkey import Valkey
+from tests.taskfleet.releases.factory import manifest
+
+
+class Clock:
+    """Time that only the test moves."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Gates:
+    """Sends real gate tasks to the test's Valkey, without the TLS that the fleet's has."""
+
+    url: str
+    sent: list[SendGate] = field(default_factory=list)
+
+    def send(self, wanted: SendGate) -> None:
+        with Connection(self.url, transport_options={"socket_connect_timeout": 1}) as connection:
+            gate.send(Celery("test", set_as_current=False), connection, wanted)
+        self.sent.append(wanted)
+
+
+class Account:
+    """One environment; ``name`` is its own, so that tests don't meet in a shared account."""
+
+    def __init__(self, aws: MiniStack, valkey: Valkey) -> None:
+        self.aws, self.valkey, self.clock = aws, valkey, Clock()
+        self.name = f"t{uuid.uuid4().hex[:8]}"
+        self.sqs, self.ssm, self.ecs = aws.client("sqs"), aws.client("ssm"), aws.client("ecs")
+        self.cloudwatch, self.dynamodb = aws.client("cloudwatch"), aws.client("dynamodb")
+        self.store = Store(self.dynamodb, self.name)
+        self.gates = Gates(valkey.url)
+        self.redis = redis.Redis.from_url(valkey.url, socket_timeout=1, socket_connect_timeout=1)
+        self._base()
+
+    def _base(self) -> None:
+        """What the fleet's stack makes."""
+        self.dynamodb.create_table(
+            TableName=names.state_table(self.name),
+            KeySchema=[{"AttributeName": keys.KEY, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": keys.KEY, "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.ecs.create_cluster(clusterName=names.cluster(self.name))
+        for queue in ("high", "low", "etl"):
+            self.sqs.create_queue(QueueName=names.dead_letter_queue(self.name, queue))
+
+    def edges(self, **changes: Any) -> Edges:
+        """The controller's clients of this environment."""
+        clients: dict[str, Any] = {
+            "environment": self.name,
+            "primary": self.redis,
+            "fallback": Fallback(self.sqs),
+            "ssm": self.ssm,
+            "ecs": self.ecs,
+            "cloudwatch": self.cloudwatch,
+            "store": self.store,
+            "gates": self.gates,
+        }
+        return Edges(**clients | changes)
+
+    def controller(self, **changes: Any) -> Controller:
+        """A controller that was started just now."""
+        return Controller(self.edges(**changes), clock=self.clock)
+
+    def deploy(self, release: str, **changes: Any) -> ReleaseManifest:
+        """What a release's stack makes."""
+        made = manifest(release, **changes)
+        for queue in made.queues:
+            self.sqs.create_queue(QueueName=names.fallback_queue(self.name, queue, release))
+        family = f"{self.name}-{release}"
+        self.ecs.register_task_definition(
+            family=family, containerDefinitions=[{"name": "worker", "image": "x", "memory": 64}]
+        )
+        for pool in made.pools:
+            for fallback in (False, True):
+                self.ecs.create_service(
+                    cluster=names.cluster(self.name),
+                    serviceName=names.service(pool.name, release, fallback=fallback),
+                    taskDefinition=family,
+                    desiredCount=0 if fallback else 1,
+                )
+        self.write_manifest(made)
+        return made
+
+    def write_manifest(self, made: ReleaseManifest) -> None:
+        self.ssm.put_parameter(
+            Name=parameters.release_manifest(self.name, made.release),
+            Value=made.to_json(),
+            Type="String",
+            Overwrite=True,
+        )
+
+    def delete(self, made: ReleaseManifest) -> None:
+        """What deleting a release's stack does."""
+        for queue in made.queues:
+            url = self.sqs.get_queue_url(QueueName=names.fallback_queue(self.name, queue, made.release))
+            self.sqs.delete_queue(QueueUrl=url["QueueUrl"])
+        for pool in made.pools:
+            for fallback in (False, True):
+                service = names.service(pool.name, made.release, fallback=fallback)
+                self.ecs.delete_service(cluster=names.cluster(self.name), service=service, force=True)
+        self.ssm.delete_parameter(Name=parameters.release_manifest(self.name, made.release))
+
+    def run_gates(self, made: ReleaseManifest) -> None:
+        """What the workers of a release do with their gate tasks."""
+        with Connection(self.valkey.url) as connection:
+            for queue in made.queues:
+                name = names.versioned_queue(queue, made.release)
+                simple = connection.SimpleQueue(name)
+                message = simple.get(block=False)
+                (argument,), _, _ = message.payload
+                self._prove(argument)
+                message.ack()
+
+    def _prove(self, versioned_queue: str) -> None:
+        proof = {keys.KEY: keys.gate(versioned_queue, "primary"), "at": self.clock()}
+        self.dynamodb.put_item(TableName=names.state_table(self.name), Item=items.wire(proof))
+
+    def pass_time(self, controller: Controller, looks: int) -> None:
+        """Let the controller look this often, ten seconds apart."""
+        for _ in range(looks):
+            self.clock.now += 10
+            controller.look()
+
+    def states(self) -> dict[str, str]:
+        """Release → state, as kept."""
+        return {name: str(record.state) for name, record in self.store.scan().records.items()}
+
+    def published(self) -> str:
+        """What producers are told."""
+        found = self.ssm.get_parameter(Name=parameters.current_release(self.name))
+        return str(found["Parameter"]["Value"])

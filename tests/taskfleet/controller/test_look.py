@@ -1,0 +1,187 @@
+"""What one look says and publishes, with everything up and with each edge down."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+import redis
+from botocore.config import Config
+from taskfleet.contract import metrics, names
+from taskfleet.contract import state as keys
+from taskfleet.controller.datapoints import Datapoint, datapoints
+from taskfleet.controller.look import Look
+from taskfleet.measuring.fallback import Fallback
+from taskfleet.releases import items
+from taskfleet.releases.store import Store
+
+from tests.support.processes import free_port
+from tests.support.valkey import Valkey
+from tests.taskfleet.controller.account import Account
+
+POOL_METRICS = {m for m in metrics.METRICS if metrics.POOL in m.dimensions}
+FLEET_METRICS = set(metrics.METRICS) - POOL_METRICS
+QUICK = Config(connect_timeout=0.3, read_timeout=0.3, retries={"total_max_attempts": 1})
+
+
+def dead(service: str) -> object:
+    """A client of an API that nobody serves."""
+    return boto3.client(
+        service,
+        endpoint_url=f"http://127.0.0.1:{free_port()}",
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=QUICK,
+    )
+
+
+def values(points: list[Datapoint], metric: metrics.Metric, pool: str = "low") -> list[float]:
+    fleet = metrics.POOL not in metric.dimensions
+    return [p.value for p in points if p.metric == metric and (fleet or p.dimensions["Pool"] == pool)]
+
+
+@pytest.fixture
+def current(account: Account) -> Account:
+    """An environment whose first release is current."""
+    made, controller = account.deploy("blue"), account.controller()
+    account.pass_time(controller, 3)
+    account.run_gates(made)
+    account.pass_time(controller, 3)
+    return account
+
+
+def test_a_look_has_every_metric_of_the_contract_for_every_pool(current: Account) -> None:
+    points = datapoints(current.controller().look())
+    assert {p.metric for p in points} == set(metrics.METRICS)
+    assert len(points) == len(FLEET_METRICS) + 2 * len(POOL_METRICS)
+
+
+def test_a_look_counts_what_is_there(current: Account) -> None:
+    current.redis.lpush("low.blue", "{}", "{}", "{}")
+    current.redis.lpush("etl.blue\x06\x169", "{}")
+    current.redis.hset("unacked", "tag", '[{"headers": {"eta": null}}, "low.blue", "low.blue"]')
+    twin = current.sqs.get_queue_url(QueueName=names.fallback_queue(current.name, "etl", "blue"))["QueueUrl"]
+    current.sqs.send_message(QueueUrl=twin, MessageBody="x")
+    parked = current.sqs.get_queue_url(QueueName=names.dead_letter_queue(current.name, "high"))["QueueUrl"]
+    for _ in range(2):
+        current.sqs.send_message(QueueUrl=parked, MessageBody="x")
+    beat = {keys.KEY: keys.BEAT, "at": current.clock() - 42}
+    current.dynamodb.put_item(TableName=names.state_table(current.name), Item=items.wire(beat))
+
+    points = datapoints(current.controller().look())
+
+    assert values(points, metrics.WAITING) == [4]
+    assert values(points, metrics.WAITING, "high") == [0]
+    assert values(points, metrics.UNACKNOWLEDGED) == [1]
+    assert values(points, metrics.FALLBACK_WAITING) == [1]
+    assert values(points, metrics.DEAD_LETTERS) == [2]
+    assert values(points, metrics.RUNNING_WORKERS) == [1]
+    assert values(points, metrics.BEAT_AGE) == [pytest.approx(42, abs=0.1)]
+    assert values(points, metrics.CAPACITY_GAP) == [2]  # 5 messages, 2 slots, age unknown: late
+    assert values(points, metrics.OLDEST_AGE) == []  # those messages don't say their age
+    assert values(points, metrics.OLDEST_AGE, "high") == [0]
+
+
+def test_datapoints_reach_cloudwatch_at_high_resolution(current: Account) -> None:
+    current.controller().look()
+    names_there = {
+        m["MetricName"]
+        for page in current.cloudwatch.get_paginator("list_metrics").paginate(Namespace=metrics.NAMESPACE)
+        for m in page["Metrics"]
+        if {"Name": "Environment", "Value": current.name} in m["Dimensions"]
+    }
+    assert names_there == {m.name for m in metrics.METRICS}
+
+
+def test_the_look_is_kept_for_operators(current: Account) -> None:
+    look = current.controller().look()
+    kept = current.store.read_look()
+    assert kept is not None
+    assert Look.from_json(kept[0]) == look
+    assert (look.current, look.published, look.problems) == ("blue", "blue", ())
+
+
+def test_primary_broker_down(current: Account) -> None:
+    none = redis.Redis(host="127.0.0.1", port=free_port(), socket_connect_timeout=0.3, retry=None)
+    look = current.controller(primary=none).look()
+    points = datapoints(look)
+    assert values(points, metrics.BROKER_UP) == [0]
+    for metric in (metrics.WAITING, metrics.UNACKNOWLEDGED, metrics.OLDEST_AGE, metrics.CAPACITY_GAP):
+        assert values(points, metric) == [], metric.name
+    assert values(points, metrics.CONTROLLER_TICK) == [1]
+    assert values(points, metrics.RUNNING_WORKERS) == [1]
+    assert values(points, metrics.FALLBACK_WAITING) == [0]
+    assert any("primary broker does not answer" in problem for problem in look.problems)
+
+
+def test_primary_broker_hangs(current: Account, own_valkey: Valkey) -> None:
+    hung = redis.Redis.from_url(own_valkey.url, socket_timeout=0.5, retry=None)
+    controller = current.controller(primary=hung)
+    assert controller.look().broker_up
+    own_valkey.pause()
+    look = controller.look()
+    assert not look.broker_up
+    assert look.took_seconds < 3
+    own_valkey.resume()
+    assert controller.look().broker_up
+
+
+def test_fallback_down(current: Account) -> None:
+    look = current.controller(fallback=Fallback(dead("sqs"))).look()
+    points = datapoints(look)
+    assert values(points, metrics.FALLBACK_UP) == [0]
+    assert values(points, metrics.FALLBACK_WAITING) == []
+    assert values(points, metrics.DEAD_LETTERS) == []
+    assert values(points, metrics.WAITING) == [0]
+
+
+def test_ecs_down(current: Account) -> None:
+    points = datapoints(current.controller(ecs=dead("ecs")).look())
+    assert values(points, metrics.RUNNING_WORKERS) == values(points, metrics.CAPACITY_GAP) == []
+    assert values(points, metrics.WAITING) == [0]
+
+
+def test_ssm_down(current: Account) -> None:
+    look = current.controller(ssm=dead("ssm")).look()
+    assert (look.published, look.current) == (None, "blue")
+    assert values(datapoints(look), metrics.WAITING) == [0]
+    assert current.states() == {"blue": "current"}
+
+
+def test_state_table_down_from_the_start_still_ticks(current: Account) -> None:
+    look = current.controller(store=Store(dead("dynamodb"), current.name)).look()
+    points = datapoints(look)
+    assert values(points, metrics.CONTROLLER_TICK) == [1]
+    assert values(points, metrics.BROKER_UP) == [1]
+    assert values(points, metrics.BEAT_AGE) == values(points, metrics.DRAIN_OVERDUE) == []
+
+
+def test_state_table_down_later_still_measures_the_releases_it_knew(current: Account) -> None:
+    store = Store(current.dynamodb, current.name)
+    controller = current.controller(store=store)
+    controller.look()
+    store._dynamodb = dead("dynamodb")
+    current.redis.lpush("high.blue", "{}")
+    points = datapoints(controller.look())
+    assert values(points, metrics.WAITING, "high") == [1]
+
+
+def test_cloudwatch_down_still_keeps_the_look(current: Account) -> None:
+    current.clock.now += 10
+    look = current.controller(cloudwatch=dead("cloudwatch")).look()
+    kept = current.store.read_look()
+    assert kept is not None
+    assert kept[1] == pytest.approx(look.at, abs=0.01)
+
+
+def test_a_gate_task_that_no_broker_takes_is_a_problem_and_is_tried_again(account: Account) -> None:
+    account.deploy("blue")
+    controller = account.controller()
+    account.pass_time(controller, 2)
+    account.gates.url = f"redis://127.0.0.1:{free_port()}/0"
+    account.clock.now += 10
+    look = controller.look()
+    assert any(problem.startswith("SendGate failed") for problem in look.problems)
+    account.gates.url = account.valkey.url
+    account.pass_time(controller, 7)
+    assert len(account.gates.sent) == 3

@@ -1,0 +1,161 @@
+"""The controller moves real records through a real table, from real counts."""
+
+from __future__ import annotations
+
+import json
+
+from taskfleet.contract.messages import GATE_TASK, PUBLISHED_AT_HEADER, RELEASE_HEADER
+from taskfleet.releases import commands, pointer
+
+from tests.taskfleet.controller.account import Account
+
+
+def _bring_up(account: Account, release: str) -> None:
+    """Deploy a release and let it pass its gate."""
+    made, controller = account.deploy(release), account.controller()
+    account.pass_time(controller, 3)
+    account.run_gates(made)
+    account.pass_time(controller, 2)
+
+
+def _promote(account: Account, release: str) -> None:
+    """What `fleet release promote` does."""
+    seen = account.store.scan()
+    made = commands.promote(
+        seen.records, seen.pointer, release, at=account.clock(), actor="ops", reason="test"
+    )
+    assert made is not None
+    account.store.promote(made.pointer, made.green)
+    pointer.publish(account.ssm, account.name, release)
+
+
+def test_the_first_release_is_gated_and_becomes_current_by_itself(account: Account) -> None:
+    controller = account.controller()
+    account.pass_time(controller, 1)
+    assert account.states() == {}
+    made = account.deploy("blue")
+    account.pass_time(controller, 1)
+    assert account.states() == {"blue": "registered"}
+    account.pass_time(controller, 2)
+    assert account.states() == {"blue": "gating"}
+    assert {(g.queue, g.broker) for g in account.gates.sent} == {(q, "primary") for q in made.queues}
+    account.pass_time(controller, 2)
+    assert len(account.gates.sent) == 3  # not once per look
+    account.run_gates(made)
+    account.pass_time(controller, 2)
+    assert account.states() == {"blue": "current"}
+    assert account.published() == "blue"
+    moves = [(c.before, c.after, c.actor) for c in account.store.scan().records["blue"].history]
+    assert moves == [
+        ("", "registered", "controller"),
+        ("registered", "gating", "controller"),
+        ("gating", "current", "controller"),
+    ]
+
+
+def test_a_gate_task_is_an_ordinary_stamped_task(account: Account) -> None:
+    account.deploy("blue")
+    account.pass_time(account.controller(), 3)
+    raw = account.redis.lindex("etl.blue", -1)
+    assert isinstance(raw, bytes)
+    headers = json.loads(raw)["headers"]
+    assert headers["task"] == GATE_TASK
+    assert headers[RELEASE_HEADER] == "blue"
+    assert headers[PUBLISHED_AT_HEADER] > 0
+    assert headers["expires"]
+
+
+def test_a_second_release_waits_for_a_person_then_takes_over_and_the_first_drains(account: Account) -> None:
+    _bring_up(account, "blue")
+    _bring_up(account, "green")
+    assert account.states() == {"blue": "current", "green": "gating"}
+    assert account.store.scan().records["green"].ready
+    account.redis.lpush("low.blue", "{}")
+    _promote(account, "green")
+    controller = account.controller()
+    account.pass_time(controller, 1)
+    assert account.states() == {"blue": "draining", "green": "current"}
+    account.pass_time(controller, 10)
+    assert account.states()["blue"] == "draining"  # one message is left
+    account.redis.delete("low.blue")
+    account.pass_time(controller, 5)
+    assert account.states()["blue"] == "draining"  # not seen empty often enough
+    account.pass_time(controller, 1)
+    assert account.states()["blue"] == "drained"
+
+
+def test_a_drained_release_whose_stack_is_deleted_is_retired_and_may_come_back(account: Account) -> None:
+    _bring_up(account, "blue")
+    _bring_up(account, "green")
+    _promote(account, "green")
+    controller = account.controller()
+    account.pass_time(controller, 8)
+    blue = account.store.scan().records["blue"].manifest
+    account.delete(blue)
+    account.pass_time(controller, 1)
+    assert account.states()["blue"] == "retired"
+    assert [r.release for r in controller.look().releases] == ["green"]
+    account.deploy("blue")
+    account.pass_time(controller, 3)
+    again = account.store.scan().records["blue"]
+    assert (str(again.state), again.gate_passed_at) == ("gating", None)  # the old proofs prove nothing
+
+
+def test_a_drain_with_its_stack_gone_still_counts_what_the_primary_holds(account: Account) -> None:
+    _bring_up(account, "blue")
+    _bring_up(account, "green")
+    _promote(account, "green")
+    account.redis.lpush("low.blue", "{}")
+    controller = account.controller()
+    account.pass_time(controller, 2)
+    account.delete(account.store.scan().records["blue"].manifest)
+    account.pass_time(controller, 10)
+    assert account.states()["blue"] == "draining"
+    assert any("its stack is gone" in problem for problem in controller.look().problems)
+
+
+def test_an_unknown_fallback_never_lets_a_release_drain(account: Account) -> None:
+    _bring_up(account, "blue")
+    _bring_up(account, "green")
+    _promote(account, "green")
+    twin = account.sqs.get_queue_url(QueueName=f"taskfleet-{account.name}-low-blue")["QueueUrl"]
+    account.sqs.delete_queue(QueueUrl=twin)
+    account.pass_time(account.controller(), 12)
+    assert account.states()["blue"] == "draining"
+
+
+def test_another_image_under_a_known_id_fails_with_the_reason(account: Account) -> None:
+    account.deploy("blue")
+    controller = account.controller()
+    account.pass_time(controller, 2)
+    account.deploy("other")
+    made = account.store.scan().records["blue"].manifest
+    account.write_manifest(type(made)(**{**made.__dict__, "image": "sha256:another"}))
+    account.pass_time(controller, 2)
+    assert account.states()["blue"] == "failed"
+    last = account.store.scan().records["blue"].history[-1]
+    assert "sha256:blue and was deployed again with sha256:another: an id is never reused" in last.reason
+
+
+def test_two_controllers_at_once_do_the_same_thing_once(account: Account) -> None:
+    made = account.deploy("blue")
+    first, second = account.controller(), account.controller()
+    for _ in range(3):
+        account.clock.now += 10
+        first.look()
+        second.look()
+    account.run_gates(made)
+    for _ in range(2):
+        account.clock.now += 10
+        first.look()
+        second.look()
+    record = account.store.scan().records["blue"]
+    assert [c.after for c in record.history] == ["registered", "gating", "current"]
+    assert account.store.scan().pointer.version == 1
+
+
+def test_a_published_copy_that_somebody_changed_is_put_right(account: Account) -> None:
+    _bring_up(account, "blue")
+    pointer.publish(account.ssm, account.name, "nonsense")
+    account.pass_time(account.controller(), 1)
+    assert account.published() == "blue"
