@@ -2,110 +2,132 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 from taskfleet.contract import metrics, names
 
 from infra.settings import Settings
 
-_PERIOD = 60
+_PERIOD_SECONDS = 60
 _HEIGHT = 5
 _COLUMNS = 24
+
+
+@dataclass(frozen=True)
+class _Graph:
+    title: str
+    lines: Sequence[cloudwatch.IMetric]
+
+
+@dataclass(frozen=True)
+class _Row:
+    question: str
+    graphs: Sequence[_Graph]
 
 
 class FleetDashboard(Construct):
     """Three questions, a row for each, and a row for the brokers.
 
-    Every graph is a search: releases come and go, and a new one's pools appear by themselves.
+    What releases publish is found by search: they come and go, and a new one's pools appear by themselves.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(scope, id)
-        self._environment = settings.name
+        self._settings = settings
         board = cloudwatch.Dashboard(
             self,
             "Dashboard",
             dashboard_name=names.dashboard(settings.name),
             default_interval=Duration.hours(3),
         )
-        for title, graphs in self._rows():
-            board.add_widgets(cloudwatch.TextWidget(markdown=f"## {title}", width=_COLUMNS, height=1))
-            width = _COLUMNS // len(graphs)
-            board.add_widgets(*(self._graph(name, lines, width) for name, lines in graphs))
+        for row in (self._load(), self._speed(), self._wait(), self._brokers()):
+            board.add_widgets(cloudwatch.TextWidget(markdown=f"## {row.question}", width=_COLUMNS, height=1))
+            width = _COLUMNS // len(row.graphs)
+            board.add_widgets(*(self._widget(graph, width) for graph in row.graphs))
 
-    def _rows(self) -> tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...]:
-        """Title of a row, its graphs' titles, and the searches in each graph."""
-        return (
+    def _load(self) -> _Row:
+        return _Row(
+            "Does the fleet keep up with the load?",
             (
-                "Does the fleet keep up with the load?",
-                (
-                    ("Messages waiting", (self._search(metrics.WAITING),)),
-                    ("Workers missing (below 0: too many)", (self._search(metrics.CAPACITY_GAP),)),
-                    ("Workers running", (self._search(metrics.RUNNING_WORKERS),)),
-                    ("Messages in flight", (self._search(metrics.UNACKNOWLEDGED),)),
-                ),
-            ),
-            (
-                "Do tasks get slower?",
-                (
-                    ("Run time, median, seconds", (self._search(metrics.TASK_RUNTIME, "p50"),)),
-                    ("Run time, 99 of 100 are below, seconds", (self._search(metrics.TASK_RUNTIME, "p99"),)),
-                    ("Tasks finished per minute", (self._search(metrics.TASK_RUNTIME, "SampleCount"),)),
-                ),
-            ),
-            (
-                "How long do tasks wait?",
-                (
-                    ("Oldest waiting message, seconds", (self._search(metrics.OLDEST_AGE),)),
-                    ("Wait, median, seconds", (self._search(metrics.TASK_WAIT, "p50"),)),
-                    ("Wait, 99 of 100 are below, seconds", (self._search(metrics.TASK_WAIT, "p99"),)),
-                ),
-            ),
-            (
-                "Brokers and releases",
-                (
-                    ("Messages on the fallback broker", (self._search(metrics.FALLBACK_WAITING),)),
-                    (
-                        "Answering (1) or not (0)",
-                        tuple(self._search(m, "Minimum") for m in (metrics.BROKER_UP, metrics.FALLBACK_UP)),
-                    ),
-                    (
-                        "Should be zero",
-                        tuple(self._search(m) for m in (metrics.DEAD_LETTERS, metrics.DRAIN_OVERDUE)),
-                    ),
-                    (
-                        "Primary broker, memory and processor, percent",
-                        tuple(
-                            self._nodes(m) for m in ("DatabaseMemoryUsagePercentage", "EngineCPUUtilization")
-                        ),
-                    ),
-                ),
+                _Graph("Messages waiting", [self._search(metrics.WAITING)]),
+                _Graph("Workers missing (below 0: too many)", [self._search(metrics.CAPACITY_GAP)]),
+                _Graph("Workers running", [self._search(metrics.RUNNING_WORKERS)]),
+                _Graph("Messages in flight", [self._search(metrics.UNACKNOWLEDGED)]),
             ),
         )
 
-    def _graph(self, title: str, searches: tuple[str, ...], width: int) -> cloudwatch.GraphWidget:
+    def _speed(self) -> _Row:
+        return _Row(
+            "Do tasks get slower?",
+            (
+                _Graph("Run time, median, seconds", [self._search(metrics.TASK_RUNTIME, "p50")]),
+                _Graph("Run time of 99 in 100, seconds", [self._search(metrics.TASK_RUNTIME, "p99")]),
+                _Graph("Tasks finished per minute", [self._search(metrics.TASK_RUNTIME, "SampleCount")]),
+            ),
+        )
+
+    def _wait(self) -> _Row:
+        return _Row(
+            "How long do tasks wait?",
+            (
+                _Graph("Oldest waiting message, seconds", [self._search(metrics.OLDEST_AGE)]),
+                _Graph("Wait, median, seconds", [self._search(metrics.TASK_WAIT, "p50")]),
+                _Graph("Wait of 99 in 100, seconds", [self._search(metrics.TASK_WAIT, "p99")]),
+            ),
+        )
+
+    def _brokers(self) -> _Row:
+        answering = [self._search(m, "Minimum") for m in (metrics.BROKER_UP, metrics.FALLBACK_UP)]
+        zero = [self._search(m) for m in (metrics.DEAD_LETTERS, metrics.DRAIN_OVERDUE)]
+        return _Row(
+            "Brokers and releases",
+            (
+                _Graph("Messages on the fallback broker", [self._search(metrics.FALLBACK_WAITING)]),
+                _Graph("Answers (1) or not (0)", answering),
+                _Graph("Should be zero", zero),
+                _Graph("Primary broker, percent", self._nodes()),
+            ),
+        )
+
+    def _widget(self, graph: _Graph, width: int) -> cloudwatch.GraphWidget:
         return cloudwatch.GraphWidget(
-            title=title,
+            title=graph.title,
+            region=Stack.of(self).region,
             width=width,
             height=_HEIGHT,
             left_y_axis=cloudwatch.YAxisProps(show_units=False),
             legend_position=cloudwatch.LegendPosition.BOTTOM,
-            left=[
-                # No label: CloudWatch then names each line by what sets it apart, its pool and release.
-                cloudwatch.MathExpression(
-                    expression=search, label="", using_metrics={}, period=Duration.seconds(_PERIOD)
-                )
-                for search in searches
-            ],
+            left=list(graph.lines),
         )
 
-    def _search(self, metric: metrics.Metric, statistic: str = "Maximum") -> str:
+    def _search(self, metric: metrics.Metric, statistic: str = "Maximum") -> cloudwatch.MathExpression:
+        """Every series of the metric in this environment, each labelled by what sets it apart."""
         schema = ",".join((metrics.NAMESPACE, *metric.dimensions))
-        terms = f'MetricName="{metric.name}" {metrics.ENVIRONMENT}="{self._environment}"'
-        return f"SEARCH('{{{schema}}} {terms}', '{statistic}', {_PERIOD})"
+        # In quotes, terms match whole values: "Waiting" is not "FallbackWaiting".
+        terms = f'MetricName="{metric.name}" {metrics.ENVIRONMENT}="{self._settings.name}"'
+        apart = [name for name in metric.dimensions if name != metrics.ENVIRONMENT]
+        properties = [f"Dim.{name}" for name in apart] or ["MetricName"]
+        return cloudwatch.MathExpression(
+            expression=f"SEARCH('{{{schema}}} {terms}', '{statistic}', {_PERIOD_SECONDS})",
+            label=" ".join(f"${{PROP('{name}')}}" for name in properties),
+            using_metrics={},
+            period=Duration.seconds(_PERIOD_SECONDS),
+        )
 
-    def _nodes(self, metric: str) -> str:
-        """ElastiCache names a node after its group, with a number: every node of ours has this prefix."""
-        terms = f'MetricName="{metric}" CacheClusterId="{names.broker(self._environment)}"'
-        return f"SEARCH('{{AWS/ElastiCache,CacheClusterId}} {terms}', 'Maximum', {_PERIOD})"
+    def _nodes(self) -> list[cloudwatch.IMetric]:
+        return [
+            cloudwatch.Metric(
+                namespace="AWS/ElastiCache",
+                metric_name=metric,
+                dimensions_map={"CacheClusterId": node},
+                statistic="Maximum",
+                period=Duration.seconds(_PERIOD_SECONDS),
+                label=f"{what} {node}",
+            )
+            for node in names.broker_nodes(self._settings.name, self._settings.broker.nodes)
+            for what, metric in (("memory", "DatabaseMemoryUsagePercentage"), ("cpu", "EngineCPUUtilization"))
+        ]

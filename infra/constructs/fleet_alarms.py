@@ -77,19 +77,19 @@ def _ours(settings: Settings) -> Iterator[_Alarm]:
 
 def _nodes(settings: Settings) -> Iterator[_Alarm]:
     """On what ElastiCache publishes, which it does per node: the replication group has no metrics."""
-    for number in range(1, settings.broker.nodes + 1):
-        node = f"{number:03d}"
+    for node in names.broker_nodes(settings.name, settings.broker.nodes):
+        number = node.rpartition("-")[2]
         for kind, metric, percent, minutes in (
             ("broker-memory", "DatabaseMemoryUsagePercentage", MEMORY_PERCENT, MEMORY_MINUTES),
             ("broker-cpu", "EngineCPUUtilization", CPU_PERCENT, CPU_MINUTES),
         ):
             yield _Alarm(
                 kind,
-                (node,),
+                (number,),
                 Watch(
                     namespace="AWS/ElastiCache",
                     metric=metric,
-                    dimensions={"CacheClusterId": f"{names.broker(settings.name)}-{node}"},
+                    dimensions={"CacheClusterId": node},
                     comparison=Comparison.AT_LEAST,
                     threshold=percent,
                     period_seconds=MINUTE,

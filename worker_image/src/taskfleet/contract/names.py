@@ -109,6 +109,11 @@ def broker(environment: str) -> str:
     return f"{PROJECT}-{environment}"
 
 
+def broker_nodes(environment: str, count: int) -> tuple[str, ...]:
+    """The cache clusters that ElastiCache makes of the group: it publishes metrics for these only."""
+    return tuple(f"{broker(environment)}-{number:03d}" for number in range(1, count + 1))
+
+
 def broker_secret(environment: str) -> str:
     """The Secrets Manager secret: JSON ``{"username": …, "password": …}`` of the primary broker."""
     return f"{PROJECT}/{environment}/broker"

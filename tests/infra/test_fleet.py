@@ -1,0 +1,198 @@
+"""The fleet stack: what an environment has once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from taskfleet.contract import environment as variables
+from taskfleet.contract import metrics, names, parameters, state
+
+from infra import environments
+from infra.settings import Settings
+from tests.infra.synthesis import Synthesis, Template, of_type, only
+
+EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
+
+
+def fleet(blueprint: Synthesis, settings: Settings) -> Template:
+    return blueprint.of(settings.name, "fleet")
+
+
+def services(template: Template) -> dict[str, dict[str, Any]]:
+    return {service["ServiceName"]: service for service in of_type(template, "AWS::ECS::Service").values()}
+
+
+def statements(template: Template, role_prefix: str) -> dict[str, dict[str, Any]]:
+    """Sid → statement of the policies of the role whose logical id starts so."""
+    return {
+        statement["Sid"]: statement
+        for logical_id, policy in of_type(template, "AWS::IAM::Policy").items()
+        if logical_id.startswith(role_prefix)
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "Sid" in statement
+    }
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("name", [names.CONTROLLER_SERVICE, names.BEAT_SERVICE])
+def test_there_is_never_a_second_controller_or_beat(
+    blueprint: Synthesis, settings: Settings, name: str
+) -> None:
+    service = services(fleet(blueprint, settings))[name]
+
+    assert service["DesiredCount"] == 1
+    assert service["DeploymentConfiguration"]["MaximumPercent"] == 100
+    assert service["DeploymentConfiguration"]["MinimumHealthyPercent"] == 0
+    assert service["AvailabilityZoneRebalancing"] == "DISABLED"
+
+
+@EVERYWHERE
+def test_each_queue_has_a_dead_letter_queue_that_keeps_for_as_long_as_sqs_can(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    dead = {q["QueueName"]: q for q in of_type(fleet(blueprint, settings), "AWS::SQS::Queue").values()}
+
+    assert set(dead) == {
+        names.dead_letter_queue(settings.name, queue) for pool in settings.pools for queue in pool.queues
+    }
+    for queue in dead.values():
+        assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+        assert "KmsMasterKeyId" in queue
+
+
+@EVERYWHERE
+def test_nothing_that_holds_data_goes_with_its_stack_where_data_is_kept(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    policy = "Retain" if settings.keep_data else "Delete"
+    holds_data = [
+        resource
+        for resource in fleet(blueprint, settings)["Resources"].values()
+        if resource["Type"] in {"AWS::DynamoDB::Table", "AWS::SQS::Queue"}
+    ]
+
+    assert holds_data
+    assert {resource["DeletionPolicy"] for resource in holds_data} == {policy}
+    table = only(fleet(blueprint, settings), "AWS::DynamoDB::Table")
+    assert table["DeletionProtectionEnabled"] is settings.keep_data
+
+
+def test_the_state_table_is_the_contracts(blueprint: Synthesis) -> None:
+    table = only(blueprint.of("prod", "fleet"), "AWS::DynamoDB::Table")
+
+    assert table["TableName"] == names.state_table("prod")
+    assert table["KeySchema"] == [{"AttributeName": state.KEY, "KeyType": "HASH"}]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"]["SSEType"] == "KMS"
+
+
+def test_cloudwatch_may_publish_to_the_encrypted_topic_and_only_over_tls(blueprint: Synthesis) -> None:
+    template = blueprint.of("prod", "fleet")
+    topic = only(template, "AWS::SNS::Topic")
+    policy = only(template, "AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+
+    assert topic["KmsMasterKeyId"]
+    assert any(
+        s["Effect"] == "Deny" and s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} for s in policy
+    )
+    assert any(
+        s["Effect"] == "Allow" and s["Principal"] == {"Service": "cloudwatch.amazonaws.com"} for s in policy
+    )
+    key = only(blueprint.of("prod", "network"), "AWS::KMS::Key")["KeyPolicy"]["Statement"]
+    assert any(
+        s["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        and {"kms:Decrypt", "kms:GenerateDataKey"} <= set(s["Action"])
+        for s in key
+    )
+
+
+def test_the_cluster_measures_its_containers_and_records_shells_encrypted(blueprint: Synthesis) -> None:
+    cluster = only(blueprint.of("prod", "fleet"), "AWS::ECS::Cluster")
+    shells = cluster["Configuration"]["ExecuteCommandConfiguration"]
+
+    assert {"Name": "containerInsights", "Value": "enabled"} in cluster["ClusterSettings"]
+    assert shells["KmsKeyId"]
+    assert shells["LogConfiguration"]["CloudWatchEncryptionEnabled"] is True
+    groups = of_type(blueprint.of("prod", "fleet"), "AWS::Logs::LogGroup").values()
+    assert shells["LogConfiguration"]["CloudWatchLogGroupName"] in {g["LogGroupName"] for g in groups}
+
+
+@pytest.mark.parametrize("role", [variables.Role.CONTROLLER, variables.Role.BEAT])
+def test_a_singleton_gets_exactly_the_variables_that_the_image_requires(
+    blueprint: Synthesis, role: variables.Role
+) -> None:
+    (container,) = next(
+        task["ContainerDefinitions"]
+        for task in of_type(blueprint.of("dev", "fleet"), "AWS::ECS::TaskDefinition").values()
+        if task["ContainerDefinitions"][0]["Command"][-1] == role
+    )
+
+    given = {variable["Name"] for variable in container["Environment"]}
+    assert given == {v.name for v in variables.required(role)} | {variables.DEFAULT_QUEUE.name}
+
+
+def test_the_controller_may_not_delete_and_measures_into_one_namespace(blueprint: Synthesis) -> None:
+    allowed = statements(blueprint.of("prod", "fleet"), "ControllerTaskRole")
+    actions = {
+        action
+        for statement in allowed.values()
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+
+    assert not {action for action in actions if action.split(":")[1].startswith(("Delete", "Create", "*"))}
+    assert not {action for action in actions if action.startswith("cloudformation:")}
+    measure = allowed["Measure"]
+    assert measure["Condition"] == {"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}}
+    assert allowed["Point"]["Resource"].endswith(f":parameter{parameters.current_release('prod')}")
+    assert allowed["Services"]["Resource"].endswith(f":service/{names.cluster('prod')}/*")
+
+
+def test_beat_may_write_its_tick_and_nothing_else_of_the_state(blueprint: Synthesis) -> None:
+    tick = statements(blueprint.of("prod", "fleet"), "BeatTaskRole")["Tick"]
+
+    assert tick["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT]}}
+
+
+def test_the_base_tells_the_releases_all_that_the_contract_promises(blueprint: Synthesis) -> None:
+    published = {
+        properties["Name"]
+        for stack in ("network", "broker", "fleet")
+        for properties in of_type(blueprint.of("prod", stack), "AWS::SSM::Parameter").values()
+    }
+
+    assert published == {parameters.base("prod", name) for name in parameters.BASE}
+
+
+def test_the_pointer_is_nobodys_resource(blueprint: Synthesis) -> None:
+    """CloudFormation would set it back to what it was at the first deploy."""
+    named = {p["Properties"].get("Name") for _, _, p in blueprint.resources("AWS::SSM::Parameter")}
+
+    assert parameters.current_release("prod") not in named
+
+
+def test_the_dashboard_searches_for_metrics_that_exist(blueprint: Synthesis) -> None:
+    board = only(blueprint.of("prod", "fleet"), "AWS::CloudWatch::Dashboard")
+    widgets = [w for w in json.loads(board["DashboardBody"])["widgets"] if w["type"] == "metric"]
+    lines = [line for w in widgets for line in w["properties"]["metrics"]]
+    searches = [line[0]["expression"] for line in lines if isinstance(line[0], dict)]
+
+    assert board["DashboardName"] == names.dashboard("prod")
+    assert {line[0] for line in lines if not isinstance(line[0], dict)} == {"AWS/ElastiCache"}
+    known = {m.name: m for m in (*metrics.METRICS, *metrics.WORKER_METRICS)}
+    shown = {name for name in known for search in searches if f'MetricName="{name}"' in search}
+    for search in searches:
+        (name,) = [name for name in known if f'MetricName="{name}"' in search]
+        assert "{" + ",".join((metrics.NAMESPACE, *known[name].dimensions)) + "}" in search
+        assert f'{metrics.ENVIRONMENT}="prod"' in search
+    # The three questions: load, run time, wait.
+    assert {"Waiting", "CapacityGap", "TaskRuntime", "OldestAge", "TaskWait"} <= shown
+
+
+def test_the_dashboard_fits_on_a_screen(blueprint: Synthesis) -> None:
+    board = only(blueprint.of("prod", "fleet"), "AWS::CloudWatch::Dashboard")
+    widgets = json.loads(board["DashboardBody"])["widgets"]
+
+    assert max(w["y"] + w["height"] for w in widgets) <= 24  # units of the grid: 24 wide, as high as wide
