@@ -90,7 +90,7 @@ class Permissions:
             self._publish(),
             _allow(
                 "State",
-                ("BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "UpdateItem"),
+                ("BatchGetItem", "GetItem", "PutItem", "Scan"),
                 [self.base.state_table_arn],
                 service="dynamodb",
             ),
