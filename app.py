@@ -9,9 +9,18 @@ from taskfleet.errors import SettingsError
 
 from infra.app import build
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Write the templates, or say in a few lines why not: a traceback would only bury them."""
     try:
-        app = build(App(analytics_reporting=False))
+        build(App(analytics_reporting=False)).synth()
     except SettingsError as error:
-        sys.exit(f"SettingsError: {error}")  # the message says it all; a traceback would only bury it
-    app.synth()
+        sys.exit(f"SettingsError: {error}")
+    except RuntimeError as error:  # what jsii makes of every error of the CDK's
+        if not str(error).startswith("ValidationFailed"):
+            raise
+        sys.exit(str(error))  # the findings themselves are printed already
+
+
+if __name__ == "__main__":
+    main()

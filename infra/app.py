@@ -18,7 +18,7 @@ from taskfleet.contract import names
 from taskfleet.errors import SettingsError
 
 from infra import environments, rules
-from infra.checks import nag
+from infra.checks import guard, nag
 from infra.release_id import default_release_id
 from infra.settings import Settings
 from infra.stage import EnvironmentStage
@@ -66,6 +66,7 @@ def build(app: App, *, settings: Sequence[Settings] = environments.ALL) -> App:
         for number, remark in enumerate(rules.remarks(one)):
             Annotations.of(stage.stacks[-1]).add_info_v2(f"taskfleet:remark{number}", remark)
     nag.add_to(app)
+    guard.add_to(app)
     return app
 
 

@@ -35,7 +35,7 @@ NODE_SIZES: dict[str, tuple[str, ...]] = {
     "r6g": _GRAVITON,
     "r7g": _GRAVITON,
     "r8g": _GRAVITON,
-    "r6gd": _GRAVITON[1:],
+    # Not r6gd: with data tiering a broker's messages would move between memory and disk.
     "c7gn": _GRAVITON,
     "c8gn": _GRAVITON,
 }

@@ -73,6 +73,8 @@ def _min_max(settings: Settings) -> Iterator[Problem]:
 
 def _memory(settings: Settings) -> Iterator[Problem]:
     for pool in settings.pools:
+        if pool.concurrency < 1:
+            continue  # said by `_at_least`, and nothing to share the memory among
         needed = pool.child_memory_mib * pool.concurrency + pool.parent_memory_mib
         if needed > pool.memory_mib:
             yield Problem(

@@ -114,15 +114,18 @@ def _scaling_periods(settings: Settings) -> Iterator[Problem]:
 
 
 def _drain(settings: Settings) -> Iterator[Problem]:
-    for pool in settings.pools:
-        longest = pool.limits.longest_countdown_seconds + pool.limits.time_limit_seconds
-        if settings.drain_deadline_seconds < longest:
-            yield Problem(
-                setting="drain_deadline_seconds",
-                value=settings.drain_deadline_seconds,
-                rule=f"pool {pool.name} may take {longest} s to drain (longest countdown, then time limit)",
-                fix=f"{longest} or more",
-            )
+    times = {
+        pool.name: pool.limits.longest_countdown_seconds + pool.limits.time_limit_seconds
+        for pool in settings.pools
+    }
+    slowest = max(times, key=lambda name: times[name], default=None)
+    if slowest is not None and settings.drain_deadline_seconds < times[slowest]:
+        yield Problem(
+            setting="drain_deadline_seconds",
+            value=settings.drain_deadline_seconds,
+            rule=f"pool {slowest} may take {times[slowest]} s to drain (longest countdown, then time limit)",
+            fix=f"{times[slowest]} or more",
+        )
 
 
 def remarks(settings: Settings) -> list[str]:

@@ -8,6 +8,7 @@ import string
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 from taskfleet.contract import names
@@ -55,7 +56,9 @@ def _secret(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> secr
         "Secret",
         secret_name=names.broker_secret(settings.name),
         description="The primary broker's user and password; read at run time, so that it can be rotated",
-        encryption_key=network.key,
+        # By its ARN: given the key itself, the CDK would add `kms:GenerateDataKey*` to the key's policy.
+        # IAM allows it already, for those that have it in their own policy.
+        encryption_key=kms.Key.from_key_arn(stack, "Key", network.key.key_arn),
         generate_secret_string=secretsmanager.SecretStringGenerator(
             secret_string_template=json.dumps({"username": "default"}),
             generate_string_key="password",

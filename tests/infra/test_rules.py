@@ -1,0 +1,376 @@
+"""Every rule of the settings: one change that breaks it, and what the error must say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from taskfleet.errors import SettingsError
+
+from infra import environments, rules
+from infra.rules.capacity import architecture_of
+from infra.settings import (
+    Architecture,
+    Broker,
+    Capacity,
+    Egress,
+    Execution,
+    Image,
+    Limits,
+    Network,
+    Pool,
+    Settings,
+)
+
+BASE = replace(environments.STAGING, account="123456789012")
+HIGH, LOW = environments.HIGH, environments.LOW
+DIGEST = "sha256:" + "0" * 64
+Change = Callable[[], Mapping[str, Any]]
+
+
+def pool(**changes: Any) -> Mapping[str, Any]:
+    """The pool `low` with changes."""
+    return {"pools": (HIGH, replace(LOW, **changes))}
+
+
+def limits(**changes: Any) -> Mapping[str, Any]:
+    return pool(limits=replace(Limits(), **changes))
+
+
+def broker(**changes: Any) -> Mapping[str, Any]:
+    return {"broker": replace(Broker(), **changes)}
+
+
+def network(**changes: Any) -> Mapping[str, Any]:
+    return {"network": replace(BASE.network, **changes)}
+
+
+# name: (what is changed, the value as the error shows it, what it must say of rule and fix)
+BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
+    # names
+    "environment name": ({"name": "Prod_1"}, "'Prod_1'", ("environment", "must match")),
+    "pool name": (pool(name="low-prio"), "'low-prio'", ("pool low-prio: name", "must match")),
+    "queue name": (pool(queues=("low", "etl.fast")), "'etl.fast'", ("a queue", "must match")),
+    "reserved queue name": (pool(queues=("low", "dead")), "'dead'", ("except dead",)),
+    "no pools": ({"pools": ()}, "()", ("at least one pool",)),
+    "pool name twice": (
+        {"pools": (HIGH, replace(LOW, name="high"))},
+        "'high'",
+        ("2 have this one", "rename"),
+    ),
+    "pool named as a service": (pool(name="controller"), "'controller'", ("has a service of this name",)),
+    "queue with two owners": (
+        pool(queues=("low", "high"), helps=()),
+        "'high'",
+        ("exactly one pool", "high, low", "helps"),
+    ),
+    "pool without queues": (
+        {"pools": (HIGH, LOW, Pool(name="idle", queues=()))},
+        "()",
+        ("pool idle: queues",),
+    ),
+    "helps its own queue": (pool(helps=("etl",)), "'etl'", ("pool low: helps", "its own", "drop it")),
+    "helps an unknown queue": (pool(helps=("hihg",)), "'hihg'", ("no pool owns", "etl, high, low")),
+    "pools help each other": (
+        {"pools": (replace(HIGH, helps=("low",)), LOW)},
+        "('low',)",
+        ("must not help each other", "only the less urgent"),
+    ),
+    "pools help in a circle": (
+        {
+            "pools": (
+                replace(HIGH, helps=("c",)),
+                replace(LOW, helps=("high",)),
+                Pool(name="third", queues=("c",), helps=("etl",)),
+            )
+        },
+        "('etl',)",
+        ("pool third: helps", "nor in a circle"),
+    ),
+    "default queue": ({"default_queue": "celery"}, "'celery'", ("a pool must own it", "etl, high, low")),
+    # account
+    "account": ({"account": "1234"}, "'1234'", ("12 digits",)),
+    "region": ({"region": "eu-west-1a"}, "'eu-west-1a'", ("region", "not one of its zones")),
+    "app": ({"app": "tasks.celery"}, "'tasks.celery'", ("module:attribute",)),
+    "alarm email": ({"alarm_email": "on-call"}, "'on-call'", ("name@domain",)),
+    # network
+    "zone of another region": (
+        network(availability_zones=("us-east-1a", "eu-west-1a")),
+        "('us-east-1a', 'eu-west-1a')",
+        ("of the region eu-west-1",),
+    ),
+    "no zone": (network(availability_zones=()), "()", ("at least one zone",)),
+    "zone twice": (network(availability_zones=("eu-west-1a",) * 2), "'eu-west-1a'", ("none twice",)),
+    "NAT gateways with endpoints": (
+        network(egress=Egress.ENDPOINTS, nat_gateways=1),
+        "= 1:",
+        ("there is no NAT gateway", "Egress.NAT"),
+    ),
+    "more NAT gateways than zones": (network(nat_gateways=3), "= 3:", ("number of zones (2)",)),
+    "no NAT gateway": (network(nat_gateways=0), "= 0:", ("number of zones (2)",)),
+    "not a network": (network(cidr="10.40.0.1/16"), "'10.40.0.1/16'", ("not a network",)),
+    "public network": (network(cidr="8.8.0.0/16"), "'8.8.0.0/16'", ("a private IPv4 block",)),
+    "network too small": (network(cidr="10.0.0.0/20"), "'10.0.0.0/20'", ("for each zone (2)", "take a /16")),
+    "network too big": (network(cidr="10.0.0.0/8"), "'10.0.0.0/8'", ("/16 or smaller",)),
+    "log retention": ({"log_retention_days": 10}, "= 10:", ("log_retention_days", "the nearest is 7")),
+    "flow log retention": (network(flow_log_retention_days=100), "= 100:", ("flow_log", "the nearest is 90")),
+    # broker
+    "cluster mode": (
+        broker(cluster_mode=True),
+        "= True:",
+        ("broker.cluster_mode", "one hash slot", "node_type"),
+    ),
+    "serverless": (broker(serverless=True), "= True:", ("broker.serverless", "CROSSSLOT")),
+    "engine version": (broker(engine_version="7.1"), "'7.1'", ("no such version of valkey", "8.1")),
+    "node type": (
+        broker(node_type="cache.t9.micro"),
+        "'cache.t9.micro'",
+        ("no such node type", "cache.t4g.small"),
+    ),
+    "node size": (broker(node_type="cache.t4g.large"), "'cache.t4g.large'", ("no such node type",)),
+    "too many nodes": (broker(nodes=7), "= 7:", ("up to 5 replicas",)),
+    "no node": (broker(nodes=0), "= 0:", ("between 1 and 6",)),
+    "failover with one node": (
+        broker(nodes=1, failover=True),
+        "= True:",
+        ("at least 2 nodes, not 1", "nodes=2"),
+    ),
+    "failover in one zone": (
+        network(availability_zones=("eu-west-1a",)),
+        "('eu-west-1a',)",
+        ("at least two zones", "failover=False"),
+    ),
+    "snapshots": (broker(snapshot_retention_days=36), "= 36:", ("between 0 (none) and 35",)),
+    "port": (broker(port=80), "= 80:", ("from 1150 to 65535",)),
+    # image
+    "image without digest": (
+        {"image": Image(uri="example.com/worker")},
+        "None",
+        ("needs its digest", "sha256:"),
+    ),
+    "short digest": ({"image": Image(uri="a/b", digest="sha256:12")}, "'sha256:12'", ("64 hexadecimal",)),
+    "digest without image": ({"image": Image(digest=DIGEST)}, "None", ("image.uri", "give uri too")),
+    "image with a tag": ({"image": Image(uri="a/b:v1", digest=DIGEST)}, "'a/b:v1'", ("without a tag",)),
+    "image with a digest": ({"image": Image(uri=f"a/b@{DIGEST}", digest=DIGEST)}, "a/b@", ("without a tag",)),
+    # capacity
+    "no slots": (
+        pool(concurrency=0),
+        "= 0:",
+        ("pool low: concurrency", "at least 1"),
+    ),
+    "negative minimum": (pool(min_workers=-1), "= -1:", ("pool low: min_workers", "at least 0")),
+    "no workers at all": (
+        pool(min_workers=0, max_workers=0),
+        "= 0:",
+        ("pool low: max_workers", "at least 1"),
+    ),
+    "minimum above maximum": (pool(min_workers=11), "= 11:", ("max_workers = 10", "raise max_workers")),
+    "warm above the fallback's maximum": (
+        pool(warm_fallback_workers=3, max_fallback_workers=2),
+        "= 3:",
+        ("max_fallback_workers = 2",),
+    ),
+    "children bigger than the container": (
+        pool(max_memory_per_child_mib=450),
+        "= 450:",
+        ("450 MiB x concurrency 4 + parent 256 MiB = 2056 MiB", "memory_mib = 2048", "lower it"),
+    ),
+    "children too small": (
+        pool(concurrency=32),
+        "= 2048:",
+        ("leaves 56 MiB for each of 32", "raise memory_mib"),
+    ),
+    "child memory of threads": (
+        pool(execution=Execution.THREADS, max_memory_per_child_mib=100),
+        "= 100:",
+        ("threads has no children", "leave it out"),
+    ),
+    "Fargate cpu": (pool(cpu_units=3000), "= 3000:", ("Fargate has 256, 512, 1024", "Capacity.EC2")),
+    "Fargate memory": (pool(memory_mib=10_000), "= 10000:", ("cpu_units = 1024", "the nearest is 8192")),
+    "Spot memory": (
+        pool(capacity=Capacity.FARGATE_SPOT, memory_mib=1024),
+        "= 1024:",
+        ("cpu_units = 1024", "the nearest is 2048"),
+    ),
+    "x86 instance, Arm image": (
+        pool(capacity=Capacity.EC2, instance_type="m7i.large"),
+        "'m7i.large'",
+        ("its processor is x86_64", "image is for arm64"),
+    ),
+    "Arm instance, x86 image": (
+        {**pool(capacity=Capacity.EC2), "image": Image(architecture=Architecture.X86_64)},
+        "'m7g.large'",
+        ("its processor is arm64", "image is for x86_64"),
+    ),
+    "not an instance type": (
+        pool(capacity=Capacity.EC2, instance_type="large"),
+        "'large'",
+        ("named like m7g.large",),
+    ),
+    "no latency target": (pool(latency_target_seconds=0), "= 0:", ("latency_target_seconds", "at least 1")),
+    # times
+    "soft limit not before the hard one": (
+        limits(soft_time_limit_seconds=330),
+        "= 330:",
+        ("pool low: limits.soft_time_limit_seconds", "less than limits.time_limit_seconds = 330", "lower"),
+    ),
+    "time limit not within visibility": (
+        limits(visibility_timeout_seconds=330, longest_countdown_seconds=0),
+        "= 330:",
+        ("limits.time_limit_seconds", "limits.visibility_timeout_seconds = 330", "second worker"),
+    ),
+    "time limit not within SQS visibility": (
+        limits(fallback_visibility_timeout_seconds=300, longest_countdown_seconds=0),
+        "= 330:",
+        ("limits.fallback_visibility_timeout_seconds = 300", "SQS"),
+    ),
+    "countdown not within visibility": (
+        limits(longest_countdown_seconds=3600, fallback_visibility_timeout_seconds=7200),
+        "= 3600:",
+        ("limits.longest_countdown_seconds", "limits.visibility_timeout_seconds = 3600"),
+    ),
+    "countdown not within SQS visibility": (
+        limits(longest_countdown_seconds=3600, visibility_timeout_seconds=7200),
+        "= 3600:",
+        ("limits.longest_countdown_seconds", "limits.fallback_visibility_timeout_seconds = 3600"),
+    ),
+    "soft shutdown not before the kill": (
+        limits(soft_shutdown_seconds=120),
+        "= 120:",
+        ("limits.soft_shutdown_seconds", "limits.stop_timeout_seconds = 120", "handed its messages back"),
+    ),
+    "stop timeout on Fargate": (
+        limits(stop_timeout_seconds=121),
+        "= 121:",
+        ("Fargate waits 120 s", "120 or less, or capacity=Capacity.EC2"),
+    ),
+    "SQS visibility": (
+        limits(fallback_visibility_timeout_seconds=43201),
+        "= 43201:",
+        ("43200 (12 hours)", "lower it"),
+    ),
+    "negative time": (limits(max_tasks_per_child=0), "= 0:", ("limits.max_tasks_per_child", "at least 1")),
+    "scale-out between looks": (
+        pool(scale_out_after_seconds=15),
+        "= 15:",
+        ("every 10 s", "a multiple of 10"),
+    ),
+    "scale-in too late": (pool(scale_in_after_seconds=90000), "= 90000:", ("86400 s at most",)),
+    "drain deadline": (
+        {"drain_deadline_seconds": 600},
+        "= 600:",
+        ("may take 2130 s to drain", "2130 or more"),
+    ),
+    # variables
+    "variable of the blueprint": (
+        {"variables": {"TASKFLEET_POOL": "x"}},
+        "'TASKFLEET_POOL'",
+        ("a setting of its own", "rename it"),
+    ),
+    "variable in the blueprint's name space": (
+        {"variables": {"TASKFLEET_MINE": "x"}},
+        "'TASKFLEET_MINE'",
+        ("belongs to the blueprint",),
+    ),
+    "variable of ECS": ({"variables": {"AWS_REGION": "x"}}, "'AWS_REGION'", ("is set by ECS",)),
+    "variable of Celery": (
+        {"secrets": {"CELERY_BROKER_URL": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x"}},
+        "'CELERY_BROKER_URL'",
+        ("overrides Celery's configuration",),
+    ),
+    "variable name": ({"variables": {"MY-FLAG": "x"}}, "'MY-FLAG'", ("letters, digits and underscores",)),
+    "variable and secret": (
+        {
+            "variables": {"TOKEN": "x"},
+            "secrets": {"TOKEN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x"},
+        },
+        "'TOKEN'",
+        ("either a plain variable or a secret", "drop one"),
+    ),
+    "secret in the clear": (
+        {"secrets": {"TOKEN": "hunter2"}},
+        "'hunter2'",
+        ("secrets['TOKEN']", "by its ARN"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_rule_says_value_rule_and_fix(case: str) -> None:
+    changes, value, says = BROKEN[case]
+
+    with pytest.raises(SettingsError) as error:
+        replace(BASE, **changes)
+
+    (line,) = [
+        line for line in str(error.value).splitlines() if value in line and all(s in line for s in says)
+    ]
+    assert line.startswith("- ")
+    assert ": " in line
+    assert " Fix: " in line
+
+
+def test_every_rule_is_broken_by_some_case() -> None:
+    broken: set[str] = set()
+    for changes, _, _ in BROKEN.values():
+        settings = object.__new__(Settings)  # without the check, to see which rules find something
+        for name, value in {**vars(BASE), **changes}.items():
+            object.__setattr__(settings, name, value)
+        broken |= {rule.__qualname__ + rule.__module__ for rule in rules.RULES if list(rule(settings))}
+
+    assert broken == {rule.__qualname__ + rule.__module__ for rule in rules.RULES}
+
+
+def test_all_problems_are_reported_together() -> None:
+    with pytest.raises(SettingsError) as error:
+        replace(BASE, app="x", log_retention_days=2, **broker(serverless=True))
+
+    assert "3 settings that can't be right" in str(error.value)
+    assert len([line for line in str(error.value).splitlines() if line.startswith("- ")]) == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pool(min_workers=0),  # scale to zero
+        pool(capacity=Capacity.EC2, cpu_units=3000, memory_mib=5000, limits=Limits(stop_timeout_seconds=600)),
+        pool(capacity=Capacity.FARGATE_SPOT),
+        pool(execution=Execution.GEVENT, concurrency=100),
+        broker(engine_version="9.0", nodes=6),
+        broker(nodes=2, failover=False),
+        {"variables": {"LOG_FORMAT": "x", "TASKFLEET_LOG_LEVEL": "DEBUG"}},
+        {"image": Image(uri="example.com:5000/worker", digest=DIGEST)},
+        {"network": Network(availability_zones=("eu-west-1a", "eu-west-1b"), nat_gateways=1)},
+    ],
+)
+def test_what_is_right_is_let_through(changes: Mapping[str, Any]) -> None:
+    assert rules.problems(replace(BASE, **changes)) == []
+
+
+def test_unenforced_limits_are_said() -> None:
+    threads = replace(BASE, **pool(execution=Execution.THREADS))
+    gevent = replace(BASE, **pool(execution=Execution.GEVENT))
+
+    assert "neither time limit is enforced" in rules.remarks(threads)[0]
+    assert "the soft time limit is not enforced" in rules.remarks(gevent)[0]
+    assert rules.remarks(replace(BASE, pools=(HIGH, LOW))) == []
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "architecture"),
+    [
+        ("m7g.large", "arm64"),
+        ("c7gn.16xlarge", "arm64"),
+        ("t4g.micro", "arm64"),
+        ("a1.large", "arm64"),
+        ("m7i-flex.large", "x86_64"),
+        ("c6a.metal", "x86_64"),
+        ("g5.xlarge", "x86_64"),
+        ("g5g.xlarge", "arm64"),
+        ("m7g", None),
+    ],
+)
+def test_an_instance_types_processor_is_in_its_name(instance_type: str, architecture: str | None) -> None:
+    assert architecture_of(replace(LOW, instance_type=instance_type)) == architecture
