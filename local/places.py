@@ -67,6 +67,16 @@ class Places:
         return self.root / "ca.pem"
 
     @property
+    def trusted(self) -> Path:
+        """`ca` and this machine's own authorities: for a shell, which talks to others as well."""
+        return self.root / "trusted.pem"
+
+    @property
+    def interrupted(self) -> Path:
+        """There if the account was lost in the middle of a deployment and must be made anew."""
+        return self.account / "interrupted"
+
+    @property
     def certificates(self) -> Path:
         """Private: the keys of the authority and of the broker's front."""
         return self.root / "certificates"

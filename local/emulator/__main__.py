@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-INTERRUPTED = 3
+INTERRUPTED = 3  # the exit code that says that the account is half of two states
 
 
 def _arguments() -> argparse.Namespace:
@@ -53,7 +53,10 @@ def main() -> int:
     # MiniStack reads the environment at import, so it can't be imported any earlier.
     from local.emulator import serve
 
-    return serve.serve(port=arguments.port, broker_port=arguments.broker_port)
+    code = serve.serve(port=arguments.port, broker_port=arguments.broker_port)
+    if code == INTERRUPTED:
+        (arguments.account / "interrupted").touch()
+    return code
 
 
 if __name__ == "__main__":

@@ -174,7 +174,9 @@ def _target_put(properties: Properties) -> Made:
     scheduled = properties.get("ScheduledActions")
     if scheduled:
         raise ValueError("ScheduledActions are not carried out by the emulated account")
-    wanted = table.api_input(SERVICE, "RegisterScalableTarget", properties)
+    tags = properties.get("Tags") or []  # a list in templates, a mapping in the API
+    given = {**properties, "Tags": {tag["Key"]: tag["Value"] for tag in tags}}
+    wanted = table.api_input(SERVICE, "RegisterScalableTarget", given)
     arn = _done(_register_scalable_target(wanted))["ScalableTargetARN"]
     identifier = "|".join((wanted["ResourceId"], wanted["ScalableDimension"], wanted["ServiceNamespace"]))
     return identifier, {"Id": identifier, "ScalableTargetARN": arn}
