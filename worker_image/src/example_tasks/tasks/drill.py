@@ -12,6 +12,7 @@ from typing import Any
 
 from example_tasks.app import app
 from example_tasks.work import journal
+from taskfleet.contract.environment import BROKER
 
 # What `leak` took, until its child is replaced.
 _leaked: list[bytearray] = []
@@ -22,7 +23,14 @@ def record(self: Any, run: str, n: int, seconds: float = 0.0, **_later: object) 
     """Run for ``seconds``, then write that number ``n`` of ``run`` was executed."""
     time.sleep(seconds)
     delivery = self.request.delivery_info or {}
-    journal.write("record", run=run, n=n, id=self.request.id, queue=delivery.get("routing_key"))
+    journal.write(
+        "record",
+        run=run,
+        n=n,
+        id=self.request.id,
+        queue=delivery.get("routing_key"),
+        broker=os.environ.get(BROKER.name),
+    )
 
 
 @app.task(name="example_tasks.drill.fail", bind=True)

@@ -1,0 +1,115 @@
+"""What a drill is: a fault on purpose, under load, and what must hold."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from drills.fleet import Fleet
+from drills.load import Load, Running
+from drills.report import Check, Figure, Report
+from drills.tally import Execution, Publish, longest_wait, percentile, tally
+
+# A redelivered task can be executed again after everything is done: duplicates are counted until then.
+LINGER_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Drill:
+    """``fault`` is one line for the list; ``run`` gets the fleet and whether the short form is wanted."""
+
+    name: str
+    fault: str
+    run: Callable[[Fleet, bool], Report]
+
+
+@dataclass(frozen=True)
+class Event:
+    """``action`` happens ``at`` seconds after the load began, and its moment is kept under ``name``."""
+
+    at: float
+    name: str
+    action: Callable[[], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """Everything that a drill saw. ``moments`` are the events' times, in seconds since the epoch."""
+
+    publishes: Sequence[Publish]
+    executions: Sequence[Execution]
+    records: Sequence[Mapping[str, object]]
+    parked: int
+    moments: Mapping[str, float] = field(default_factory=dict)
+
+
+def observe(
+    fleet: Fleet, name: str, load: Load, events: Sequence[Event], *, settle_seconds: float
+) -> Observed:
+    """Run the load and the events, wait until everything accepted is executed, and collect what happened."""
+    parked = fleet.parked()
+    running = Running(
+        load,
+        run=f"{name}-{uuid.uuid4().hex[:8]}",
+        directory=fleet.places.root / "drills",
+        journal=fleet.places.journal,
+        environment=fleet.environment,
+    )
+    try:
+        moments = _carry_out(events, running.started_at)
+        running.wait_for_producers()
+        running.wait_for_executions(settle_seconds)
+        time.sleep(LINGER_SECONDS)
+    finally:
+        running.stop()
+        fleet.heal()
+    return Observed(
+        publishes=running.publishes(),
+        executions=running.executions(),
+        records=running.records(),
+        parked=fleet.parked() - parked,
+        moments=moments,
+    )
+
+
+def _carry_out(events: Sequence[Event], started_at: float) -> dict[str, float]:
+    moments = {}
+    for event in sorted(events, key=lambda event: event.at):
+        time.sleep(max(0.0, started_at + event.at - time.time()))
+        event.action()
+        moments[event.name] = time.time()
+    return moments
+
+
+def common_figures(seen: Observed) -> dict[str, Figure]:
+    """What every drill prints first."""
+    counted = tally(seen.publishes, seen.executions)
+    seconds = [publish.seconds for publish in seen.publishes]
+    return {
+        "submitted": counted.submitted,
+        "accepted by Redis": counted.accepted_by_primary,
+        "accepted by SQS": counted.accepted_by_fallback,
+        "refused with an error": counted.refused,
+        "executed": counted.executed,
+        "duplicates": counted.duplicates,
+        "lost": len(counted.lost),
+        "parked": seen.parked,
+        "longest publish, seconds": max(seconds, default=None),
+        "99 % of publishes within, seconds": percentile(seconds, 99),
+        "longest from publish to execution, seconds": longest_wait(seen.publishes, seen.executions),
+    }
+
+
+def nothing_lost(seen: Observed) -> Check:
+    """The first thing that must hold."""
+    counted = tally(seen.publishes, seen.executions)
+    some = f", for instance numbers {', '.join(map(str, counted.lost[:5]))}" if counted.lost else ""
+    return Check(f"lost 0: {len(counted.lost)}{some}", not counted.lost)
+
+
+def all_accepted(seen: Observed) -> Check:
+    """One of the two brokers was there all the time."""
+    refused = tally(seen.publishes, seen.executions).refused
+    return Check(f"every publish was accepted: {refused} were not", refused == 0)

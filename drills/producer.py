@@ -1,0 +1,81 @@
+"""``python -m drills.producer``: one producer process of a drill's load, at a set rate.
+
+Every publish leaves a line of JSON in ``--out``: number, time, seconds that it took, the broker that
+accepted it, or the error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from example_tasks.app import app
+from example_tasks.tasks.drill import record
+from taskfleet.errors import TaskfleetError
+
+from drills.tally import Publish
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m drills.producer", description=__doc__)
+    parser.add_argument("--run", required=True, help="the name of this run, in the tasks' arguments")
+    parser.add_argument("--rate", type=float, required=True, help="publishes per second")
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--first", type=int, required=True, help="the first task's number")
+    parser.add_argument("--step", type=int, required=True, help="from one number to the next")
+    parser.add_argument("--queues", required=True, help="logical queues by comma, taken in turn")
+    parser.add_argument("--task-seconds", type=float, default=0.0, help="how long each task runs")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    with given.out.open("w") as out:
+        _produce(given, out)
+    return 0
+
+
+def _produce(given: argparse.Namespace, out: TextIO) -> None:
+    accepted_by = _watch_publisher()
+    queues = given.queues.split(",")
+    started = time.monotonic()
+    for number in range(round(given.rate * given.seconds)):
+        # Each has its own moment: after a slow publish the next ones follow at once, as users do.
+        time.sleep(max(0.0, started + number / given.rate - time.monotonic()))
+        n, queue = given.first + number * given.step, queues[number % len(queues)]
+        publish = _publish(given, n, queue, accepted_by)
+        print(json.dumps(dataclasses.asdict(publish)), file=out, flush=True)
+
+
+def _publish(given: argparse.Namespace, n: int, queue: str, accepted_by: list[str]) -> Publish:
+    at, began, error = time.time(), time.monotonic(), None
+    accepted_by.clear()
+    try:
+        record.apply_async((given.run, n, given.task_seconds), queue=queue)
+    except TaskfleetError as raised:
+        error = str(raised)
+    seconds = time.monotonic() - began
+    broker = accepted_by[0] if accepted_by else None
+    return Publish(n=n, at=at, seconds=seconds, broker=broker, error=error)
+
+
+def _watch_publisher() -> list[str]:
+    """A list that holds the broker that accepted the latest publish: ``apply_async`` doesn't say it."""
+    accepted_by: list[str] = []
+    publisher = app.taskfleet.publisher
+    publish = publisher.publish
+
+    def watched(*arguments: Any) -> str:
+        broker: str = publish(*arguments)
+        accepted_by.append(broker)
+        return broker
+
+    publisher.publish = watched
+    return accepted_by
+
+
+if __name__ == "__main__":
+    sys.exit(main())
