@@ -1,0 +1,92 @@
+# `make` or `make help` says what there is. Everything here is thin: the work is in local/, infra/ and fleet.
+
+ENV ?= dev
+UV := uv==0.13.8
+BIN := .venv/bin
+SETUP_LOG := build/setup.log
+
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+export NODE_NO_WARNINGS := 1
+export CDK_DISABLE_CLI_TELEMETRY := 1
+
+READY := .venv/.ready node_modules/.ready
+CONTEXT = -c env=$(ENV) $(if $(RELEASE),-c release=$(RELEASE))
+# ENV=local is the account that `make up` started; every other is AWS, with the credentials of your shell.
+ACCOUNT = $(if $(filter local,$(ENV)),$(OF_THIS_MACHINE))
+OF_THIS_MACHINE = test -f "$(LOCAL)/env" || { echo "the local fleet is not up: make up"; exit 1; }; . "$(LOCAL)/env";
+LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
+CDK = $(ACCOUNT) node_modules/.bin/cdk
+
+.DEFAULT_GOAL := help
+.PHONY: help up down try status fleet synth diff deploy destroy drill bench test check lock setup
+
+help: ## this list
+	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##: on this machine
+
+up: setup ## a whole fleet on this machine, deployed by the CDK; again after a change
+	@$(BIN)/python -m local up
+
+down: ## end every process of it, and forget its account and data
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; else echo "  nothing is set up here"; fi
+
+try: setup ## submit a few hundred example tasks to it, and watch them
+	@$(BIN)/python -m local.try_it
+
+status: setup ## its processes, and how often each was started again
+	@$(BIN)/python -m local status
+
+fleet: setup ## the operators' command on it: make fleet ARGS="status"
+	@$(OF_THIS_MACHINE) $(BIN)/fleet $(ARGS)
+
+drill: setup ## a fault on purpose: make drill DRILL=broker-kill; without DRILL, the list
+	@$(BIN)/python -m drills $(DRILL)
+
+bench: setup ## a comparison with plain Celery: make bench BENCH=publish; without BENCH, the list
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+##: an environment: ENV=dev (the default), staging, prod or local; RELEASE=… names the release
+
+synth: setup ## templates of ENV in cdk.out, without an account or a network
+	@$(CDK) synth "$(ENV)/*" $(CONTEXT) -c placeholder-account=allowed --quiet && echo "templates: cdk.out/"
+
+diff: setup ## what a deploy of ENV would change
+	@$(CDK) diff "$(ENV)/*" $(CONTEXT)
+
+deploy: setup ## deploy ENV
+	@$(CDK) deploy "$(ENV)/*" $(CONTEXT)
+
+destroy: setup ## delete the stacks of ENV; the CDK asks first
+	@$(CDK) destroy "$(ENV)/*" $(CONTEXT)
+
+##: the code
+
+test: setup ## all tests; make test ARGS="tests/local -k front" for some
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## what CI runs: style, types, tests
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest $(ARGS)
+
+lock: setup ## write uv.lock anew after a change of a pyproject.toml
+	@$(BIN)/uv lock
+
+setup: $(READY) ## Python packages and the CDK's command line, as locked
+
+.venv/.ready: pyproject.toml uv.lock worker_image/pyproject.toml
+	@mkdir -p build
+	@python=$$(sh local/check_machine.sh) && echo "  Setting up Python packages (log: $(SETUP_LOG)) …" && \
+	{ { test -x $(BIN)/python || $$python -m venv .venv; } && \
+	  { $(BIN)/uv --version 2>/dev/null | grep -q "^uv $(UV:uv==%=%)" || $(BIN)/python -m pip install $(UV); } && \
+	  $(BIN)/uv sync --frozen --all-packages --inexact; } >$(SETUP_LOG) 2>&1 || \
+	{ test ! -s $(SETUP_LOG) || tail -n 20 $(SETUP_LOG); exit 1; }
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json .venv/.ready
+	@echo "  Setting up the CDK's command line (log: $(SETUP_LOG)) …"
+	@npm ci >>$(SETUP_LOG) 2>&1 || { tail -n 20 $(SETUP_LOG); exit 1; }
+	@touch $@
