@@ -7,7 +7,8 @@ import os
 import signal
 import time
 
-from celery import Celery
+from celery import Celery, Task
+from taskfleet.contract import messages
 
 TRANSPORT, URL, OPTIONS = "TEST_TRANSPORT", "TEST_URL", "TEST_OPTIONS"
 CONFIGURATION, LEDGER = "TEST_CONFIGURATION", "TEST_LEDGER"
@@ -34,16 +35,22 @@ def make_app(
         task_default_queue="tests",
     )
     app.conf.update(configuration or {})
+    app.task(name="noop")(noop)
     app.task(name="note")(note)
     app.task(name="slow")(slow)
-    app.task(name="kill_child")(kill_child)
+    app.task(name="kill_child", bind=True)(kill_child)
     return app
+
+
+def noop() -> None:
+    """Cost nothing."""
 
 
 def note(what: str) -> None:
     """Write down that this ran."""
     with open(os.environ[LEDGER], "a") as ledger:
         ledger.write(f"{what}\n")
+    print("noted")
 
 
 def slow(what: str, seconds: float) -> None:
@@ -53,9 +60,9 @@ def slow(what: str, seconds: float) -> None:
     note(f"end {what}")
 
 
-def kill_child(what: str) -> None:
+def kill_child(self: Task, what: str) -> None:
     """What the kernel does to a process that has taken too much memory."""
-    note(f"killed {what}")
+    note(f"{what} {self.request.get(messages.DELIVERIES_HEADER)}")
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -13,3 +13,13 @@ DELIVERIES_HEADER = "taskfleet_deliveries"
 # The task that proves a queue of a new release is consumed. Its worker writes the proof to the
 # state table; its argument is the versioned queue that it was sent to.
 GATE_TASK = "taskfleet.gate"
+
+# What the Redis transport keeps beside kombu's own keys (`taskfleet.brokers.redis`). All of them come
+# after kombu's `global_keyprefix`, if one is set.
+REDIS_SESSIONS = "taskfleet:sessions"  # zset: living sessions → their last beat, on the broker's own clock
+REDIS_GONE = "taskfleet:gone"  # hash: sessions being emptied → what that adds to the delivery count
+REDIS_CLOCK = "taskfleet:clock"  # hash: the time that the broker was up and used, in milliseconds
+REDIS_OWNED = "taskfleet:owned:"  # + session, hash: delivery tag → length, priority and queue
+REDIS_IN_FLIGHT = "taskfleet:inflight:"  # + queue, zset: delivery tag → fetched at, in milliseconds
+REDIS_BELL = "taskfleet:bell:"  # + queue, list: rung by publishers, waited on by idle consumers
+REDIS_PARKED = "taskfleet:parked:"  # + queue, list: what was no message, as JSON with its reason

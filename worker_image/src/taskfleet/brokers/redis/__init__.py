@@ -1,15 +1,30 @@
-"""The primary broker: kombu's Redis transport without its windows of loss."""
+"""The primary broker: kombu's Redis transport without its windows of loss.
+
+A message is always in its queue or in `unacked`, never in neither; a worker that lives keeps what it
+holds, however long; one that dies gives it back within seconds. Stock producers and stock workers may use
+the same queues.
+
+Transport options beside kombu's own: ``lease_seconds`` (13), after which a silent worker's messages go to
+others, the same for all workers of a broker; ``confirm_replicas``, a number or a mapping of queue to number
+(a publish returns when so many replicas have it), ``confirm_timeout_ms`` (500); and ``on_malformed``, called
+with ``queue``, ``payload`` and ``reason`` for what is no message; without it that is kept in Redis.
+"""
 
 from __future__ import annotations
 
-from kombu.transport import redis as stock
+from kombu.transport.redis import Transport as StockTransport
+
+from taskfleet.brokers.redis.channel import Channel
+from taskfleet.brokers.redis.poller import Poller
+
+__all__ = ["Channel", "Transport"]
 
 
-class Channel(stock.Channel):
-    """A Redis channel."""
-
-
-class Transport(stock.Transport):
+class Transport(StockTransport):
     """The transport that `taskfleet.brokers.PRIMARY_TRANSPORT` names."""
 
     Channel = Channel
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle = Poller()

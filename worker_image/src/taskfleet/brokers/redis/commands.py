@@ -1,0 +1,151 @@
+"""Call the scripts by their digest, or with their text where Redis lacks them (a restart, a failover)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+from taskfleet.brokers.redis import scripts
+
+Command = list[Any]
+
+# How far ahead `unacked_index` says that a held message becomes visible to stock workers.
+FAR_SECONDS = 6 * 3600
+# Given back in one call: some milliseconds of Redis's time.
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Lease:
+    """How long a silent worker keeps its messages. All workers of a broker must agree."""
+
+    seconds: float = 13.0
+
+    @property
+    def beat_seconds(self) -> float:
+        """Between two signs of life."""
+        return self.seconds * 3 / 13
+
+    @property
+    def step_seconds(self) -> float:
+        """The most that the broker's clock advances at once.
+
+        More than a beat, so that it runs true with a single worker. The less it is, the longer the
+        living have to come back after an outage: the lease less a beat and a step, 6 of 13 seconds.
+        """
+        return self.seconds * 4 / 13
+
+    def milliseconds(self) -> tuple[int, int]:
+        """The step and the lease, for the scripts."""
+        return int(self.step_seconds * 1000), int(self.seconds * 1000)
+
+
+class Script:
+    """One script, and the digest that Redis knows it by."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+_FETCH, _ACKNOWLEDGE = Script(scripts.FETCH), Script(scripts.ACKNOWLEDGE)
+_GIVE_BACK, _BEAT = Script(scripts.GIVE_BACK), Script(scripts.BEAT)
+_SETTLE, _PUBLISH = Script(scripts.SETTLE), Script(scripts.PUBLISH)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Where kombu's channel keeps its books; both names include the prefix."""
+
+    unacked: str
+    index: str
+    prefix: str
+
+    def command(self, script: Script, *arguments: object, whole: bool = False) -> Command:
+        """The command that runs a script. ``whole`` sends the text, which also loads it."""
+        how = ("EVAL", script.text) if whole else ("EVALSHA", script.digest)
+        return [*how, 2, self.unacked, self.index, self.prefix, *arguments]
+
+
+def fetch(
+    keys: Keys,
+    *,
+    session: str,
+    number: int,
+    many: int,
+    queues: Sequence[str],
+    priorities: Iterable[int],
+    rotate: bool,
+    acknowledge: Collection[str],
+    whole: bool,
+) -> Command:
+    """The command that fetches. Sent without waiting for its answer, so it is not run here."""
+    names = [part for queue in queues for part in (queue, json.dumps(queue))]
+    head = (session, number, many, FAR_SECONDS * 1000, int(rotate), len(acknowledge), len(queues))
+    return keys.command(_FETCH, *head, *acknowledge, *names, *priorities, whole=whole)
+
+
+class Commands:
+    """The scripts that are waited for, over one client."""
+
+    def __init__(self, client: Any, keys: Keys, lease: Lease) -> None:
+        self.client = client
+        self.keys = keys
+        self.lease = lease
+
+    def acknowledge(self, session: str, tags: Collection[str]) -> None:
+        """These deliveries are done."""
+        self._run(_ACKNOWLEDGE, session, *tags)
+
+    def give_back(self, session: str, tags: Collection[str], *, count: int, to_the_end: bool) -> int:
+        """Put deliveries back into their queues; how many there were."""
+        return int(self._run(_GIVE_BACK, session, count, "LPUSH" if to_the_end else "RPUSH", *tags))
+
+    def beat(self, session: str, *, cursor: str) -> tuple[bool, str]:
+        """Say that this session lives, and restore what others left. Whether it still does, and a cursor."""
+        times = (*self.lease.milliseconds(), FAR_SECONDS * 1000)
+        alive, after = self._run(_BEAT, session, *times, cursor, BATCH)
+        return bool(alive), after.decode() if isinstance(after, bytes) else str(after)
+
+    def settle(self, old: str, new: str, *, keep: Collection[str] = ()) -> None:
+        """End a session, and open the next (unless empty) with the tags to keep. The rest goes back."""
+        step, _ = self.lease.milliseconds()
+        while not self._run(_SETTLE, old, new, step, BATCH, *keep):
+            new, keep = "", ()
+
+    def publish(self, queue: str, priority: int, message: str, *, replicas: int, wait_ms: int) -> int:
+        """Push and ring. With ``replicas``, the number of them that had it in time; else 0."""
+        if not replicas:
+            self._run(_PUBLISH, queue, priority, message)
+            return 0
+        for whole in (False, True):
+            pipe = redis.Redis.pipeline(self.client, transaction=False)
+            pipe.execute_command(*self.keys.command(_PUBLISH, queue, priority, message, whole=whole))
+            pipe.execute_command("WAIT", replicas, wait_ms)
+            pushed, copies = pipe.execute(raise_on_error=False)
+            if isinstance(pushed, NoScriptError):
+                continue
+            for answer in (pushed, copies):
+                if isinstance(answer, Exception):
+                    raise answer
+            return int(copies)
+        raise AssertionError("EVAL never answers NOSCRIPT")
+
+    def fetch(self, **arguments: Any) -> list[bytes]:
+        """One fetch that is waited for."""
+        try:
+            return list(self.client.execute_command(*fetch(self.keys, **arguments, whole=False)))
+        except NoScriptError:
+            return list(self.client.execute_command(*fetch(self.keys, **arguments, whole=True)))
+
+    def _run(self, script: Script, *arguments: object) -> Any:
+        try:
+            return self.client.execute_command(*self.keys.command(script, *arguments))
+        except NoScriptError:
+            return self.client.execute_command(*self.keys.command(script, *arguments, whole=True))

@@ -1,0 +1,53 @@
+"""Acknowledgements of what the fetch script has already written down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kombu.transport import virtual
+from kombu.transport.redis import QoS as StockQoS
+
+if TYPE_CHECKING:
+    from taskfleet.brokers.redis.session import Session
+
+
+class QoS(StockQoS):
+    """kombu's QoS; only what did not come through a fetch (fanout) is written to Redis from here."""
+
+    @property
+    def _session(self) -> Session | None:
+        session: Session | None = self.channel.session
+        return session
+
+    def _is_ours(self, delivery_tag: str) -> bool:
+        return self._session is not None and delivery_tag in self._session.held
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        if self._is_ours(delivery_tag):
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        session = self._session
+        if session is not None and delivery_tag in session.held:
+            session.acknowledge(delivery_tag)
+            virtual.QoS.ack(self, delivery_tag)
+        else:
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        session = self._session
+        if session is None or delivery_tag not in session.held:
+            super().reject(delivery_tag, requeue=requeue)
+        elif requeue:
+            virtual.QoS.ack(self, delivery_tag)
+            self.channel.requeue(delivery_tag)
+        else:
+            self.ack(delivery_tag)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        for tag in [tag for tag in self._delivered if self._is_ours(tag)]:
+            self.channel.requeue(tag, counts=False)
+            self._delivered.pop(tag)
+        super().restore_unacked(client)
