@@ -38,14 +38,29 @@ def find(records: Mapping[str, Record], release: str) -> Record:
 
 
 def promote(
-    records: Mapping[str, Record], pointer: Pointer, release: str, *, at: float, actor: str, reason: str
+    records: Mapping[str, Record],
+    pointer: Pointer,
+    release: str,
+    *,
+    at: float,
+    actor: str,
+    reason: str,
+    running: Mapping[str, int] | None = None,
 ) -> Promotion | None:
-    """How to make a release current; None if it is already. `ReleaseError` if it must not be."""
+    """How to make a release current; None if it is already. `ReleaseError` if it must not be.
+
+    ``running``: workers by pool, seen just now; None if the caller has made sure of them.
+    """
     green = find(records, release)
     if pointer.release == release:
         return None
     if not green.ready:
         raise ReleaseError(f"release {release} can't become current: {_not_ready(green)}")
+    if running is not None and (asleep := _without_worker(green, running)):
+        raise ReleaseError(
+            f"release {release} can't become current: no worker runs in {', '.join(asleep)}; "
+            f"start one first: fleet scale {asleep[0]} 1 --release {release} --yes"
+        )
     blue = records.get(pointer.release)
     return Promotion(
         pointer=Pointer(release=release, version=pointer.version + 1, at=at, actor=actor, reason=reason),
@@ -59,6 +74,11 @@ def drained_by(blue: Record, green: str, *, at: float, actor: str) -> Record | N
     if blue.state is not State.CURRENT:
         return None
     return blue.moved(State.DRAINING, at=at, actor=actor, reason=f"release {green} became current")
+
+
+def _without_worker(record: Record, running: Mapping[str, int]) -> list[str]:
+    """Pools that must not sleep and do."""
+    return [p.name for p in record.manifest.pools if p.min_workers and not running.get(p.name)]
 
 
 def _not_ready(record: Record) -> str:

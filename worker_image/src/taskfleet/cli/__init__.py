@@ -1,0 +1,1 @@
+"""The operators' command, `fleet`: AWS's APIs only, read-only unless told `--yes`."""

@@ -1,0 +1,36 @@
+"""The `fleet` command and its parts."""
+
+from __future__ import annotations
+
+import click
+
+from taskfleet.cli import doctor, failures, moves, queues, releases, scale, status
+from taskfleet.contract import environment as env
+
+
+@click.group(
+    cls=failures.Group,
+    epilog="Exit codes: 0 fine, 1 a problem was found or something was refused, 2 wrong usage.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--environment", "-e", envvar=env.ENVIRONMENT.name, help="local, dev, staging, prod, …")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; null is what is not known.")
+@click.pass_context
+def fleet(context: click.Context, environment: str | None, as_json: bool) -> None:
+    """Look at a Celery fleet, and move its releases.
+
+    Works with AWS's APIs alone: credentials and region come from the environment, as for the AWS command
+    line. Nothing is changed without --yes.
+    """
+    context.obj = {"environment": environment, "json": as_json}
+
+
+@fleet.group()
+def release() -> None:
+    """Releases: which exist, which is current, promote, roll back, retire."""
+
+
+for command in (status.status, queues.queues, scale.scale, scale.restart, doctor.doctor):
+    fleet.add_command(command)
+for command in (releases.list_releases, releases.show_release, moves.promote, moves.rollback, moves.retire):
+    release.add_command(command)

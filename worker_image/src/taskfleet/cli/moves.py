@@ -1,0 +1,144 @@
+"""`fleet release promote`, `rollback` and `retire`: say what would be done; do it with ``--yes``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import click
+
+from taskfleet.cli import stacks
+from taskfleet.cli.operator import Operator, asks
+from taskfleet.cli.output import show, show_json
+from taskfleet.cli.releases import left_in
+from taskfleet.contract import names
+from taskfleet.measuring.services import services
+from taskfleet.releases import commands, pointer
+from taskfleet.releases.model import Record
+from taskfleet.releases.store import Conflict, Snapshot
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def yes(command: F) -> F:
+    """Give a command ``--yes``."""
+    return click.option("--yes", is_flag=True, help="Do it. Without this it is only said.")(command)
+
+
+def reason(command: F) -> F:
+    """Give a command ``--reason``, for the history."""
+    return click.option("--reason", default="by an operator", show_default=True, help="For the history.")(
+        command
+    )
+
+
+def say(operator: Operator, *, done: bool, steps: list[str], undo: str | None = None) -> None:
+    """Tell what was done, or would be."""
+    if operator.json:
+        show_json({"done": done, "steps": steps, "undo": undo})
+        return
+    show([*(step if done else f"would: {step}" for step in steps)])
+    if undo and done:
+        show([f"undo: {undo}"])
+    if not done:
+        show(["nothing was changed; do it with --yes"])
+
+
+@click.command()
+@click.argument("release")
+@yes
+@reason
+@asks
+def promote(operator: Operator, release: str, yes: bool, reason: str) -> None:
+    """Make a release current: producers publish to it, the one before drains. Its gate must have passed."""
+    _promote(operator, operator.store.scan(), release, yes=yes, reason=reason)
+
+
+@click.command()
+@click.argument("release", required=False)
+@yes
+@reason
+@asks
+def rollback(operator: Operator, release: str | None, yes: bool, reason: str) -> None:
+    """Go back to the release that was current before (or to RELEASE), if it is still warm."""
+    seen = operator.store.scan()
+    target = release or commands.before(seen.records, seen.pointer).release
+    _promote(operator, seen, target, yes=yes, reason=f"rollback {reason}")
+
+
+def _promote(operator: Operator, seen: Snapshot, release: str, *, yes: bool, reason: str) -> None:
+    plan = commands.promote(
+        seen.records,
+        seen.pointer,
+        release,
+        at=time.time(),
+        actor=operator.actor(),
+        reason=reason,
+        running=_running(operator, commands.find(seen.records, release)),
+    )
+    if plan is None:
+        if yes:
+            _publish(operator)
+        say(operator, done=True, steps=[f"release {release} is current already: nothing to do"])
+        return
+    if yes:
+        operator.store.promote(plan.pointer, plan.green)
+        _publish(operator)
+        if plan.blue is not None:
+            with suppress(Conflict):  # the controller saw the new pointer first, and wrote the same
+                operator.store.save(plan.blue)
+    undo = f"fleet release promote {seen.pointer.release} --yes" if plan.blue else None
+    say(operator, done=yes, steps=list(plan.steps), undo=undo)
+
+
+def _running(operator: Operator, record: Record) -> dict[str, int]:
+    """Workers by pool."""
+    by_service = {names.service(pool.name, record.release): pool.name for pool in record.manifest.pools}
+    found = services(operator.client("ecs"), names.cluster(operator.environment), by_service)
+    return {by_service[name]: service.running for name, service in found.items()}
+
+
+def _publish(operator: Operator) -> None:
+    """Tell producers. Read after writing, in case somebody else promoted meanwhile: the record decides."""
+    ssm = operator.client("ssm")
+    told = pointer.published(ssm, operator.environment)
+    while told != (current := operator.store.read([]).pointer.release):
+        pointer.publish(ssm, operator.environment, current)
+        told = current
+
+
+@click.command()
+@click.argument("release")
+@yes
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until its stack is gone.")
+@asks
+def retire(operator: Operator, release: str, yes: bool, wait: bool) -> None:
+    """Delete the stack of a release that has drained, failed or never served. Refused while work is left."""
+    seen, stack = operator.store.scan(), names.release_stack(operator.environment, release)
+    record = commands.find(seen.records, release)
+    left = left_in(operator, release)
+    marked = commands.retire(seen.records, seen.pointer, release, left=left, actor=operator.actor())
+    if marked is None:
+        say(operator, done=True, steps=[f"release {release} is retired already: nothing to do"])
+        return
+    if yes:
+        operator.store.save(marked)
+        try:
+            stacks.delete(operator.client("cloudformation"), stack, wait=wait)
+        except stacks.NotDeleted:
+            _unmark(operator, release)
+            raise
+    steps = [
+        f"the stack {stack} is deleted: its workers, its queues and its alarms",
+        f"the controller then notes release {release} as retired (it is {record.state})",
+    ]
+    say(operator, done=yes, steps=steps)
+
+
+def _unmark(operator: Operator, release: str) -> None:
+    """Its stack stays, so it may be promoted again."""
+    record = operator.store.read([release]).records[release]
+    operator.store.save(replace(record, retiring=None, version=record.version + 1))

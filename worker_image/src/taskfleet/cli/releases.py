@@ -1,0 +1,97 @@
+"""`fleet release list` and `show`: read the records."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from taskfleet.cli.operator import Operator, asks
+from taskfleet.cli.output import duration, number, show, show_json, table
+from taskfleet.errors import TaskfleetError
+from taskfleet.releases.commands import find
+from taskfleet.releases.items import from_record
+from taskfleet.releases.model import Record
+from taskfleet.releases.observation import Left
+
+
+@click.command("list")
+@asks
+def list_releases(operator: Operator) -> None:
+    """List every release that there has been, the newest state first."""
+    seen, now = operator.store.scan(), time.time()
+    records = sorted(seen.records.values(), key=lambda record: -record.since)
+    if operator.json:
+        show_json({"current": seen.pointer.release, "releases": [as_json(record) for record in records]})
+        return
+    rows = [
+        (r.release, str(r.state), "yes" if r.ready else "-", duration(now - r.since), r.image)
+        for r in records
+    ]
+    show(table(("release", "state", "ready", "for", "image"), rows, indent=""))
+
+
+@click.command("show")
+@click.argument("release")
+@asks
+def show_release(operator: Operator, release: str) -> None:
+    """Show a release: its state, what is left in it, and its history."""
+    record = find(operator.store.scan().records, release)
+    left = left_in(operator, release)
+    if operator.json:
+        parts = None if left is None else dict(vars(left), total=left.total)
+        show_json({**as_json(record), "left": parts})
+        return
+    show(
+        [
+            f"release  {record.release}",
+            f"state    {record.state}, for {duration(time.time() - record.since)}",
+            f"ready    {'yes: it may be promoted' if record.ready else 'no'}",
+            f"image    {record.image}",
+            f"left     {_says(left)}",
+            "history",
+            *(_line(change) for change in as_json(record)["history"]),
+        ]
+    )
+
+
+def left_in(operator: Operator, release: str) -> Left | None:
+    """What is left in a release by a look that is fresh; else None: it is not known."""
+    try:
+        last = operator.last_look()
+    except TaskfleetError:
+        return None
+    looks = [each for each in last.look.releases if each.release == release]
+    return looks[0].left if looks and not last.silent else None
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    """A record for scripts."""
+    item = from_record(record)
+    manifest, history = item.pop("manifest"), item.pop("history")
+    del item["id"]
+    return {
+        **item,
+        "ready": record.ready,
+        "queues": list(record.manifest.queues),
+        "history": history,
+        "manifest": manifest,
+    }
+
+
+def _says(left: Left | None) -> str:
+    if left is None:
+        return "not known: the controller is silent, or does not watch this release"
+    return (
+        f"{number(left.waiting)} waiting, {number(left.unacknowledged)} unacknowledged, "
+        f"{number(left.fallback)} on the fallback"
+    )
+
+
+def _line(change: dict[str, Any]) -> str:
+    when = datetime.fromtimestamp(change["at"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return (
+        f"  {when}  {change['from'] or '(new)'} -> {change['to']}  by {change['actor']}: {change['reason']}"
+    )

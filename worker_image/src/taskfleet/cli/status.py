@@ -1,0 +1,127 @@
+"""`fleet status`: one page that says whether the fleet keeps up, and what to read if it does not."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+
+from taskfleet.cli.alarms import Alarm, firing
+from taskfleet.cli.operator import LastLook, Operator, asks
+from taskfleet.cli.output import UNKNOWN, duration, number, show, show_json, table
+from taskfleet.controller.look import Look, PoolLook, ReleaseLook, total
+from taskfleet.releases.model import State
+from taskfleet.releases.observation import Rules
+
+_HEAD = (
+    "pool",
+    "running",
+    "wanted",
+    "min-max",
+    "waiting",
+    "unacked",
+    "oldest",
+    "gap",
+    "on fallback",
+    "fallback workers",
+)
+
+
+@click.command()
+@asks
+def status(operator: Operator) -> None:
+    """Say how the fleet is. Exit code 1 if a person should act."""
+    last = operator.last_look()
+    alarms = firing(operator.client("cloudwatch"), operator.environment)
+    wrong = needs_a_person(last, alarms)
+    if operator.json:
+        look = {**asdict(last.look), "age_seconds": last.age_seconds, "silent": last.silent}
+        show_json({"ok": not wrong, **look, "alarms": [alarm.as_json() for alarm in alarms]})
+    else:
+        show(list(page(last, alarms, now=time.time())))
+    sys.exit(1 if wrong else 0)
+
+
+def needs_a_person(last: LastLook, alarms: list[Alarm]) -> bool:
+    """Whether anything on the page asks for somebody to act."""
+    return last.silent or bool(last.look.problems) or any(not alarm.scaling for alarm in alarms)
+
+
+def page(last: LastLook, alarms: list[Alarm], *, now: float) -> Iterator[str]:
+    """The page's lines."""
+    look = last.look
+    if last.silent:
+        yield f"THE CONTROLLER IS SILENT: what follows is {duration(last.age_seconds)} old."
+        yield "Nothing scales and no release moves until it looks again: runbooks/controller-silent.md"
+        yield ""
+    yield f"environment      {look.environment}, looked {duration(last.age_seconds)} ago"
+    yield f"current release  {look.current}{_unpublished(look)}"
+    yield f"primary broker   {_up(look.broker_up)}"
+    yield f"fallback broker  {_up(look.fallback_up)}"
+    yield f"beat             ticked {duration(look.beat_age_seconds)} ago"
+    yield f"dead letters     {number(total(look.dead_letters.values()))}"
+    for release in look.releases:
+        yield ""
+        yield f"release {release.release}: {_state(release, now)}"
+        yield from table(_HEAD, [_row(pool) for pool in release.pools])
+    yield from _alarms(alarms, now)
+    if look.problems:
+        yield from ("", "problems", *(f"  {problem}" for problem in look.problems))
+
+
+def _up(answer: bool | None) -> str:
+    return UNKNOWN if answer is None else "up" if answer else "DOWN"
+
+
+def _unpublished(look: Look) -> str:
+    if look.published is None:
+        return " (what producers read is not known)"
+    return "" if look.published == look.current else f" (producers still read {look.published})"
+
+
+def _state(release: ReleaseLook, now: float) -> str:
+    since = f"since {duration(now - release.since)}"
+    if release.state == State.GATING:
+        return (
+            f"gating {since}, {'its gate has passed: promote it' if release.ready else 'its gate tasks run'}"
+        )
+    if release.state == State.DRAINING:
+        left = release.left
+        parts = f"{number(left.waiting)} waiting, {number(left.unacknowledged)} unacked"
+        parts = f"{parts}, {number(left.fallback)} on fallback"
+        late = ", LATER THAN ITS DEADLINE" if release.overdue else ""
+        return (
+            f"draining {since}: {parts}; empty in {release.empty_looks} of {Rules.zero_samples} looks{late}"
+        )
+    if release.state == State.FAILED:
+        return f"failed {since}: {release.reason}"
+    return f"{release.state} {since}"
+
+
+def _row(pool: PoolLook) -> tuple[str, ...]:
+    return (
+        pool.pool,
+        number(pool.running),
+        number(pool.desired),
+        f"{pool.min_workers}-{pool.max_workers}",
+        number(pool.waiting),
+        number(pool.unacknowledged),
+        duration(pool.oldest_age_seconds),
+        UNKNOWN if pool.gap is None else f"{pool.gap:+d}" if pool.gap else "0",
+        number(pool.fallback),
+        f"{number(pool.fallback_running)}/{number(pool.fallback_desired)}",
+    )
+
+
+def _alarms(alarms: list[Alarm], now: float) -> Iterator[str]:
+    for_people = [alarm for alarm in alarms if not alarm.scaling]
+    at_work = [alarm for alarm in alarms if alarm.scaling]
+    yield ""
+    yield "alarms" if for_people else "alarms: none that needs a person"
+    for alarm in for_people:
+        yield f"  {alarm.name} for {duration(now - alarm.since)}: read {alarm.runbook or 'its description'}"
+    if at_work:
+        yield f"  (scaling at work: {', '.join(alarm.name for alarm in at_work)})"
