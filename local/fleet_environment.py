@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shlex
+import json
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
@@ -22,28 +24,23 @@ class NotUp(Exception):
 
 
 def of_producer(places: Places) -> dict[str, str]:
-    """This process's environment and the fleet's variables.
+    """This process's environment with the fleet's variables, as a shell has it after ``. build/local/env``.
 
     Raises `NotUp` without a fleet, or while it has no current release yet.
     """
-    try:
-        text = places.env.read_text()
-    except FileNotFoundError:
-        raise NotUp(f"The local fleet is not up: there is no {places.env}. Run `make up` first.") from None
-    variables = parse(text)
+    if not places.env.exists():
+        raise NotUp(f"The local fleet is not up: there is no {places.env}. Run `make up` first.")
+    variables = sourced(places.env)
     _check(variables)
-    return os.environ | variables
+    return variables
 
 
-def parse(text: str) -> dict[str, str]:
-    """The variables of a file that a shell can source: ``export NAME=value`` lines."""
-    variables = {}
-    for line in text.splitlines():
-        words = shlex.split(line, comments=True)
-        for word in words[1:] if words[:1] == ["export"] else words:
-            name, equals, value = word.partition("=")
-            if equals:
-                variables[name] = value
+def sourced(path: Path) -> dict[str, str]:
+    """The environment of a shell that was started here and has read the file."""
+    script = '. "$1" && exec "$2" -c "import json, os; print(json.dumps(dict(os.environ)))"'
+    command = ["/bin/sh", "-c", script, "sh", str(path), sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    variables: dict[str, str] = json.loads(done.stdout)
     return variables
 
 

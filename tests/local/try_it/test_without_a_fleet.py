@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.fleet_environment import parse
+import pytest
+
+from local.fleet_environment import sourced
 from tests.support.ministack import MiniStack
 from tests.support.processes import free_port
 
@@ -53,7 +55,14 @@ def test_before_the_first_release_is_current_it_says_to_wait(tmp_path: Path, aws
     assert "no current release yet" in done.stderr
 
 
-def test_a_shells_file_is_read() -> None:
-    text = "# the fleet\nexport A=1\nexport B='two words'\nC=3\n\n"
+def test_the_shells_file_is_read_as_a_shell_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("KEPT", "yes")
+    (tmp_path / "env").write_text(
+        "export B='two words'\nexport C=\"$KEPT\"!\nunset AWS_PROFILE\n"
+    )
 
-    assert parse(text) == {"A": "1", "B": "two words", "C": "3"}
+    variables = sourced(tmp_path / "env")
+
+    assert (variables["B"], variables["C"], variables["KEPT"]) == ("two words", "yes!", "yes")
+    assert "AWS_PROFILE" not in variables
