@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aws_cdk import Stack
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -14,6 +15,14 @@ from infra.constructs.scaling import max_fallback_workers
 from infra.settings import Architecture, Capacity, Pool, Settings
 
 SPOT_SHARE = 4  # of five workers above the base; the fifth keeps the pool going when Spot runs dry
+
+_JOIN = (
+    "ecs:RegisterContainerInstance",
+    "ecs:DeregisterContainerInstance",
+    "ecs:SubmitAttachmentStateChanges",
+    "ecs:SubmitContainerStateChange",
+    "ecs:SubmitTaskStateChange",
+)
 
 _HARDWARE = {Architecture.ARM64: ecs.AmiHardwareType.ARM, Architecture.X86_64: ecs.AmiHardwareType.STANDARD}
 
@@ -80,14 +89,15 @@ class Instances(Construct):
     def _template(
         self, settings: Settings, pool: Pool, security_group: ec2.ISecurityGroup
     ) -> ec2.LaunchTemplate:
-        role = iam.Role(self, "InstanceRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+        role = self._role(settings)
         return ec2.LaunchTemplate(
             self,
             "Template",
             instance_type=ec2.InstanceType(pool.instance_type),
             # The image's id is an SSM parameter of AWS's, read by CloudFormation at each deploy.
             machine_image=ecs.EcsOptimizedImage.amazon_linux2023(_HARDWARE[settings.image.architecture]),
-            role=role,
+            # The CDK would add `ecs:Submit*`, and more on every resource.
+            role=role.without_policy_updates(),
             user_data=ec2.UserData.for_linux(),
             security_group=security_group,
             require_imdsv2=True,
@@ -103,3 +113,27 @@ class Instances(Construct):
                 )
             ],
         )
+
+    def _role(self, settings: Settings) -> iam.Role:
+        """What ECS's agent needs to bring an instance into the cluster; containers have their own roles."""
+        role = iam.Role(self, "InstanceRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+        stack, cluster = Stack.of(self), names.cluster(settings.name)
+        itself = stack.format_arn(service="ecs", resource="cluster", resource_name=cluster)
+        members = stack.format_arn(service="ecs", resource="container-instance", resource_name=f"{cluster}/*")
+        for sid, actions, resource in (
+            ("Join", _JOIN, itself),
+            ("Work", ("ecs:Poll", "ecs:StartTelemetrySession"), members),
+            ("FindEcs", ("ecs:DiscoverPollEndpoint",), "*"),
+        ):
+            role.add_to_policy(iam.PolicyStatement(sid=sid, actions=list(actions), resources=[resource]))
+        acknowledge(
+            role,
+            f"AwsSolutions-IAM5[Resource::{members}]",
+            "An instance's id in the cluster is not known before it joined.",
+        )
+        acknowledge(
+            role,
+            "AwsSolutions-IAM5[Resource::*]",
+            "ecs:DiscoverPollEndpoint has no resource-level permission.",
+        )
+        return role

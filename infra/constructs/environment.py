@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskfleet.contract import environment as contract
-from taskfleet.errors import SettingsError
 
 from infra.settings import Pool, Settings
 
@@ -61,15 +60,5 @@ def _shared(settings: Settings, endpoint: Endpoint) -> dict[contract.Variable, o
 
 
 def _named(settings: Settings, variables: dict[contract.Variable, object]) -> dict[str, str]:
-    named = {variable.name: str(value) for variable, value in variables.items()}
-    _refuse_taken(settings, named)
-    return {**settings.variables, **named}
-
-
-def _refuse_taken(settings: Settings, named: dict[str, str]) -> None:
-    taken = sorted({*settings.variables, *settings.secrets} & named.keys())
-    if taken:
-        raise SettingsError(
-            f"{settings.name}: variables or secrets name {', '.join(taken)}, which the blueprint "
-            "sets itself; rename them, or change the setting that they come from (infra/environments.py)"
-        )
+    """The team's own first: `infra.rules` refuses those that would take one of these names."""
+    return {**settings.variables, **{variable.name: str(value) for variable, value in variables.items()}}

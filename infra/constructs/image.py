@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from aws_cdk import IgnoreMode
+from aws_cdk import IgnoreMode, Stack
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_s3_assets as s3_assets
@@ -12,7 +14,11 @@ from constructs import Construct
 from taskfleet.contract import images
 
 from infra.release_id import NOT_SOURCE, WORKER_IMAGE, fingerprint
-from infra.settings import Architecture, Settings
+from infra.settings import Architecture, Image, Settings
+
+_ECR = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[a-z0-9._/-]+)"
+)
 
 _PLATFORMS = {
     Architecture.ARM64: ecr_assets.Platform.LINUX_ARM64,
@@ -46,10 +52,29 @@ class WorkerImage:
         if self.live:
             return ecs.ContainerImage.from_registry(images.LIVE)
         if image.uri is not None:
-            return ecs.ContainerImage.from_registry(f"{image.uri}@{image.digest}")
+            return _given(scope, image)
         if self.settings.on_this_machine:
             return ecs.ContainerImage.from_registry(_zip(scope))
         return ecs.ContainerImage.from_docker_image_asset(_built(scope, self.settings))
+
+
+def _given(scope: Construct, image: Image) -> ecs.ContainerImage:
+    """ECS gets the right to pull where IAM gives it, that is from a repository in ECR."""
+    uri, digest = image.uri or "", image.digest or ""  # `infra.rules`: one never comes without the other
+    ours = _ECR.fullmatch(uri)
+    if ours is None:
+        return ecs.ContainerImage.from_registry(f"{uri}@{digest}")
+    arn = Stack.of(scope).format_arn(
+        service="ecr",
+        account=ours["account"],
+        region=ours["region"],
+        resource="repository",
+        resource_name=ours["name"],
+    )
+    repository = ecr.Repository.from_repository_attributes(
+        scope, "Repository", repository_arn=arn, repository_name=ours["name"]
+    )
+    return ecs.ContainerImage.from_ecr_repository(repository, digest)
 
 
 def _built(scope: Construct, settings: Settings) -> ecr_assets.DockerImageAsset:

@@ -34,7 +34,7 @@ def roles(scope: Construct, *, settings: Settings, grants: Grants) -> Roles:
 
 def _execution(scope: Construct, settings: Settings) -> iam.Role:
     role = iam.Role(scope, "ExecutionRole", assumed_by=iam.ServicePrincipal(_ECS_TASKS))
-    if settings.image.uri is None and not settings.on_this_machine:
+    if not settings.on_this_machine:
         acknowledge(
             role,
             "AwsSolutions-IAM5[Resource::*]",

@@ -1,0 +1,275 @@
+"""The release stack: pools on two brokers, and nothing that ties it to the base or to another release."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from taskfleet.contract import container as contract
+from taskfleet.contract import environment as variables
+from taskfleet.contract import names, parameters, state
+from taskfleet.contract.manifest import ReleaseManifest
+
+from infra import environments
+from infra.settings import Settings
+from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type, only, synthesize
+
+EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
+
+
+def release(blueprint: Synthesis, settings: Settings) -> Template:
+    return blueprint.of(settings.name, f"release-{RELEASE}")
+
+
+def services(template: Template) -> dict[str, dict[str, Any]]:
+    return {service["ServiceName"]: service for service in of_type(template, "AWS::ECS::Service").values()}
+
+
+def containers(template: Template) -> dict[str, dict[str, Any]]:
+    """Task family → its one container."""
+    return {
+        task["Family"]: task["ContainerDefinitions"][0]
+        for task in of_type(template, "AWS::ECS::TaskDefinition").values()
+    }
+
+
+def environment(container: dict[str, Any]) -> dict[str, Any]:
+    return {variable["Name"]: variable["Value"] for variable in container["Environment"]}
+
+
+@pytest.fixture(scope="session")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    """The same environment with the next release."""
+    return synthesize(
+        tmp_path_factory.mktemp("second"),
+        settings=[environments.DEV],
+        context={"release": "r2", "env": "dev"},
+    )
+
+
+@EVERYWHERE
+def test_each_pool_has_a_service_on_each_broker(blueprint: Synthesis, settings: Settings) -> None:
+    found = services(release(blueprint, settings))
+
+    assert set(found) == {
+        names.service(pool.name, RELEASE, fallback=fallback)
+        for pool in settings.pools
+        for fallback in (False, True)
+    }
+    for pool in settings.pools:
+        assert found[names.service(pool.name, RELEASE)]["DesiredCount"] == pool.min_workers
+        asleep = found[names.service(pool.name, RELEASE, fallback=True)]
+        assert asleep["DesiredCount"] == pool.warm_fallback_workers
+
+
+@EVERYWHERE
+def test_a_deployment_that_fails_goes_back_and_never_takes_away_a_healthy_worker(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    for service in services(release(blueprint, settings)).values():
+        deployment = service["DeploymentConfiguration"]
+        assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+        assert deployment["MinimumHealthyPercent"] == 100
+        assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
+        assert service["EnableExecuteCommand"] is True
+        assert service["PropagateTags"] == "SERVICE"
+
+
+@EVERYWHERE
+def test_every_container_gets_exactly_the_variables_that_the_image_requires(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    required = {v.name for v in variables.required(variables.Role.WORKER)}
+    for container in containers(release(blueprint, settings)).values():
+        given = environment(container)
+        assert set(given) == required | {variables.DEFAULT_QUEUE.name} | set(settings.variables)
+        assert not [name for name in given if "PASSWORD" in name or "TOKEN" in name]
+
+
+@EVERYWHERE
+def test_containers_are_hardened(blueprint: Synthesis, settings: Settings) -> None:
+    limits = {
+        names.task_family(settings.name, names.service(pool.name, RELEASE, fallback=fallback)): pool.limits
+        for pool in settings.pools
+        for fallback in (False, True)
+    }
+    for family, container in containers(release(blueprint, settings)).items():
+        assert container["User"] == contract.USER
+        assert container["ReadonlyRootFilesystem"] is True
+        assert container["Command"] == list(contract.command("worker"))
+        assert container["HealthCheck"]["Command"] == list(contract.HEALTH_CHECK)
+        assert container["LinuxParameters"]["InitProcessEnabled"] is True
+        assert container["StopTimeout"] == limits[family].stop_timeout_seconds
+        assert container["LogConfiguration"]["Options"]["mode"] == "non-blocking"
+        assert contract.WRITABLE in {mount["ContainerPath"] for mount in container["MountPoints"]}
+
+
+def test_low_helps_high_and_never_the_reverse(blueprint: Synthesis) -> None:
+    queues = {
+        (given["TASKFLEET_POOL"], given["TASKFLEET_BROKER"]): given["TASKFLEET_QUEUES"]
+        for given in map(environment, containers(blueprint.of("prod", f"release-{RELEASE}")).values())
+    }
+
+    assert queues["low", variables.PRIMARY] == "low,etl,high"
+    assert queues["high", variables.PRIMARY] == "high"
+    # The fallback of `high` has workers of its own: those of `low` are for `low`'s backlog.
+    assert queues["low", variables.FALLBACK] == "low,etl"
+
+
+@EVERYWHERE
+def test_each_queue_has_its_twin_on_sqs(blueprint: Synthesis, settings: Settings) -> None:
+    template = release(blueprint, settings)
+    queues = {queue["QueueName"]: queue for queue in of_type(template, "AWS::SQS::Queue").values()}
+    of_pools = {(queue, pool) for pool in settings.pools for queue in pool.queues}
+
+    assert set(queues) == {names.fallback_queue(settings.name, queue, RELEASE) for queue, _ in of_pools}
+    for queue, pool in of_pools:
+        twin = queues[names.fallback_queue(settings.name, queue, RELEASE)]
+        assert twin["VisibilityTimeout"] == pool.limits.fallback_visibility_timeout_seconds
+        dead = twin["RedrivePolicy"]["deadLetterTargetArn"]
+        assert dead.endswith(f":{names.dead_letter_queue(settings.name, queue)}")
+        assert "KmsMasterKeyId" in twin
+        # A dead letter keeps its age: it must not be near its end when it arrives.
+        assert twin["MessageRetentionPeriod"] < 14 * 24 * 3600
+    assert len(of_type(template, "AWS::SQS::QueuePolicy")) == len(queues)
+    for policy in of_type(template, "AWS::SQS::QueuePolicy").values():
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement["Effect"] == "Deny"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@EVERYWHERE
+def test_each_service_has_a_target_with_its_bounds_and_two_policies(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    template = release(blueprint, settings)
+    targets = {
+        target["ResourceId"].rpartition("/")[2]: (target["MinCapacity"], target["MaxCapacity"])
+        for target in of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget").values()
+    }
+
+    assert set(targets) == set(services(template))
+    for pool in settings.pools:
+        assert targets[names.service(pool.name, RELEASE)] == (pool.min_workers, pool.max_workers)
+    policies = of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy")
+    assert len(policies) == 2 * len(targets)
+    for policy in policies.values():
+        assert policy["PolicyType"] == "StepScaling"
+        assert policy["StepScalingPolicyConfiguration"]["Cooldown"] > 0  # unsaid, AWS takes five minutes
+
+
+@EVERYWHERE
+def test_each_scaling_alarm_acts_on_the_policy_of_its_kind(blueprint: Synthesis, settings: Settings) -> None:
+    template = release(blueprint, settings)
+    policies = of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy")
+    seen = set()
+    for alarm in of_type(template, "AWS::CloudWatch::Alarm").values():
+        policy = policies.get(alarm["AlarmActions"][0].get("Ref", ""))
+        if policy is not None:
+            kind, pool = alarm["AlarmDescription"].rpartition("/")[2].removesuffix(".md"), _pool_of(alarm)
+            fallback = kind.startswith("fallback")
+            service = names.service(pool, RELEASE, fallback=fallback)
+            assert policy["PolicyName"] == f"{kind}-{service}"
+            seen.add((kind, pool))
+
+    kinds = ("scale-out", "scale-in", "fallback-wake", "fallback-sleep")
+    assert seen == {(kind, pool.name) for kind in kinds for pool in settings.pools}
+
+
+def _pool_of(alarm: dict[str, Any]) -> str:
+    return next(str(d["Value"]) for d in alarm["Dimensions"] if d["Name"] == "Pool")
+
+
+@EVERYWHERE
+def test_the_manifest_says_what_was_deployed(blueprint: Synthesis, settings: Settings) -> None:
+    template = release(blueprint, settings)
+    parameter = only(template, "AWS::SSM::Parameter")
+    manifest = ReleaseManifest.from_json(parameter["Value"])
+
+    assert parameter["Name"] == parameters.release_manifest(settings.name, RELEASE)
+    assert manifest.release == RELEASE
+    assert manifest.drain_deadline_seconds == settings.drain_deadline_seconds
+    assert [pool.name for pool in manifest.pools] == [pool.name for pool in settings.pools]
+    for said, pool in zip(manifest.pools, settings.pools, strict=True):
+        assert (said.queues, said.helps, said.slots) == (pool.queues, pool.helps, pool.concurrency)
+        assert (said.min_workers, said.max_workers) == (pool.min_workers, pool.max_workers)
+
+
+def test_the_manifest_is_written_after_everything_else(blueprint: Synthesis) -> None:
+    template = blueprint.of("dev", f"release-{RELEASE}")
+    (manifest,) = (r for r in template["Resources"].values() if r["Type"] == "AWS::SSM::Parameter")
+    services = of_type(template, "AWS::ECS::Service")
+
+    assert set(services) <= set(manifest["DependsOn"])
+
+
+@EVERYWHERE
+def test_a_release_imports_no_export(blueprint: Synthesis, settings: Settings) -> None:
+    template = release(blueprint, settings)
+    text = json.dumps(template)
+
+    assert "Fn::ImportValue" not in text
+    assert "Fn::GetStackOutput" not in text
+    assert "Outputs" not in template
+    looked_up = {
+        p["Default"]
+        for p in template["Parameters"].values()
+        if p["Type"].startswith("AWS::SSM::Parameter::Value") and "bootstrap" not in p["Default"]
+    }
+    assert looked_up <= {parameters.base(settings.name, name) for name in parameters.BASE}
+
+
+def _physical_names(template: Template) -> set[tuple[str, str]]:
+    """(type, name) of every resource that has a name of its own."""
+    keys = ("ServiceName", "QueueName", "AlarmName", "Family", "LogGroupName", "Name", "RoleName")
+    return {
+        (resource["Type"], resource["Properties"][key])
+        for resource in template["Resources"].values()
+        for key in (*keys, "PolicyName", "ResourceId")
+        if isinstance(resource.get("Properties", {}).get(key), str)
+        # An inline policy's name is its role's business; roles have names that CloudFormation made.
+        and resource["Type"] != "AWS::IAM::Policy"
+    }
+
+
+def test_two_releases_have_no_name_in_common(blueprint: Synthesis, second: Synthesis) -> None:
+    first = _physical_names(blueprint.of("dev", f"release-{RELEASE}"))
+    other = _physical_names(second.of("dev", "release-r2"))
+
+    assert len(first) == len(other) > 50
+    assert not first & other
+
+
+def test_a_worker_may_use_its_own_releases_queues_only(blueprint: Synthesis) -> None:
+    policies = of_type(blueprint.of("dev", f"release-{RELEASE}"), "AWS::IAM::Policy")
+    statements = {
+        statement["Sid"]: statement
+        for policy in policies.values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "Sid" in statement
+    }
+
+    queues = [queue for pool in environments.DEV.pools for queue in pool.queues]
+    assert {arn.rpartition(":")[2] for arn in statements["Consume"]["Resource"]} == {
+        names.fallback_queue("dev", queue, RELEASE) for queue in queues
+    }
+    assert {arn.rpartition(":")[2] for arn in statements["Park"]["Resource"]} == {
+        names.dead_letter_queue("dev", queue) for queue in queues
+    }
+    assert "sqs:ReceiveMessage" not in statements["Park"]["Action"]
+    gates = statements["ProveGates"]["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert gates in (state.GATES, [state.GATES])
+    assert state.gate("high.r1", "primary").startswith(state.GATES.removesuffix("*"))
+
+
+def test_nothing_starts_before_it_may_pull_its_image(blueprint: Synthesis) -> None:
+    template = blueprint.of("dev", f"release-{RELEASE}")
+    execution = {
+        logical_id
+        for logical_id in of_type(template, "AWS::IAM::Policy")
+        if logical_id.startswith("ExecutionRole")
+    }
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::ECS::Service":
+            assert execution <= set(resource["DependsOn"])

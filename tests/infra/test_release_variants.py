@@ -1,0 +1,237 @@
+"""What settings alone can change: another pool, other machines, another image."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from taskfleet.contract import images, names
+from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.errors import SettingsError
+
+from infra import environments
+from infra.release_id import default_release_id
+from infra.settings import Architecture, Capacity, Execution, Image, Pool, Settings
+from tests.infra.synthesis import RELEASE, Synthesis, of_type, only, synthesize
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+GIVEN = Image(uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/shop", digest=DIGEST)
+
+MIXED = replace(
+    environments.DEV,
+    image=replace(GIVEN, architecture=Architecture.X86_64),
+    pools=(
+        Pool(name="high", queues=("high",), warm_fallback_workers=1, max_fallback_workers=4),
+        Pool(name="low", queues=("low",), helps=("high",), capacity=Capacity.FARGATE_SPOT, min_workers=2),
+        Pool(name="web", queues=("mail",), execution=Execution.GEVENT, concurrency=100),
+        Pool(name="big", queues=("render",), capacity=Capacity.EC2, instance_type="m7i.large", min_workers=0),
+    ),
+    variables={"SHOP": "7"},
+    secrets={"STRIPE_KEY": "arn:aws:secretsmanager:eu-west-1:111111111111:secret:stripe-AbCdEf"},
+    alarm_email="oncall@example.com",
+)
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    return synthesize(tmp_path_factory.mktemp("mixed"), settings=[MIXED], context={"env": "dev"})
+
+
+def service(synthesis: Synthesis, name: str) -> dict[str, Any]:
+    found = of_type(synthesis.of("dev", f"release-{RELEASE}"), "AWS::ECS::Service").values()
+    return next(one for one in found if one["ServiceName"] == name)
+
+
+def task(synthesis: Synthesis, name: str) -> dict[str, Any]:
+    found = of_type(synthesis.of("dev", f"release-{RELEASE}"), "AWS::ECS::TaskDefinition").values()
+    return next(one for one in found if one["Family"] == names.task_family("dev", name))
+
+
+def flat(value: Any) -> str:
+    """A string that CloudFormation joins, in an ordinary partition of AWS."""
+    if isinstance(value, str):
+        return value
+    if "Ref" in value:
+        return {"AWS::URLSuffix": "amazonaws.com", "AWS::Partition": "aws"}[value["Ref"]]
+    separator, parts = value["Fn::Join"]
+    return str(separator).join(flat(part) for part in parts)
+
+
+def test_a_gevent_pool_is_settings_only(mixed: Synthesis) -> None:
+    given = {v["Name"]: v["Value"] for v in task(mixed, "web-r1")["ContainerDefinitions"][0]["Environment"]}
+
+    assert (given["TASKFLEET_EXECUTION"], given["TASKFLEET_CONCURRENCY"]) == ("gevent", "100")
+    assert given["TASKFLEET_QUEUES"] == "mail"
+
+
+def test_spot_has_a_base_on_fargate(mixed: Synthesis) -> None:
+    low = service(mixed, "low-r1")
+
+    assert "LaunchType" not in low
+    assert low["CapacityProviderStrategy"] == [
+        {"Base": 2, "CapacityProvider": "FARGATE", "Weight": 1},
+        {"CapacityProvider": "FARGATE_SPOT", "Weight": 4},
+    ]
+
+
+def test_ec2_runs_behind_a_capacity_provider_of_the_cluster(mixed: Synthesis) -> None:
+    fleet = mixed.of("dev", "fleet")
+    provider = only(fleet, "AWS::ECS::CapacityProvider")
+    group = only(fleet, "AWS::AutoScaling::AutoScalingGroup")
+    attached = only(fleet, "AWS::ECS::ClusterCapacityProviderAssociations")["CapacityProviders"]
+
+    assert provider["Name"] == names.capacity_provider("dev", "big")
+    managed = provider["AutoScalingGroupProvider"]
+    assert managed["ManagedScaling"]["Status"] == "ENABLED"
+    assert managed["ManagedTerminationProtection"] == "ENABLED"
+    assert managed["ManagedDraining"] == "ENABLED"
+    assert group["NewInstancesProtectedFromScaleIn"] is True
+    assert {"FARGATE", "FARGATE_SPOT"} <= {name for name in attached if isinstance(name, str)}
+    assert len(attached) == 3
+    assert service(mixed, "big-r1")["CapacityProviderStrategy"] == [
+        {"CapacityProvider": names.capacity_provider("dev", "big"), "Weight": 1}
+    ]
+    assert task(mixed, "big-r1")["RequiresCompatibilities"] == ["EC2"]
+
+
+def test_instances_are_encrypted_and_their_metadata_is_out_of_the_containers_reach(mixed: Synthesis) -> None:
+    data = only(mixed.of("dev", "fleet"), "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    assert data["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+    assert data["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
+    assert data["InstanceType"] == "m7i.large"
+
+
+def test_a_pool_that_may_scale_to_zero_does_not_alarm_for_having_no_worker(mixed: Synthesis) -> None:
+    alarms = of_type(mixed.of("dev", f"release-{RELEASE}"), "AWS::CloudWatch::Alarm").values()
+    watched = {alarm["AlarmName"] for alarm in alarms}
+
+    assert names.alarm("dev", "no-worker", "big", RELEASE) not in watched
+    assert names.alarm("dev", "no-worker", "low", RELEASE) in watched
+    assert service(mixed, "big-r1")["DesiredCount"] == 0
+
+
+def test_x86_is_one_setting(mixed: Synthesis) -> None:
+    assert task(mixed, "high-r1")["RuntimePlatform"]["CpuArchitecture"] == "X86_64"
+
+
+def test_a_warm_fallback_is_never_put_to_sleep(mixed: Synthesis) -> None:
+    template = mixed.of("dev", f"release-{RELEASE}")
+    targets = of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget").values()
+    (warm,) = [t for t in targets if t["ResourceId"].endswith("/high-r1-fallback")]
+
+    assert service(mixed, "high-r1-fallback")["DesiredCount"] == 1
+    assert (warm["MinCapacity"], warm["MaxCapacity"]) == (1, 4)
+
+
+def test_a_given_image_is_pinned_by_its_digest_everywhere(mixed: Synthesis) -> None:
+    image = f"{GIVEN.uri}@{DIGEST}"
+    for stack in ("fleet", f"release-{RELEASE}"):
+        for one in of_type(mixed.of("dev", stack), "AWS::ECS::TaskDefinition").values():
+            assert flat(one["ContainerDefinitions"][0]["Image"]) == image
+    manifest = only(mixed.of("dev", f"release-{RELEASE}"), "AWS::SSM::Parameter")["Value"]
+    assert ReleaseManifest.from_json(manifest).image == image
+    for file in mixed.directory.glob("assembly-dev/*.assets.json"):
+        assert not json.loads(file.read_text())["dockerImages"]
+
+
+def test_ecs_may_pull_a_given_image_of_the_accounts_own_registry(mixed: Synthesis) -> None:
+    for stack, count in (("fleet", 2), (f"release-{RELEASE}", 1)):
+        policies = of_type(mixed.of("dev", stack), "AWS::IAM::Policy").values()
+        pulls = [
+            statement
+            for policy in policies
+            for statement in policy["PolicyDocument"]["Statement"]
+            if "ecr:BatchGetImage" in statement["Action"]
+        ]
+        assert len(pulls) == count
+        for pull in pulls:
+            assert pull["Resource"] == "arn:aws:ecr:eu-west-1:111111111111:repository/shop"
+
+
+def test_the_teams_variables_and_secrets_reach_every_container(mixed: Synthesis) -> None:
+    for stack in ("fleet", f"release-{RELEASE}"):
+        for one in of_type(mixed.of("dev", stack), "AWS::ECS::TaskDefinition").values():
+            container = one["ContainerDefinitions"][0]
+            assert {"Name": "SHOP", "Value": "7"} in container["Environment"]
+            assert container["Secrets"] == [{"Name": "STRIPE_KEY", "ValueFrom": MIXED.secrets["STRIPE_KEY"]}]
+
+
+def test_a_person_is_mailed(mixed: Synthesis) -> None:
+    subscription = only(mixed.of("dev", "fleet"), "AWS::SNS::Subscription")
+
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "oncall@example.com")
+
+
+def test_a_manifest_that_ssm_would_refuse_is_refused_here(tmp_path: Path) -> None:
+    pools = tuple(
+        Pool(name=f"stage_number_{n}", queues=tuple(f"queue_of_stage_{n}_{i}" for i in range(4)))
+        for n in range(25)
+    )
+    many = replace(environments.DEV, pools=(*environments.DEV.pools, *pools))
+
+    with pytest.raises(SettingsError, match="4096"):
+        synthesize(tmp_path, settings=[many], context={"env": "dev"})
+
+
+def local_images(synthesis: Synthesis) -> set[str]:
+    return {
+        json.dumps(one["ContainerDefinitions"][0]["Image"])
+        for stack in ("fleet", f"release-{RELEASE}")
+        for one in of_type(synthesis.of("local", stack), "AWS::ECS::TaskDefinition").values()
+    }
+
+
+def test_on_this_machine_the_image_is_a_zip_in_the_accounts_bucket(blueprint: Synthesis) -> None:
+    (image,) = local_images(blueprint)
+
+    assert images.LOCAL_REGISTRY in image
+    assert "cdk-hnb659fds-assets-" in image
+    assert ".zip" in image
+
+
+def test_on_this_machine_it_may_be_the_work_tree(tmp_path: Path) -> None:
+    live = synthesize(tmp_path, settings=[environments.LOCAL], context={"env": "local", "live": "true"})
+
+    assert local_images(live) == {json.dumps(images.LIVE)}
+    assert not list(tmp_path.rglob("asset.*/taskfleet"))
+
+
+def test_in_aws_the_image_is_built_from_the_source_for_its_processor(blueprint: Synthesis) -> None:
+    (asset,) = [
+        asset
+        for file in blueprint.directory.glob("assembly-prod/*release*.assets.json")
+        for asset in json.loads(file.read_text())["dockerImages"].values()
+    ]
+
+    assert asset["source"]["platform"] == "linux/arm64"
+    assert asset["source"]["dockerBuildArgs"] == {"BASE": environments.PROD.image.base}
+
+
+def test_the_same_source_has_the_same_release_id_and_another_has_another(tmp_path: Path) -> None:
+    source = tmp_path / "image"
+    (source / "src").mkdir(parents=True)
+    code = source / "src" / "tasks.py"
+    code.write_text("one")
+    first = default_release_id(Image(), source)
+    (source / "src" / "__pycache__").mkdir()
+    (source / "src" / "__pycache__" / "tasks.cpython-311.pyc").write_bytes(b"compiled")
+
+    assert default_release_id(Image(), source) == first
+    assert names.check("release", first) == first
+    code.write_text("two")
+    assert default_release_id(Image(), source) != first
+
+
+def test_a_given_image_makes_its_own_release_id() -> None:
+    assert default_release_id(GIVEN) == "i0123456789"
+
+
+def test_settings_are_what_the_variants_change(mixed: Synthesis) -> None:
+    """The variants above synthesize through the same app, so every check ran on them too."""
+    assert isinstance(MIXED, Settings)
+    assert set(mixed.templates) == {"dev-network", "dev-broker", "dev-fleet", f"dev-release-{RELEASE}"}
