@@ -6,6 +6,7 @@ workers as real processes with exactly the environment that a container gets.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-
 from example_tasks.work import journal
+from taskfleet.contract import container, names, parameters, state
 from taskfleet.contract import environment as env
-from taskfleet.contract import names, parameters, state
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.install import install
 from taskfleet.settings import ProducerSettings
+
 from tests.support.ministack import MiniStack
-from tests.support.processes import stop, wait_for
+from tests.support.processes import wait_for
 from tests.support.tls import TlsFront
 from tests.support.valkey import Valkey
 
@@ -41,11 +42,22 @@ class TinyFleet:
         self.journal = directory / "journal"
         self.journal.mkdir()
         self._workers: list[subprocess.Popen[bytes]] = []
-        secret = json.dumps({"username": "default", "password": valkey.password})
-        aws.client("secretsmanager").create_secret(Name=names.broker_secret(name), SecretString=secret)
+        self._create_base()
+
+    def _create_base(self) -> None:
+        secret = json.dumps({"username": "default", "password": self.valkey.password})
+        secrets = self.aws.client("secretsmanager")
+        secrets.create_secret(Name=names.broker_secret(self.name), SecretString=secret)
         self._create_table()
         for queue in QUEUES:
-            aws.client("sqs").create_queue(QueueName=names.dead_letter_queue(name, queue))
+            self.aws.client("sqs").create_queue(QueueName=names.dead_letter_queue(self.name, queue))
+
+    def move(self, aws: MiniStack) -> None:
+        """Make everything again in another account, with the release `r1`."""
+        self.aws = aws
+        self._create_base()
+        self.deploy("r1")
+        self.promote("r1")
 
     def _create_table(self) -> None:
         self.aws.client("dynamodb").create_table(
@@ -60,7 +72,9 @@ class TinyFleet:
         sqs = self.aws.client("sqs")
         for queue in queues:
             sqs.create_queue(QueueName=names.fallback_queue(self.name, queue, release))
-        pool = PoolManifest("low", queues, (), slots=2, min_workers=1, max_workers=3, latency_target_seconds=60)
+        pool = PoolManifest(
+            "low", queues, (), slots=2, min_workers=1, max_workers=3, latency_target_seconds=60
+        )
         manifest = ReleaseManifest(release, "image", (pool,), drain_deadline_seconds=600)
         self._put(parameters.release_manifest(self.name, release), manifest.to_json())
 
@@ -83,6 +97,14 @@ class TinyFleet:
         app.taskfleet.bind(self.settings(**more))
         return app
 
+    def example_app(self) -> Celery:
+        """The example application in this process, as a web process would have it."""
+        from example_tasks.app import app
+
+        app.taskfleet.bind(self.settings())
+        app.loader.import_default_modules()
+        return app
+
     def environment(self, **more: str) -> dict[str, str]:
         """What every container gets."""
         return {
@@ -91,7 +113,7 @@ class TinyFleet:
             **self.aws.environment,
             "SSL_CERT_FILE": str(self.front.ca),
             "TMPDIR": str(self.directory),
-            journal.VARIABLE: str(self.journal),
+            container.JOURNAL: str(self.journal),
             env.ENVIRONMENT.name: self.name,
             env.BROKER_HOST.name: "localhost",
             env.BROKER_PORT.name: str(self.front.port),
@@ -132,6 +154,7 @@ class TinyFleet:
                 env=environment | {"TMPDIR": str(place)},
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that a test can end it with its children
             )
         self._workers.append(process)
         process.place = place  # type: ignore[attr-defined]
@@ -140,6 +163,12 @@ class TinyFleet:
         )
         assert process.poll() is None, log.read_text()[-3000:]
         return process
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL it and its children, as a machine that is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def health(self, process: subprocess.Popen[bytes], stuck_after: float = 60) -> int:
         """The exit code of the container's health check."""
@@ -188,7 +217,5 @@ class TinyFleet:
     def close(self) -> None:
         """Stop the workers and the front."""
         for process in self._workers:
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-            stop(process, seconds=3)
+            self.kill(process)
         self.front.stop()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from taskfleet import aws as aws_clients
+
 from tests.support.ministack import MiniStack
 from tests.support.tiny_fleet import TinyFleet
 from tests.support.valkey import Valkey
@@ -18,7 +18,7 @@ from tests.support.valkey import Valkey
 def fleet(
     own_valkey: Valkey, aws_environment: MiniStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TinyFleet]:
-    """An environment with the release `r1` current, a Valkey of its own behind TLS, and an emulated account."""
+    """An environment whose current release is `r1`, with a Valkey of its own behind TLS."""
     name = f"t{uuid.uuid4().hex[:8]}"
     made = TinyFleet(name, tmp_path, own_valkey, aws_environment)
     monkeypatch.setenv("SSL_CERT_FILE", str(made.front.ca))
@@ -28,3 +28,13 @@ def fleet(
     made.promote("r1")
     yield made
     made.close()
+
+
+@pytest.fixture
+def stopped_aws(fleet: TinyFleet, own_aws: MiniStack, monkeypatch: pytest.MonkeyPatch) -> MiniStack:
+    """Moves the environment to an account of its own, which the test may hang or kill."""
+    fleet.move(own_aws)
+    for variable, value in own_aws.environment.items():
+        monkeypatch.setenv(variable, value)
+    aws_clients._clients.after_fork()
+    return own_aws

@@ -49,8 +49,9 @@ class Installed:
         return self._publisher.get()
 
     def bind(self, known: ProducerSettings) -> None:
-        """Tell a worker, beat or the controller who it is, before it publishes."""
-        self._settings = known
+        """Say who this process is, instead of reading it from the environment; before it publishes."""
+        self._settings, self._releases = known, None
+        self._publisher.after_fork()
 
     @property
     def releases(self) -> Releases:

@@ -9,6 +9,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
+from billiard.util import get_logger
 from celery import current_task
 from celery.signals import setup_logging
 
@@ -56,9 +57,10 @@ def configure(*, level: str, **fixed: str) -> None:
     """Send everything to standard output as JSON lines; replaces what was configured."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(**fixed))
-    root = logging.getLogger()
+    root, billiard = logging.getLogger(), get_logger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    billiard.handlers[:] = [handler]  # says which child died, and of what
     # At INFO these would log every request that the fleet makes for itself.
     for noisy in ("botocore", "boto3", "urllib3", "kombu.pidbox"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -38,7 +38,7 @@ class PerProcess(Generic[T]):
             return self._made
 
     def after_fork(self) -> None:
-        """Forget the parent's object without closing it: its sockets are still the parent's."""
+        """Forget the object without closing it: after a fork its sockets are still the parent's."""
         self._lock = threading.Lock()  # the parent's may have been held by a thread that is not here
         if self._made is not None:
             self._inherited.append(self._made)

@@ -13,7 +13,7 @@ from typing import Any
 from kombu.exceptions import LimitExceeded
 
 from taskfleet.contract.environment import FALLBACK, PRIMARY
-from taskfleet.contract.limits import SQS_MAX_DELAY_SECONDS
+from taskfleet.contract.limits import SQS_MAX_RETENTION_SECONDS
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.errors import PublishError
 from taskfleet.publishing.address import versioned
@@ -99,13 +99,12 @@ class Publisher:
 
     def _to_fallback(self, body: Any, queue: str, options: dict[str, Any]) -> str | None:
         """None if it was accepted, else why not."""
-        delay = _seconds_until(options["headers"].get("eta"))
-        if delay > SQS_MAX_DELAY_SECONDS:
-            return f"it holds a message back for {SQS_MAX_DELAY_SECONDS} s at most; the ETA is in {delay:.0f} s"
-        if delay > 0:
-            # SQS keeps it until then: a countdown that a worker waits for would be given to a second
-            # worker after the visibility timeout (FACTS, 2).
-            options = {**options, "DelaySeconds": round(delay)}
+        ahead = _seconds_until(options["headers"].get("eta"))
+        if ahead > SQS_MAX_RETENTION_SECONDS:
+            # The transport holds a message back for as long as need be, but SQS forgets it then.
+            return (
+                f"it keeps a message for {SQS_MAX_RETENTION_SECONDS} s at most; the ETA is in {ahead:.0f} s"
+            )
         try:
             self._fallback.send(body, queue, dict(options))
         except NOT_ACCEPTED as error:

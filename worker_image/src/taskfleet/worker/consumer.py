@@ -1,4 +1,4 @@
-"""Celery's consumer with a pulse for the health check and patience with a dead broker; it drops no message."""
+"""Celery's consumer, with a pulse for the health check, patience with brokers, and no message dropped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from taskfleet.logs import logger
 from taskfleet.worker import draining, parking
 
 TICK_SECONDS = 1.0
-STAMP_EVERY_SECONDS = 5.0
+STAMP_EVERY_SECONDS = 2.0
 MOST_SECONDS_BETWEEN_CONNECTS = 10
 
 

@@ -28,6 +28,8 @@ class FleetTask(Task):  # type: ignore[misc]
 
     # Bounded: a task that must be tried more often says so.
     max_retries = 5
+    # After the loss of its process; `retry` has its own, see there.
+    default_retry_delay = 5
     # For `autoretry_for`.
     retry_backoff = FIRST_RETRY_SECONDS
     retry_backoff_max = LONGEST_RETRY_SECONDS
