@@ -1,0 +1,119 @@
+"""`fleet scale`, `restart`, `doctor`, and how the command fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from taskfleet.contract import names, parameters
+
+from tests.support.ministack import MiniStack
+from tests.support.processes import free_port
+from tests.taskfleet.cli.conftest import Fleet
+
+FLEET = str(Path(sys.executable).with_name("fleet"))
+
+
+def _desired(up: Fleet, service: str) -> int:
+    cluster = names.cluster(up.account.name)
+    return int(
+        up.account.ecs.describe_services(cluster=cluster, services=[service])["services"][0]["desiredCount"]
+    )
+
+
+def test_scale_says_the_undo(up: Fleet) -> None:
+    assert "would: low-blue: wanted 1 -> 4" in up.run("scale", "low", "4").output
+    assert _desired(up, "low-blue") == 1
+    done = up.run("scale", "low", "4", "--yes")
+    assert "undo: fleet scale low 1 --yes" in done.output
+    assert _desired(up, "low-blue") == 4
+    fallback = up.run("scale", "low", "2", "--fallback", "--release", "blue", "--yes")
+    assert "undo: fleet scale low 0 --release blue --fallback --yes" in fallback.output
+    assert _desired(up, "low-blue-fallback") == 2
+
+
+def test_scale_of_an_unknown_pool_names_those_that_exist(up: Fleet) -> None:
+    refused = up.run("scale", "lwo", "4", "--yes")
+    assert (refused.exit_code, "one of high, low" in refused.output) == (1, True)
+
+
+def test_restart_starts_a_new_deployment(up: Fleet) -> None:
+    assert up.run("restart", "controller", "--yes").exit_code == 0
+    assert up.run("restart", "worker", "--yes").exit_code == 2
+
+
+def test_doctor_finds_nothing_in_a_sound_environment(up: Fleet) -> None:
+    result = up.run("doctor")
+    assert result.exit_code == 0, result.output
+    assert "WRONG" not in result.output
+    checked = {finding["check"] for finding in up.json("doctor")}
+    assert {"credentials", "base parameters", "current release", "controller", "service beat"} <= checked
+
+
+def test_doctor_finds_what_is_missing(up: Fleet) -> None:
+    account = up.account
+    account.ssm.delete_parameter(Name=parameters.base(account.name, "broker-host"))
+    account.ecs.delete_service(cluster=names.cluster(account.name), service="beat", force=True)
+    look, at = account.store.read_look() or ("", 0.0)
+    account.store.write_look(look, at=at - 600)
+    result = up.run("doctor")
+    assert result.exit_code == 1
+    wrong = [line for line in result.output.splitlines() if line.startswith("WRONG")]
+    assert [line.split(":")[0] for line in wrong] == [
+        "WRONG  base parameters",
+        "WRONG  controller",
+        "WRONG  service beat",
+    ]
+    assert "base/broker-host" in wrong[0]
+
+
+def test_help_documents_the_exit_codes(up: Fleet) -> None:
+    text = " ".join(up.run("--help").output.split())
+    assert "Exit codes: 0 fine, 1 a problem was found or something was refused, 2 wrong usage." in text
+
+
+def test_the_environment_may_be_given_before_or_after_the_command(up: Fleet) -> None:
+    other = ["-e", "nosuch"]
+    assert up.run(*other, "status").exit_code == 1
+    assert up.run("status", *other).exit_code == 1
+    assert up.run("-e", "nosuch", "status", "-e", up.account.name).exit_code == 0
+
+
+def run_alone(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The installed command in a process with just this environment."""
+    quiet = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
+    return subprocess.run(
+        [FLEET, *arguments], env=quiet | environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+REGION = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
+KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+NOWHERE = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "says"),
+    [
+        ({}, 2, "which environment?"),
+        ({"TASKFLEET_ENVIRONMENT": "Prod!"}, 2, "can't be the name of a environment"),
+        ({"TASKFLEET_ENVIRONMENT": "dev"}, 1, "no AWS region"),
+        ({"TASKFLEET_ENVIRONMENT": "dev", **REGION}, 1, "no AWS credentials"),
+        ({"TASKFLEET_ENVIRONMENT": "local", **REGION, **KEYS, **NOWHERE}, 1, "Is the local fleet up"),
+    ],
+    ids=["no environment", "bad environment", "no region", "no credentials", "no endpoint"],
+)
+def test_it_fails_with_a_sentence(environment: dict[str, str], code: int, says: str) -> None:
+    result = run_alone("status", **environment)
+    assert result.returncode == code, result.stderr
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_environment_that_does_not_exist(aws: MiniStack) -> None:
+    result = run_alone("status", "-e", "nosuch", **aws.environment)
+    assert result.returncode == 1
+    assert "there is no such environment here" in result.stderr

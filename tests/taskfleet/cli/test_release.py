@@ -1,0 +1,154 @@
+"""`fleet release …`: nothing without --yes, everything twice."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from taskfleet.contract import names
+from taskfleet.releases.model import State
+
+from tests.taskfleet.cli.conftest import Fleet
+
+
+@pytest.fixture
+def two(up: Fleet) -> Fleet:
+    """Blue is current, green has passed its gate."""
+    up.bring_up("green")
+    return up
+
+
+def test_list_and_show(two: Fleet) -> None:
+    listed = two.run("release", "list").output
+    assert "blue" in listed
+    found = {r["release"]: r for r in two.json("release", "list")["releases"]}
+    assert (found["blue"]["state"], found["green"]["state"]) == ("current", "gating")
+    assert (found["blue"]["ready"], found["green"]["ready"]) == (False, True)
+    shown = two.run("release", "show", "blue").output
+    assert "registered -> gating  by controller" in shown
+    assert "left     0 waiting, 0 unacknowledged, 0 on the fallback" in shown
+    assert two.json("release", "show", "blue")["left"]["total"] == 0
+
+
+def test_promote_says_then_does_then_has_nothing_to_do(two: Fleet) -> None:
+    said = two.run("release", "promote", "green")
+    assert said.exit_code == 0
+    assert "would: producers publish to release green" in said.output
+    assert "nothing was changed" in said.output
+    assert two.account.published() == "blue"
+
+    done = two.run("release", "promote", "green", "--yes", "--reason", "friday")
+    assert done.exit_code == 0, done.output
+    assert "undo: fleet release promote blue --yes" in done.output
+    assert two.account.published() == "green"
+    assert two.account.states() == {"blue": "draining", "green": "current"}
+    last = two.account.store.scan().records["green"].history[-1]
+    assert last.reason == "friday"
+    assert last.actor not in ("", "controller")
+
+    again = two.run("release", "promote", "green", "--yes")
+    assert (again.exit_code, "nothing to do" in again.output) == (0, True)
+
+
+def test_a_promote_that_was_cut_short_is_finished_by_running_it_again(two: Fleet) -> None:
+    two.run("release", "promote", "green", "--yes")
+    two.account.ssm.put_parameter(
+        Name=f"/taskfleet/{two.account.name}/current-release", Value="blue", Type="String", Overwrite=True
+    )
+    assert two.run("release", "promote", "green", "--yes").exit_code == 0
+    assert two.account.published() == "green"
+
+
+def test_promote_is_refused_before_the_gate_has_passed(up: Fleet) -> None:
+    up.account.deploy("green")
+    up.look(looks=2)
+    refused = up.run("release", "promote", "green", "--yes")
+    assert refused.exit_code == 1
+    assert "its gate has not passed yet" in refused.output
+    assert up.account.published() == "blue"
+
+
+def test_promote_is_refused_while_a_pool_has_no_worker(two: Fleet) -> None:
+    two.account.ecs.update_service(
+        cluster=names.cluster(two.account.name), service="low-green", desiredCount=0
+    )
+    refused = two.run("release", "promote", "green", "--yes")
+    assert refused.exit_code == 1
+    assert "fleet scale low 1 --release green --yes" in refused.output
+
+
+def test_rollback_goes_back(two: Fleet) -> None:
+    two.run("release", "promote", "green", "--yes")
+    assert "would: producers publish to release blue" in two.run("release", "rollback").output
+    assert two.run("release", "rollback", "--yes").exit_code == 0
+    assert two.account.published() == "blue"
+    assert two.account.states() == {"blue": "current", "green": "draining"}
+
+
+def test_rollback_is_refused_when_nothing_is_warm(up: Fleet) -> None:
+    refused = up.run("release", "rollback", "--yes")
+    assert (refused.exit_code, "no release to go back to" in refused.output) == (1, True)
+
+
+def test_retire_is_refused_while_work_is_left_and_says_where(two: Fleet) -> None:
+    two.account.redis.lpush("low.blue", "{}", "{}")
+    two.run("release", "promote", "green", "--yes")
+    two.look()
+    refused = two.run("release", "retire", "blue", "--yes")
+    assert refused.exit_code == 1
+    assert "still drains: 2 waiting, 0 unacknowledged, 0 on the fallback" in refused.output
+    current = two.run("release", "retire", "green", "--yes")
+    assert (current.exit_code, "is current" in current.output) == (1, True)
+
+
+def _stack_of(two: Fleet, release: str) -> str:
+    """A real (small) stack under the release's stack name."""
+    stack = names.release_stack(two.account.name, release)
+    template = '{"Resources": {"T": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "%s"}}}}'
+    two.account.aws.client("cloudformation").create_stack(
+        StackName=stack, TemplateBody=template % f"t-{uuid.uuid4().hex[:8]}"
+    )
+    return stack
+
+
+def _stacks(two: Fleet) -> set[str]:
+    found = two.account.aws.client("cloudformation").list_stacks()["StackSummaries"]
+    return {s["StackName"] for s in found if s["StackStatus"] != "DELETE_COMPLETE"}
+
+
+def test_retire_deletes_the_stack_of_a_drained_release(two: Fleet) -> None:
+    stack = _stack_of(two, "blue")
+    two.run("release", "promote", "green", "--yes")
+    two.look(looks=1)
+    controller = two.account.controller()
+    two.look(controller, looks=7)
+    assert two.account.states()["blue"] == "drained"
+    assert "would: the stack" in two.run("release", "retire", "blue").output
+    assert stack in _stacks(two)
+
+    done = two.run("release", "retire", "blue", "--yes")
+    assert done.exit_code == 0, done.output
+    assert stack not in _stacks(two)
+    assert two.account.store.scan().records["blue"].retiring is not None
+    refused = two.run("release", "promote", "blue", "--yes")
+    assert (refused.exit_code, "asked for its stack to be deleted" in refused.output) == (1, True)
+
+    two.account.delete(two.account.store.scan().records["blue"].manifest)  # went with the stack
+    two.look(controller)
+    assert two.account.states()["blue"] == State.RETIRED
+    again = two.run("release", "retire", "blue", "--yes")
+    assert (again.exit_code, "retired already" in again.output) == (0, True)
+
+
+def test_retire_is_refused_while_the_controller_is_silent(two: Fleet) -> None:
+    two.run("release", "promote", "green", "--yes")
+    two.look(two.account.controller(), looks=8)
+    look, at = two.account.store.read_look() or ("", 0.0)
+    two.account.store.write_look(look, at=at - 600)
+    refused = two.run("release", "retire", "blue", "--yes")
+    assert (refused.exit_code, "what is left is not known" in refused.output) == (1, True)
+
+
+def test_an_unknown_release_names_those_that_exist(up: Fleet) -> None:
+    refused = up.run("release", "promote", "grene", "--yes")
+    assert (refused.exit_code, "known: blue" in refused.output) == (1, True)

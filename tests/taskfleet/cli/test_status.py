@@ -1,0 +1,135 @@
+"""`fleet status` and `fleet queues`."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import redis
+from taskfleet.cli.output import duration
+
+from tests.support.processes import free_port
+from tests.taskfleet.cli.conftest import Fleet
+
+
+def test_one_page_when_all_is_well(up: Fleet) -> None:
+    result = up.run("status")
+    assert result.exit_code == 0, result.output
+    for line in ("current release  blue", "primary broker   up", "fallback broker  up", "dead letters     0"):
+        assert line in result.output
+    assert "alarms: none that needs a person" in result.output
+    (low,) = [line.split() for line in result.output.splitlines() if line.startswith("  low ")]
+    assert low[:6] == ["low", "1", "1", "1-3", "0", "0"]
+
+
+def test_a_silent_controller_is_said_first_and_loudly(up: Fleet) -> None:
+    look, at = up.account.store.read_look() or ("", 0.0)
+    up.account.store.write_look(look, at=at - 600)
+    result = up.run("status")
+    assert result.exit_code == 1
+    assert result.output.startswith("THE CONTROLLER IS SILENT: what follows is 10 min")
+    assert "runbooks/controller-silent.md" in result.output
+    assert up.run("queues").output.startswith("THE CONTROLLER IS SILENT")
+
+
+def test_an_alarm_is_shown_with_its_runbook_and_scaling_apart(up: Fleet) -> None:
+    cloudwatch, name = up.account.cloudwatch, up.account.name
+    common = {
+        "Namespace": "Taskfleet",
+        "MetricName": "BrokerUp",
+        "Statistic": "Maximum",
+        "Period": 10,
+        "EvaluationPeriods": 1,
+        "Threshold": 1,
+        "ComparisonOperator": "LessThanThreshold",
+    }
+    policy = (
+        "arn:aws:autoscaling:us-east-1:000000000000:scalingPolicy:1:resource/ecs/service/x/y:policyName/z"
+    )
+    for kind, actions in (("broker-down", ["arn:aws:sns:us-east-1:000000000000:t"]), ("scale-in", [policy])):
+        full = f"taskfleet-{name}-{kind}"
+        cloudwatch.put_metric_alarm(
+            AlarmName=full, AlarmDescription=f"It. See runbooks/{kind}.md", AlarmActions=actions, **common
+        )
+        cloudwatch.set_alarm_state(AlarmName=full, StateValue="ALARM", StateReason="test")
+    result = up.run("status")
+    assert result.exit_code == 1
+    assert f"taskfleet-{name}-broker-down for" in result.output
+    assert "read runbooks/broker-down.md" in result.output
+    assert f"(scaling at work: taskfleet-{name}-scale-in)" in result.output
+    assert "runbooks/scale-in.md" not in result.output
+    cloudwatch.delete_alarms(AlarmNames=[f"taskfleet-{name}-broker-down"])
+    assert up.run("status").exit_code == 0  # scaling alone is nobody's problem
+
+
+def test_a_broker_that_is_down_shows_unknown_figures_not_zeros(up: Fleet) -> None:
+    none = redis.Redis(host="127.0.0.1", port=free_port(), socket_connect_timeout=0.3, retry=None)
+    up.look(up.account.controller(primary=none))
+    result = up.run("status")
+    assert result.exit_code == 1
+    assert "primary broker   DOWN" in result.output
+    (low,) = [line.split() for line in result.output.splitlines() if line.startswith("  low ")]
+    assert low[4:8] == ["?", "?", "?", "?"]
+    found = up.json("status")
+    assert (found["ok"], found["broker_up"]) == (False, False)
+    assert found["releases"][0]["pools"][0]["queues"][0]["waiting"] is None
+
+
+def test_queues_are_listed_with_what_they_hold(up: Fleet) -> None:
+    up.account.redis.lpush("etl.blue", "{}", "{}")
+    parked = up.account.sqs.get_queue_url(QueueName=f"taskfleet-{up.account.name}-dead-etl")["QueueUrl"]
+    up.account.sqs.send_message(QueueUrl=parked, MessageBody="x")
+    up.look()
+    lines = up.run("queues").output.splitlines()
+    assert lines[0].split()[:4] == ["queue", "pool", "release", "waiting"]
+    (etl,) = [line.split() for line in lines if line.startswith("etl ")]
+    assert (etl[:4], etl[-1]) == (["etl", "low", "blue", "2"], "1")
+    rows = {row["queue"]: row for row in up.json("queues")["queues"]}
+    assert (rows["etl"]["waiting"], rows["etl"]["dead"], rows["high"]["waiting"]) == (2, 1, 0)
+
+
+def test_a_pointer_that_is_not_published_is_shown(up: Fleet) -> None:
+    up.account.ssm.put_parameter(
+        Name=f"/taskfleet/{up.account.name}/current-release", Value="old", Type="String", Overwrite=True
+    )
+    controller = up.account.controller(ssm=_ReadOnly(up.account.ssm))
+    up.look(controller)
+    assert "blue (producers still read old)" in up.run("status").output
+
+
+class _ReadOnly:
+    """SSM that takes no writes."""
+
+    def __init__(self, ssm: object) -> None:
+        self._ssm = ssm
+
+    def put_parameter(self, **_request: object) -> None:
+        raise ConnectionError("no writes")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ssm, name)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "?"),
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (61, "1 min"),
+        (3600, "1 h"),
+        (7800, "2 h 10 min"),
+        (90_000, "1 d 1 h"),
+        (-5, "0 s"),
+    ],
+)
+def test_ages_are_short(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_status_is_quick_enough_to_be_run_in_a_hurry(up: Fleet) -> None:
+    begun = time.monotonic()
+    up.run("status")
+    assert time.monotonic() - begun < 3
