@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status fleet synth diff deploy destroy drill bench test check lock setup
+.PHONY: help up down try status fleet synth diff deploy destroy cost drill bench test check lint lock image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -58,6 +58,9 @@ diff: setup ## what a deploy of ENV would change
 deploy: setup ## deploy ENV
 	@$(CDK) deploy "$(ENV)/*" $(CONTEXT)
 
+cost: setup ## what ENV costs a month at rest
+	@$(BIN)/python -m infra.cost $(ENV) 2>build/cost.log || { cat build/cost.log; exit 1; }
+
 destroy: setup ## delete the stacks of ENV; the CDK asks first
 	@$(CDK) destroy "$(ENV)/*" $(CONTEXT)
 
@@ -66,14 +69,20 @@ destroy: setup ## delete the stacks of ENV; the CDK asks first
 test: setup ## all tests; make test ARGS="tests/local -k front" for some
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: setup ## what CI runs: style, types, tests
+check: lint test ## what CI runs: style and types, then all tests
+
+lint: setup ## style and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest $(ARGS)
 
-lock: setup ## write uv.lock anew after a change of a pyproject.toml
+lock: setup ## write the locks anew after a change of a pyproject.toml: uv.lock, and the image's requirements
 	@$(BIN)/uv lock
+	@$(BIN)/uv export --quiet --frozen --package taskfleet --all-extras --no-dev --no-emit-workspace \
+		--no-annotate --no-header --output-file worker_image/requirements.txt
+
+image: setup ## build the worker image without a Docker engine and look inside (buildah, debootstrap, root)
+	@sh worker_image/prove_build.sh
 
 setup: $(READY) ## Python packages and the CDK's command line, as locked
 
