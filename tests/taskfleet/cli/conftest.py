@@ -41,7 +41,7 @@ class Fleet:
         made, controller = self.account.deploy(release), self.account.controller()
         self.look(controller, 3)
         self.account.run_gates(made)
-        self.look(controller, 3)
+        self.look(controller, 2)
 
     def look(self, controller: Any = None, looks: int = 1) -> None:
         """Let the controller look, ending now: `fleet` asks how old the look is."""

@@ -99,7 +99,7 @@ NOWHERE = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
     ("environment", "code", "says"),
     [
         ({}, 2, "which environment?"),
-        ({"TASKFLEET_ENVIRONMENT": "Prod!"}, 2, "can't be the name of a environment"),
+        ({"TASKFLEET_ENVIRONMENT": "Prod!"}, 2, "can't be the name of an environment"),
         ({"TASKFLEET_ENVIRONMENT": "dev"}, 1, "no AWS region"),
         ({"TASKFLEET_ENVIRONMENT": "dev", **REGION}, 1, "no AWS credentials"),
         ({"TASKFLEET_ENVIRONMENT": "local", **REGION, **KEYS, **NOWHERE}, 1, "Is the local fleet up"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 
+import boto3
+from botocore.config import Config
 from taskfleet.measuring.fallback import Fallback
 
 from tests.support.ministack import MiniStack
@@ -34,18 +36,15 @@ def test_a_queue_that_does_not_exist_is_missing_and_sqs_is_up(aws: MiniStack) ->
     assert fallback.look([name]).missing == {name}
 
 
-def test_no_answer_is_unknown_and_is_asked_for_only_once(monkeypatch) -> None:
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-    }.items():
-        monkeypatch.setenv(name, value)
-    import boto3
-
-    sqs = boto3.client("sqs")
+def test_no_answer_is_unknown_and_is_asked_for_only_once() -> None:
+    sqs = boto3.client(
+        "sqs",
+        endpoint_url=f"http://127.0.0.1:{free_port()}",
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
     found = Fallback(sqs).look(["a", "b"])
     assert (found.depths, found.missing, found.up) == ({}, frozenset(), False)
     assert "does not answer" in str(found.problem)

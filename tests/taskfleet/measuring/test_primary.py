@@ -163,6 +163,6 @@ def test_a_scan_that_takes_too_long_is_given_up(client: redis.Redis) -> None:
 
 
 def test_a_broker_that_does_not_answer_is_an_error_not_a_zero(valkey: Valkey) -> None:
-    dead = redis.Redis(host="127.0.0.1", port=1, socket_timeout=0.5)
+    dead = redis.Redis(host="127.0.0.1", port=1, socket_timeout=0.5, retry=None)
     with pytest.raises(redis.ConnectionError):
         depths(dead, ["low.r1"], now=NOW)

@@ -1,4 +1,4 @@
-"""Every error that Taskfleet raises on purpose. Each message says what was wrong, what is allowed, what to do."""
+"""Every error that Taskfleet raises on purpose. Each says what was wrong, what is allowed, what to do."""
 
 from __future__ import annotations
 

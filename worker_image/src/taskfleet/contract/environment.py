@@ -47,8 +47,12 @@ FALLBACK = "fallback"
 
 RELEASE = Variable("TASKFLEET_RELEASE", "the release that this worker belongs to", _WORKER)
 POOL = Variable("TASKFLEET_POOL", "the pool that this worker belongs to", _WORKER)
-QUEUES = Variable("TASKFLEET_QUEUES", "logical queues to consume, by comma: own ones, then helped ones", _WORKER)
-BROKER = Variable("TASKFLEET_BROKER", "`primary` (Redis) or `fallback` (SQS): where this worker consumes", _WORKER)
+QUEUES = Variable(
+    "TASKFLEET_QUEUES", "logical queues to consume, by comma: own ones, then helped ones", _WORKER
+)
+BROKER = Variable(
+    "TASKFLEET_BROKER", "`primary` (Redis) or `fallback` (SQS): where this worker consumes", _WORKER
+)
 EXECUTION = Variable("TASKFLEET_EXECUTION", "`prefork`, `threads` or `gevent`", _WORKER)
 CONCURRENCY = Variable("TASKFLEET_CONCURRENCY", "slots of one worker", _WORKER)
 CHILD_MEMORY_MIB = Variable(
@@ -69,9 +73,13 @@ SOFT_SHUTDOWN_SECONDS = Variable(
 # Have defaults, and are set where an environment's settings ask for it.
 LOG_LEVEL = Variable("TASKFLEET_LOG_LEVEL", "INFO unless set", frozenset())
 PINNED_RELEASE = Variable(
-    "TASKFLEET_PINNED_RELEASE", "a producer that publishes to this release, not to the current one", frozenset()
+    "TASKFLEET_PINNED_RELEASE",
+    "a producer that publishes to this release, not to the current one",
+    frozenset(),
 )
-DEFAULT_QUEUE = Variable("TASKFLEET_DEFAULT_QUEUE", "for tasks that name no queue; `low` unless set", frozenset())
+DEFAULT_QUEUE = Variable(
+    "TASKFLEET_DEFAULT_QUEUE", "for tasks that name no queue; `low` unless set", frozenset()
+)
 METRICS_PORT = Variable("TASKFLEET_METRICS_PORT", "the controller's `/metrics`; 9808 unless set", frozenset())
 SENTRY_DSN = Variable("SENTRY_DSN", "send errors to Sentry", frozenset())
 

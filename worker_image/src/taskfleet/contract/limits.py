@@ -16,4 +16,6 @@ REDIS_PRIORITY_STEPS = (0, 3, 6, 9)
 
 def redis_lists(queue: str) -> tuple[str, ...]:
     """The Redis lists of one physical queue, the first served first."""
-    return tuple(queue if step == 0 else f"{queue}{REDIS_PRIORITY_SEPARATOR}{step}" for step in REDIS_PRIORITY_STEPS)
+    return tuple(
+        queue if step == 0 else f"{queue}{REDIS_PRIORITY_SEPARATOR}{step}" for step in REDIS_PRIORITY_STEPS
+    )

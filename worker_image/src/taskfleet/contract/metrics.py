@@ -40,7 +40,9 @@ UNACKNOWLEDGED = Metric("Unacknowledged", "Count", _POOL, "fetched and not yet a
 OLDEST_AGE = Metric("OldestAge", "Seconds", _POOL, "age of the oldest waiting message; 0 when none waits")
 CAPACITY_GAP = Metric("CapacityGap", "Count", _POOL, "workers needed less workers wanted now; < 0: too many")
 RUNNING_WORKERS = Metric("RunningWorkers", "Count", _POOL, "workers of the pool that ECS reports running")
-FALLBACK_WAITING = Metric("FallbackWaiting", "Count", _POOL, "messages in the pool's SQS queues, in flight included")
+FALLBACK_WAITING = Metric(
+    "FallbackWaiting", "Count", _POOL, "messages in the pool's SQS queues, in flight included"
+)
 
 CONTROLLER_TICK = Metric("ControllerTick", "Count", _FLEET, "1 for every look that the controller took")
 BROKER_UP = Metric("BrokerUp", "Count", _FLEET, "1 if the primary broker answered, else 0")
@@ -60,7 +62,9 @@ TASK_WAIT = Metric("TaskWait", "Seconds", _POOL, "from a message's publishing (o
 WORKER_METRICS: tuple[Metric, ...] = (TASK_RUNTIME, TASK_WAIT)
 
 
-def embedded(values: Mapping[Metric, float], dimensions: Mapping[str, str], *, at: float) -> dict[str, object]:
+def embedded(
+    values: Mapping[Metric, float], dimensions: Mapping[str, str], *, at: float
+) -> dict[str, object]:
     """Fields that make a JSON log line carry metrics; ``at`` is in seconds since the epoch.
 
     All metrics must have exactly these dimensions; ``ValueError`` if one hasn't.

@@ -26,7 +26,10 @@ def check(kind: str, name: str) -> str:
     if not rule.fullmatch(name) or name in _RESERVED.get(kind, set()):
         reserved = sorted(_RESERVED.get(kind, set()))
         but = f", except {', '.join(reserved)}" if reserved else ""
-        raise InvalidName(f"{name!r} can't be the name of a {kind}: it must match {rule.pattern}{but}")
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise InvalidName(
+            f"{name!r} can't be the name of {article} {kind}: it must match {rule.pattern}{but}"
+        )
     return name
 
 

@@ -47,5 +47,7 @@ BASE = (
 def base(environment: str, name: str) -> str:
     """The parameter that holds one value of the long-lived stacks; ``name`` is one of `BASE`."""
     if name not in BASE:
-        raise names.InvalidName(f"{name!r} is not published by the long-lived stacks: one of {', '.join(BASE)}")
+        raise names.InvalidName(
+            f"{name!r} is not published by the long-lived stacks: one of {', '.join(BASE)}"
+        )
     return f"{root(environment)}/base/{name}"
