@@ -15,6 +15,7 @@ from drills.tally import Execution, Publish
 from local.journal import Journal
 
 PRODUCERS = 2
+_BEGIN_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +38,9 @@ class Running:
         self.load, self.run, self._directory = load, run, directory
         self._journal = Journal(journal)
         self._records: list[dict[str, Any]] = []
-        self.started_at = time.time()
         self._producers = [self._start(number, environment) for number in range(PRODUCERS)]
+        self._wait_until_they_begin()
+        self.started_at = time.time()
 
     @property
     def producing(self) -> bool:
@@ -84,6 +86,14 @@ class Running:
             if producer.poll() is None:
                 producer.terminate()
             producer.wait()
+
+    def _wait_until_they_begin(self) -> None:
+        end = time.monotonic() + _BEGIN_SECONDS
+        while not all(self._out(number).exists() for number in range(PRODUCERS)):
+            if time.monotonic() > end or not self.producing:
+                self.stop()
+                raise RuntimeError("the load's producers did not begin; what they said is above")
+            time.sleep(0.05)
 
     def _out(self, number: int) -> Path:
         return self._directory / f"{self.run}-{number}.jsonl"

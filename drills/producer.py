@@ -20,6 +20,8 @@ from taskfleet.errors import TaskfleetError
 
 from drills.tally import Publish
 
+WARM_UP_PUBLISHES = 5
+
 
 def main() -> int:
     """The command line."""
@@ -33,13 +35,20 @@ def main() -> int:
     parser.add_argument("--task-seconds", type=float, default=0.0, help="how long each task runs")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    with given.out.open("w") as out:
-        _produce(given, out)
+    accepted_by = _watch_publisher()
+    _warm_up(given)
+    with given.out.open("w") as out:  # which says that the load begins
+        _produce(given, out, accepted_by)
     return 0
 
 
-def _produce(given: argparse.Namespace, out: TextIO) -> None:
-    accepted_by = _watch_publisher()
+def _warm_up(given: argparse.Namespace) -> None:
+    """A process under load has imported everything and is connected; what that costs is no drill's matter."""
+    for number in range(WARM_UP_PUBLISHES):
+        record.apply_async((f"{given.run}-warm-up", number), queue=given.queues.split(",")[0])
+
+
+def _produce(given: argparse.Namespace, out: TextIO, accepted_by: list[str]) -> None:
     queues = given.queues.split(",")
     started = time.monotonic()
     for number in range(round(given.rate * given.seconds)):

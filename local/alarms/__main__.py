@@ -34,6 +34,7 @@ _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempt
 def main() -> int:
     """Work until stopped; returns the exit code."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it says where it found its settings
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
