@@ -123,9 +123,6 @@ def _primary(
     queues = [names.versioned_queue(queue, r.release) for r in records for queue in r.manifest.queues]
     try:
         return primary.depths(edges.primary, queues, now=now), True
-    except primary.TooMuchInFlight as error:
-        problems.append(str(error))
-        return None, True
     # The password comes from Secrets Manager, so reaching the broker can fail there too.
     except (redis.RedisError, OSError, *_AWS) as error:
         problems.append(f"the primary broker does not answer: {error}")

@@ -84,12 +84,9 @@ class _Pool:
         return PoolLook(**{**without_gap.__dict__, "gap": capacity_gap(self._load(without_gap))})
 
     def _load(self, look: PoolLook) -> PoolLoad:
-        scheduled = total(queue.scheduled for queue in look.queues)
-        unacknowledged = look.unacknowledged
-        known = scheduled is not None and unacknowledged is not None
         return PoolLoad(
             waiting=look.waiting,
-            busy=unacknowledged - scheduled if known else None,  # type: ignore[operator]
+            busy=_busy(look),
             oldest_age_seconds=look.oldest_age_seconds,
             slots=look.slots,
             latency_target_seconds=look.latency_target_seconds,
@@ -126,3 +123,13 @@ class _Pool:
         name = names.service(self.pool.name, self.record.release, fallback=fallback)
         service = (self.seen.services or {}).get(name)
         return (service.desired, service.running) if service else (None, None)
+
+
+def _busy(look: PoolLook) -> int | None:
+    """What is in flight and needs a slot: at most every slot, where scheduled ones can't be told apart."""
+    scheduled = total(queue.scheduled for queue in look.queues)
+    if look.unacknowledged is None:
+        return None
+    if scheduled is None:
+        return None if look.desired is None else min(look.unacknowledged, look.slots * look.desired)
+    return look.unacknowledged - scheduled

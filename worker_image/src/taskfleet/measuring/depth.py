@@ -10,14 +10,14 @@ class PrimaryDepth:
     """One versioned queue on the primary broker.
 
     ``waiting``: messages in all its priority lists. ``unacknowledged``: fetched and not acknowledged;
-    ``scheduled`` of them only wait for their ETA. ``oldest_at``: when the oldest waiting message was
-    published, seconds since the epoch, None when nothing waits or no message says (it was not
-    published through Taskfleet).
+    ``scheduled`` of them only wait for their ETA; None where that was not counted. ``oldest_at``: when
+    the oldest waiting message was published, seconds since the epoch, None when nothing waits or no
+    message says (it was not published through Taskfleet).
     """
 
     waiting: int
-    unacknowledged: int
-    scheduled: int
+    unacknowledged: int | None
+    scheduled: int | None
     oldest_at: float | None
 
     def age(self, now: float) -> float | None:
