@@ -51,12 +51,12 @@ class Fleet:
 
     def workers(self, *pools: str) -> list[Worker]:
         """The running workers of these pools on the primary broker, of all releases."""
-        found = []
-        for record in sorted((self.places.root / "tasks").glob("*/session.json")):
-            worker = self._worker(record)
-            if worker is not None and _is_of(worker.service, pools):
-                found.append(worker)
-        return found
+        return [worker for worker in self.containers() if _is_of(worker.service, pools)]
+
+    def containers(self) -> list[Worker]:
+        """Everything that the agent runs: workers of both brokers, the controller, beat."""
+        records = sorted((self.places.root / "tasks").glob("*/session.json"))
+        return [worker for record in records if (worker := self._worker(record)) is not None]
 
     def _worker(self, record: Path) -> Worker | None:
         container = record.parent.name

@@ -1,0 +1,48 @@
+"""One local fleet for all tests of this folder, deployed by `make up`'s command and taken down at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from local.agent import procfs
+
+from tests.fleet.deployed import Deployed
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.fleet)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    deployed = Deployed(tmp_path_factory.mktemp("fleet"))
+    up = deployed.local("up")
+    try:
+        assert up.returncode == 0, f"{up.stdout}\n{up.stderr}"
+        yield deployed
+    finally:
+        down = deployed.local("down")
+        left = processes_of(deployed)
+        assert down.returncode == 0, down.stdout + down.stderr
+        assert left == []
+
+
+def processes_of(deployed: Deployed) -> list[str]:
+    """Command lines of living processes that belong to this fleet, by the folder in their environment."""
+    marker = str(deployed.places.root).encode()
+    found = []
+    for process in procfs.processes():
+        try:
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+            command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if marker in environment or marker in command:
+            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found

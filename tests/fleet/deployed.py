@@ -1,0 +1,140 @@
+"""The deployed local fleet as a test uses it: commands as a person types them, boto3 to read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from drills.fleet import Fleet
+from example_tasks.work import journal
+from local import fleet_environment
+from local.places import REPOSITORY, VARIABLE, Places
+from local.ports import Ports
+from local.steady import Service, client, current_release, services
+
+
+class Deployed:
+    """A fleet in ``directory``, brought up by `make up`'s own command."""
+
+    def __init__(self, directory: Path) -> None:
+        self.places = Places(directory)
+        self.environment = os.environ | {VARIABLE: str(directory), "COLUMNS": "120"}
+
+    # -- commands -------------------------------------------------------------------------------
+
+    def local(self, *arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """``python -m local …``, which is all that `make up` and `make down` run."""
+        return self._run([sys.executable, "-m", "local", *arguments], self.environment, timeout=timeout)
+
+    def cdk(self, *arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """The CDK's command line with the emulated account's credentials."""
+        command = [str(REPOSITORY / "node_modules/.bin/cdk"), *arguments]
+        # Not the checkout's cdk.out: another synth may be writing there.
+        return self._run([*command, "--output", str(self.places.root / "cdk.test")], self.shell(), timeout=timeout)
+
+    def fleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The operators' command."""
+        return self._run([str(Path(sys.executable).parent / "fleet"), *arguments], self.shell(), timeout=120)
+
+    def fleet_json(self, *arguments: str) -> Any:
+        """What ``fleet --json …`` prints."""
+        done = self.fleet("--json", *arguments)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+    def shell(self) -> Mapping[str, str]:
+        """The environment after ``. build/local/env``."""
+        return fleet_environment.sourced(self.places.env) | {VARIABLE: str(self.places.root)}
+
+    @staticmethod
+    def _run(
+        command: list[str], environment: Mapping[str, str], *, timeout: float, given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env=dict(environment),
+            input=given,
+            stdin=subprocess.DEVNULL if given is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    # -- looking --------------------------------------------------------------------------------
+
+    @property
+    def ports(self) -> Ports:
+        """The fleet's ports."""
+        ports = Ports.load(self.places.ports)
+        assert ports is not None
+        return ports
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the emulated account."""
+        return client(self.ports, service)
+
+    def services(self) -> dict[str, Service]:
+        """ECS services by name."""
+        return {service.name: service for service in services(self.ports)}
+
+    def current(self) -> str:
+        """The current release."""
+        release = current_release(self.ports)
+        assert release is not None
+        return release
+
+    def drill(self) -> Fleet:
+        """The handles for faults."""
+        return Fleet(self.places)
+
+    # -- work -----------------------------------------------------------------------------------
+
+    def submit(self, *orders: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Publish from a process of its own (`tests.fleet.submit`)."""
+        command = [sys.executable, "-m", "tests.fleet.submit"]
+        done = self._run(command, self.shell(), timeout=120, given=json.dumps(orders))
+        assert done.returncode == 0, done.stderr
+        sent: list[dict[str, Any]] = json.loads(done.stdout)
+        return sent
+
+    def record(self, queue: str, count: int, *, seconds: float = 0.0) -> tuple[str, list[dict[str, Any]]]:
+        """Submit ``count`` tasks that write down that they ran; (the run's name, what was sent)."""
+        run = f"test-{uuid.uuid4().hex[:8]}"
+        kwargs = {"run": run, "n": "#", "seconds": seconds}
+        order = {
+            "task": "example_tasks.drill.record",
+            "kwargs": kwargs,
+            "count": count,
+            "options": {"queue": queue},
+        }
+        return run, self.submit(order)
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Everything that tasks wrote down so far."""
+        return list(journal.read(self.places.journal))
+
+    def executed(self, run: str) -> list[dict[str, Any]]:
+        """The executions of one run."""
+        return [line for line in self.journal() if line["event"] == "record" and line["run"] == run]
+
+    def wait_for_run(self, run: str, count: int, *, seconds: float) -> list[dict[str, Any]]:
+        """Until every one of ``count`` numbers was executed; all executions."""
+        wait_until(lambda: len({line["n"] for line in self.executed(run)}) == count, seconds, f"{count} of {run}")
+        return self.executed(run)
+
+
+def wait_until(true: Callable[[], object], seconds: float, what: str) -> None:
+    """Fails with ``what`` if it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)

@@ -1,0 +1,33 @@
+"""``python -m tests.fleet.submit``: a producer process of its own, as a web application is.
+
+Reads a list of ``{"task": …, "kwargs": …, "count": …, "options": …}`` from standard input, publishes it, and
+prints for each message its id, the broker that took it, and the seconds that took. In ``kwargs`` the
+value "#" becomes the message's number.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from drills.producer import _watch_publisher
+from example_tasks.app import app
+
+
+def main() -> None:
+    """Publish everything that was asked for."""
+    accepted_by = _watch_publisher()
+    sent = []
+    for order in json.load(sys.stdin):
+        for number in range(order.get("count", 1)):
+            kwargs = {name: number if value == "#" else value for name, value in order.get("kwargs", {}).items()}
+            accepted_by.clear()
+            began = time.monotonic()
+            result = app.send_task(order["task"], kwargs=kwargs, **order.get("options", {}))
+            sent.append({"id": result.id, "broker": accepted_by[0], "seconds": time.monotonic() - began})
+    json.dump(sent, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""An update in place, and one that fails and leaves everything as it was."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from taskfleet.contract import names
+
+from infra.environments import LOCAL
+from tests.fleet.deployed import Deployed
+
+(LOW,) = (pool for pool in LOCAL.pools if pool.name == "low")
+
+
+def _deploy(fleet: Deployed, variant: str | None) -> tuple[int, str]:
+    app = ["--app", f"{sys.executable} -m tests.fleet.variants {variant}"] if variant else []
+    context = ["-c", "env=local", "-c", "release=live", "-c", "live=true"]
+    done = fleet.cdk("deploy", "local/release-live", "--exclusively", *context, *app, "--require-approval", "never")
+    return done.returncode, done.stdout + done.stderr
+
+
+def _allowed(fleet: Deployed) -> int:
+    targets = fleet.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="ecs")
+    suffix = f"/{names.service('low', 'live')}"
+    (low,) = [t for t in targets["ScalableTargets"] if t["ResourceId"].endswith(suffix)]
+    most: int = low["MaxCapacity"]
+    return most
+
+
+@pytest.fixture
+def as_it_was(fleet: Deployed) -> object:
+    yield
+    code, output = _deploy(fleet, None)
+    assert code == 0, output
+
+
+def test_a_setting_is_changed_in_place(fleet: Deployed, as_it_was: object) -> None:
+    before = {worker.container for worker in fleet.drill().workers("low")}
+    code, output = _deploy(fleet, "wider")
+    assert code == 0, output
+    assert _allowed(fleet) == LOW.max_workers + 1
+    assert {worker.container for worker in fleet.drill().workers("low")} == before, "no worker was restarted"
+
+
+def test_an_update_that_fails_is_rolled_back(fleet: Deployed) -> None:
+    assert _allowed(fleet) == LOW.max_workers
+    code, output = _deploy(fleet, "broken")
+    assert code != 0
+    assert "CannotBeMade" in output
+    stack = fleet.client("cloudformation").describe_stacks(StackName="local-release-live")["Stacks"][0]
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert _allowed(fleet) == LOW.max_workers
+    run, _ = fleet.record("low", 5)
+    fleet.wait_for_run(run, 5, seconds=30)

@@ -1,0 +1,71 @@
+"""What `make up` deployed, read back over the APIs."""
+
+from __future__ import annotations
+
+import pytest
+from taskfleet.contract import names, parameters
+from taskfleet.contract.manifest import ReleaseManifest
+
+from infra.environments import LOCAL
+from infra.settings import Pool
+from tests.fleet.deployed import Deployed
+
+POOLS = pytest.mark.parametrize("pool", LOCAL.pools, ids=lambda pool: pool.name)
+
+
+def test_all_stacks_are_there(fleet: Deployed) -> None:
+    stacks = fleet.client("cloudformation").describe_stacks()["Stacks"]
+    status = {stack["StackName"]: stack["StackStatus"] for stack in stacks}
+    for name in ("local-network", "local-broker", "local-fleet", "local-release-live"):
+        assert status[name] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+
+
+@POOLS
+def test_a_pool_runs_and_its_fallback_sleeps(fleet: Deployed, pool: Pool) -> None:
+    services = fleet.services()
+    awake = services[names.service(pool.name, "live")]
+    asleep = services[names.service(pool.name, "live", fallback=True)]
+    assert awake.running >= pool.min_workers
+    assert (asleep.desired, asleep.running) == (pool.warm_fallback_workers, pool.warm_fallback_workers)
+
+
+@POOLS
+def test_each_queue_has_its_twin_and_a_place_for_dead_letters(fleet: Deployed, pool: Pool) -> None:
+    sqs = fleet.client("sqs")
+    for queue in pool.queues:
+        twin = sqs.get_queue_url(QueueName=names.fallback_queue("local", queue, "live"))["QueueUrl"]
+        policy = sqs.get_queue_attributes(QueueUrl=twin, AttributeNames=["All"])["Attributes"]["RedrivePolicy"]
+        assert names.dead_letter_queue("local", queue) in policy
+
+
+def test_the_manifest_says_what_the_settings_say(fleet: Deployed) -> None:
+    name = parameters.release_manifest("local", "live")
+    text = fleet.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+    manifest = ReleaseManifest.from_json(text)
+    assert {pool.name: pool.queues for pool in manifest.pools} == {pool.name: pool.queues for pool in LOCAL.pools}
+
+
+def test_no_container_has_a_secret_in_its_environment(fleet: Deployed) -> None:
+    password = fleet.client("secretsmanager").get_secret_value(SecretId=names.broker_secret("local"))
+    secret = password["SecretString"]
+    ecs = fleet.client("ecs")
+    for arn in ecs.list_task_definitions()["taskDefinitionArns"]:
+        task = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+        for container in task["containerDefinitions"]:
+            values = [variable["value"] for variable in container.get("environment", [])]
+            assert not [value for value in values if value and value in secret and len(value) > 12]
+
+
+def test_a_second_up_finds_everything_there(fleet: Deployed) -> None:
+    again = fleet.local("up")
+    assert again.returncode == 0, again.stdout
+    assert fleet.current() == "live"
+
+
+def test_the_operator_sees_it_well(fleet: Deployed) -> None:
+    page = fleet.fleet("status")
+    assert page.returncode == 0, page.stdout + page.stderr
+    for word in ("live", "high", "low", "warehouse"):
+        assert word in page.stdout
+    doctor = fleet.fleet("doctor")
+    assert doctor.returncode == 0, doctor.stdout

@@ -1,0 +1,51 @@
+"""Any one process of the fleet is killed: work goes on, or what is wrong is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from local.supervisor.status import Status
+from tests.fleet.deployed import Deployed, wait_until
+
+
+def _pids(fleet: Deployed) -> dict[str, int]:
+    status = Status.read(fleet.places.status)
+    assert status is not None
+    return {name: child.pid for name, child in status.children.items() if child.pid}
+
+
+@pytest.mark.parametrize("process", ["broker", "front", "agent", "alarms", "emulator"])
+def test_a_part_of_the_machine_is_started_again(fleet: Deployed, process: str) -> None:
+    before = _pids(fleet)
+    (name,) = [name for name in before if process in name]
+    os.kill(before[name], signal.SIGKILL)
+    wait_until(lambda: _pids(fleet).get(name, before[name]) != before[name], 30, f"{name} runs again")
+    said = fleet.local("status").stdout
+    assert name in said
+    run, _ = fleet.record("high", 10)
+    fleet.wait_for_run(run, 10, seconds=90)
+
+
+@pytest.mark.parametrize("service", ["controller", "beat", "high-", "warehouse-"])
+def test_a_container_is_started_again(fleet: Deployed, service: str) -> None:
+    faults = fleet.drill()
+    before = [worker for worker in faults.containers() if worker.service.startswith(service)]
+    assert before
+    before[0].kill()
+
+    def replaced() -> bool:
+        now = [worker for worker in faults.containers() if worker.service == before[0].service]
+        return bool(now) and before[0].container not in {worker.container for worker in now}
+
+    wait_until(replaced, 60, f"{before[0].service} runs again")
+    run, _ = fleet.record("picking" if service == "warehouse-" else "high", 10)
+    fleet.wait_for_run(run, 10, seconds=90)
+
+
+def test_the_controller_goes_on_measuring(fleet: Deployed) -> None:
+    began = time.time()
+    wait_until(lambda: fleet.fleet_json("status")["look"]["at"] > began, 60, "a look after the faults")

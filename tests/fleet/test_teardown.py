@@ -1,0 +1,31 @@
+"""The end: a crash of the supervisor leaves nothing running, and `cdk destroy` leaves nothing deployed."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from local.down import supervisor_pid
+from tests.fleet.conftest import processes_of
+from tests.fleet.deployed import Deployed, wait_until
+
+
+def test_a_killed_supervisor_takes_all_with_it_and_up_brings_it_back(fleet: Deployed) -> None:
+    pid = supervisor_pid(fleet.places)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: processes_of(fleet) == [], 30, "every process is gone")
+    up = fleet.local("up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    run, _ = fleet.record("high", 5)
+    fleet.wait_for_run(run, 5, seconds=60)
+
+
+def test_destroy_leaves_nothing(fleet: Deployed) -> None:
+    release = fleet.current()
+    context = ["-c", "env=local", "-c", f"release={release}"]
+    destroyed = fleet.cdk("destroy", "local/*", *context, "--force", timeout=300)
+    assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
+    stacks = fleet.client("cloudformation").describe_stacks()["Stacks"]
+    assert [s["StackName"] for s in stacks if s["StackName"].startswith("local-")] in ([], ["local-release-live"])
+    wait_until(lambda: not fleet.drill().containers(), 60, "no container runs")
