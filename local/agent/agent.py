@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 # When the agent is told to end, containers get this long, whatever their stop timeout.
-SHUTDOWN_SECONDS = 10.0
+SHUTDOWN_SECONDS = 20.0
 
 
 @dataclass(frozen=True)

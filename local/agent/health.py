@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from local.agent.definitions import HealthCheck
 
-EARLY_INTERVAL_SECONDS = 3.0
+EARLY_INTERVAL_SECONDS = 1.0
 
 
 class Health(StrEnum):

@@ -26,21 +26,24 @@ def main() -> int:
     signal.signal(signal.SIGHUP, _kill_session)
     _signal_when_parent_dies(signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until somebody is there to get it
+    told, tell = os.pipe()  # closed by the kernel when the command begins
     child = os.fork()
     if child == 0:
-        _become(container)
+        _become(container, tell)
+    os.close(tell)
     signal.signal(signal.SIGTERM, lambda *_: _forward(child))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     _watch_parent(container["agent"])
-    with open(container["pid_file"], "w") as file:
-        file.write(str(child))
+    if not os.read(told, 1):
+        with open(container["pid_file"], "w") as file:
+            file.write(str(child))
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
-def _become(container: dict[str, Any]) -> None:
-    """In the fork: be the command, with its environment and nothing else."""
+def _become(container: dict[str, Any], tell: int) -> None:
+    """In the fork: be the command, with its environment and nothing else. Says on ``tell`` if it can't."""
     _signal_when_parent_dies(signal.SIGKILL)
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
@@ -51,6 +54,7 @@ def _become(container: dict[str, Any]) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.execvpe(command[0], command, container["environment"])  # noqa: S606 - no shell on purpose
     except OSError as error:
+        os.write(tell, b"!")
         print(f"cannot start {command[0]!r}: {error}", file=sys.stderr, flush=True)
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 

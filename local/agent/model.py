@@ -53,13 +53,18 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningTask:
-    """A task that has not stopped yet. ``ready``: runs, and is healthy if it has a health check."""
+    """A task that has not stopped yet.
+
+    ``running``: its command runs. ``ready``: also healthy if it has a health check, else steady; only
+    then may it take an old one's place. An old one serves as long as it runs.
+    """
 
     id: str
     service: ServiceName
     revision: Revision
     created_at: float
     stopping: bool = False
+    running: bool = False
     ready: bool = False
     unhealthy: bool = False
     protected: bool = False

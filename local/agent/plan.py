@@ -69,17 +69,17 @@ def _surplus(current: list[RunningTask], desired: int) -> list[Stop]:
 def _outdated(
     service: Service, current: list[RunningTask], old: list[RunningTask], *, no_room_for: int
 ) -> list[Stop]:
-    """Old ones that may go now: what is not ready at once, what is ready as far as enough remain.
+    """Old ones that may go now: what does not run yet at once, what runs as far as enough remain.
 
     An old task is stopped once a new one is ready in its place; or earlier, if ``maximum_percent``
-    leaves new ones no room beside the old. Never so many that fewer than `at_least` are ready.
+    leaves new ones no room beside the old. Never so many that fewer than `at_least` are left.
     """
     free = [task for task in old if not task.protected]
     ready_current = sum(task.ready for task in current)
-    spare = ready_current + sum(task.ready for task in old) - service.at_least
+    spare = ready_current + sum(task.running for task in old) - service.at_least
     may_stop = max(0, min(spare, max(ready_current, no_room_for)))
     if service.desired == 0:
         may_stop = len(free)
-    ready = sorted((task for task in free if task.ready), key=lambda task: task.created_at)
-    going = [task for task in free if not task.ready] + ready[:may_stop]
+    serving = sorted((task for task in free if task.running), key=lambda task: task.created_at)
+    going = [task for task in free if not task.running] + serving[:may_stop]
     return [Stop(task.id, REPLACED) for task in going]

@@ -31,10 +31,11 @@ class Process:
         except (OSError, ValueError):
             return None
 
-    async def started(self) -> None:
-        """Return once the command has its process id, or has ended."""
+    async def started(self) -> bool:
+        """Return once the command runs (or has run), or False if there is no such command."""
         while self.pid is None and self._init.returncode is None:
             await asyncio.sleep(0.01)
+        return self.pid is not None
 
     async def wait(self) -> int:
         """The command's exit code, 128 + signal if one ended it. What it left in its session is killed."""

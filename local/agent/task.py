@@ -27,6 +27,9 @@ FAILED_TO_START = "TaskFailedToStart"
 SCHEDULER = "ServiceSchedulerInitiated"
 USER = "UserInitiated"
 
+# What has no health check counts as ready after this: long enough for most that can't start to exit.
+STEADY_SECONDS = 2.0
+
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
@@ -89,13 +92,15 @@ class Task:
         """The task as the plan sees it."""
         checked = self.definition is not None and self.definition.health_check is not None
         running = self.status == "RUNNING"
+        age = time.time() - self.started_at if self.started_at else 0.0
         return RunningTask(
             id=self.id,
             service=self.service,
             revision=self.revision,
             created_at=self.created_at,
             stopping=self.stopping,
-            ready=running and (self.health is Health.HEALTHY or not checked),
+            running=running,
+            ready=running and (self.health is Health.HEALTHY if checked else age >= STEADY_SECONDS),
             unhealthy=self.health is Health.UNHEALTHY,
             protected=protected,
         )
@@ -129,7 +134,12 @@ class Task:
     async def _run(self, container: Container, changed: Callable[[], None]) -> None:
         self.process = await self._start(container.definition.command, container, log=self.log, name="main")
         sweep.record(self.directory, self.process.session)
-        await self.process.started()
+        if not await self.process.started():
+            code = await self.process.wait()
+            reason = f"CannotStartContainerError: {container.definition.command[0]!r}: see {self.log}"
+            self.outcome = Outcome(code=FAILED_TO_START, reason=reason, exit_code=code)
+            _log.warning("%s: %s", self.label, reason)
+            return
         self.status, self.started_at = "RUNNING", time.time()
         _log.info("%s: started, output in %s", self.label, self.log)
         changed()

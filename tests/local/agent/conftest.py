@@ -1,4 +1,4 @@
-"""One emulated account for the folder, one agent for each test."""
+"""One emulated account for the folder, one agent for each file or test."""
 
 from __future__ import annotations
 
@@ -22,14 +22,23 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def idle_fleet(emulator: Emulator, tmp_path: Path) -> Iterator[Fleet]:
-    """An agent that the test has yet to start."""
+    """An agent of the test's own, which it has yet to start. Not beside `fleet`: both would act."""
     fleet = Fleet(emulator, tmp_path)
     yield fleet
     fleet.close()
 
 
+@pytest.fixture(scope="module")
+def module_fleet(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A running agent for all tests of a file."""
+    fleet = Fleet(emulator, tmp_path_factory.mktemp("fleet"))
+    fleet.start()
+    yield fleet
+    fleet.close()
+
+
 @pytest.fixture
-def fleet(idle_fleet: Fleet) -> Fleet:
-    """A running agent."""
-    idle_fleet.start()
-    return idle_fleet
+def fleet(module_fleet: Fleet) -> Iterator[Fleet]:
+    """The file's agent, without services before and after the test."""
+    yield module_fleet
+    module_fleet.clear()

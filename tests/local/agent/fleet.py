@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,16 @@ import boto3
 from taskfleet.contract import images
 
 from local.agent import procfs
-from tests.support.processes import free_port, stop, wait_for
+from tests.support import processes
+from tests.support.processes import free_port, stop
 
 CLUSTER = "fleet"
 REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def wait_for(happened: Callable[[], object], *, what: str) -> None:
+    """Patient: other tests and helpers may load the machine."""
+    processes.wait_for(happened, seconds=40, what=what)
 
 
 class Emulator:
@@ -38,7 +44,7 @@ class Emulator:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(self._answers, seconds=30, what="the emulated account")
+        wait_for(self._answers, what="the emulated account")
 
     def stop(self) -> None:
         """End it."""
@@ -89,10 +95,16 @@ class Fleet:
             )
         wait_for(lambda: self.events.count("runs the services") > starts, what="the agent's start")
 
-    def close(self) -> None:
-        """Delete the services and end the agent."""
+    def clear(self) -> None:
+        """Delete the services, and wait until their tasks are gone."""
         for arn in self.ecs.list_services(cluster=CLUSTER)["serviceArns"]:
             self.ecs.delete_service(cluster=CLUSTER, service=arn, force=True)
+        tasks = self.directory / "tasks"
+        wait_for(lambda: not tasks.exists() or not list(tasks.iterdir()), what="the end of all tasks")
+
+    def close(self) -> None:
+        """Delete the services and end the agent."""
+        self.clear()
         if self.agent is not None:
             stop(self.agent, seconds=15)
 
@@ -136,11 +148,10 @@ class Fleet:
         found = self.ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"] if arns else []
         return sorted((t for t in found if t["lastStatus"] == status), key=lambda t: str(t["createdAt"]))
 
-    def running(self, name: str, count: int = 1, *, seconds: float = 15) -> list[dict[str, Any]]:
+    def running(self, name: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until exactly so many tasks of the service run; they."""
         wait_for(
             lambda: len(self.tasks(name)) == count,
-            seconds=seconds,
             what=f"{count} running tasks of {name}: {self.events}",
         )
         return self.tasks(name)
@@ -170,3 +181,9 @@ def exists(pid: int) -> bool:
 def python(script: str) -> list[str]:
     """A command that runs a few lines of Python."""
     return ["python", "-c", script]
+
+
+def deployed(fleet: Fleet, name: str) -> bool:
+    """Whether ECS calls the service's deployment complete."""
+    deployments = fleet.service(name)["deployments"]
+    return [d["rolloutState"] for d in deployments] == ["COMPLETED"]

@@ -12,8 +12,7 @@ import zipfile
 from taskfleet.contract import images
 from taskfleet.contract.container import JOURNAL
 
-from tests.local.agent.fleet import Fleet, environment_of, exists, pid_of, python
-from tests.support.processes import wait_for
+from tests.local.agent.fleet import Fleet, environment_of, exists, pid_of, python, wait_for
 
 SLEEP = ["sleep", "1000"]
 GIVEN = {
@@ -81,11 +80,11 @@ def test_an_image_is_unpacked_once_and_a_missing_one_is_tried_ever_more_rarely(f
 
 def test_what_exits_is_started_again_and_its_exit_code_reported(fleet: Fleet) -> None:
     fleet.serve("brittle", python("import time; time.sleep(0.3); raise SystemExit(7)"))
-    wait_for(lambda: len(fleet.tasks("brittle", "STOPPED")) >= 3, seconds=15, what="three restarts")
+    wait_for(lambda: len(fleet.tasks("brittle", "STOPPED")) >= 3, what="three restarts")
     stopped = fleet.tasks("brittle", "STOPPED")[0]
     assert stopped["containers"][0]["exitCode"] == 7
     assert stopped["stopCode"] == "EssentialContainerExited"
-    assert "the next one starts in" in fleet.events
+    assert "brittle: the next one starts in" in fleet.events
 
 
 def test_a_killed_command_takes_its_children_with_it(fleet: Fleet) -> None:
@@ -112,9 +111,9 @@ def test_stop_is_sigterm_to_the_command_then_sigkill_to_all_after_the_stop_timeo
     for name in ("polite", "deaf"):
         fleet.ecs.update_service(cluster="fleet", service=name, desiredCount=0)
     wait_for(lambda: fleet.tasks("polite", "STOPPED"), what="an orderly end")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     wait_for(lambda: fleet.tasks("deaf", "STOPPED"), what="the kill")
-    assert 2 <= time.monotonic() - began < 6
+    assert 2 <= time.monotonic() - began < 10
     assert fleet.tasks("polite", "STOPPED")[0]["containers"][0]["exitCode"] == 3
     assert fleet.tasks("deaf", "STOPPED")[0]["containers"][0]["exitCode"] == 137
     assert fleet.tasks("deaf", "STOPPED")[0]["stopCode"] == "ServiceSchedulerInitiated"
@@ -130,7 +129,7 @@ def test_an_unhealthy_container_is_replaced(fleet: Fleet) -> None:
     wait_for(lambda: [t for t in fleet.tasks("checked") if t["healthStatus"] == "HEALTHY"], what="health")
     (task,) = fleet.tasks("checked")
     os.unlink(environment_of(task)["HOME"] + "/well")
-    wait_for(lambda: fleet.tasks("checked", "STOPPED"), seconds=15, what="the replacement")
+    wait_for(lambda: fleet.tasks("checked", "STOPPED"), what="the replacement")
     assert fleet.tasks("checked", "STOPPED")[0]["taskArn"] == task["taskArn"]
     assert "unhealthy; its last check said: no file" in fleet.events
 
@@ -143,7 +142,7 @@ def test_a_container_over_its_memory_is_killed_by_its_largest_process(fleet: Fle
     )
     fleet.serve("whole", python(whole), memory=64)
     fleet.serve("nested", python(nested), memory=64)
-    wait_for(lambda: fleet.tasks("whole", "STOPPED"), seconds=15, what="the kill")
+    wait_for(lambda: fleet.tasks("whole", "STOPPED"), what="the kill")
     stopped = fleet.tasks("whole", "STOPPED")[0]
     assert stopped["stoppedReason"] == "OutOfMemoryError: Container killed due to memory usage"
     assert stopped["containers"][0]["exitCode"] == 137

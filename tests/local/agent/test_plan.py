@@ -30,7 +30,7 @@ def service(desired: int, *, minimum: int = 100, maximum: int = 200, launches: b
 
 
 def tasks(spelled: str) -> list[RunningTask]:
-    """``n`` new, ``o`` old; capital: ready; then ``!`` unhealthy, ``-`` stopping, ``*`` protected."""
+    """``n`` new, ``o`` old; capital: running and ready; then ``!`` unhealthy, ``-`` stopping, ``*`` protected."""
     made: list[RunningTask] = []
     for letter in spelled.replace(" ", ""):
         if letter in "!-*":
@@ -43,6 +43,7 @@ def tasks(spelled: str) -> list[RunningTask]:
                     service=NAME,
                     revision=NEW if letter in "nN" else OLD,
                     created_at=float(len(made)),
+                    running=letter.isupper(),
                     ready=letter.isupper(),
                 )
             )
@@ -81,7 +82,7 @@ def tasks(spelled: str) -> list[RunningTask]:
         (3, (66, 100), "OOO", 0, "O0"),
         (3, (66, 133), "OOO", 0, "O0"),  # 133 % of three is three
         (1, (100, 100), "O", 0, ""),  # neither is allowed: ECS is stuck as well
-        # an old one that is not ready serves nobody
+        # an old one that does not run serves nobody
         (1, (100, 200), "o", 1, "o0"),
         # less is wanted while a replacement has no room yet
         (2, (100, 200), "OOOO", 0, "O0 O1"),
@@ -130,7 +131,9 @@ def test_every_replacement_ends_within_its_bounds(wanted: Service) -> None:
         actions = plan([wanted], running)
         going = {action.task for action in actions if isinstance(action, Stop)}
         running = [
-            replace(task, ready=True, stopping=task.id in going) for task in running if not task.stopping
+            replace(task, running=True, ready=True, stopping=task.id in going)
+            for task in running
+            if not task.stopping
         ]
         running += [
             RunningTask(id=f"n{step}.{number}", service=NAME, revision=NEW, created_at=100.0 + step)
