@@ -11,7 +11,8 @@ _RULES = {
     "environment": re.compile(r"[a-z][a-z0-9]{1,11}"),
     "pool": re.compile(r"[a-z][a-z0-9_]{0,19}"),
     "queue": re.compile(r"[a-z][a-z0-9_]{0,23}"),
-    "release": re.compile(r"[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?"),
+    # `low-r1-fallback` is the fallback service of release `r1`, so no release may be called so.
+    "release": re.compile(r"(?!.*-fallback$)[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?"),
 }
 _RESERVED = {"queue": {"dead"}, "release": {"none"}}
 
