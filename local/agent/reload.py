@@ -49,7 +49,8 @@ class Reloads:
         self._current = following.id if following else None
         if following is not None:
             self._reached[following.id] = self._generation
-            _log.info("%s: reloading", following.id.name)
+            if following.desired:
+                _log.info("%s: reloading", following.id.name)
         return [self._with_reload(service) for service in wanted]
 
     def _with_reload(self, service: Service) -> Service:

@@ -30,7 +30,7 @@ def service(desired: int, *, minimum: int = 100, maximum: int = 200, launches: b
 
 
 def tasks(spelled: str) -> list[RunningTask]:
-    """``n`` new, ``o`` old; capital: running and ready; then ``!`` unhealthy, ``-`` stopping, ``*`` protected."""
+    """``n`` new, ``o`` old; capital: running, ready; ``!`` unhealthy, ``-`` stopping, ``*`` protected."""
     made: list[RunningTask] = []
     for letter in spelled.replace(" ", ""):
         if letter in "!-*":
