@@ -16,17 +16,9 @@ IGNORED = {
 
 def run(templates: Sequence[Path]) -> list[str]:
     """What cfn-lint finds, as its lines; empty if nothing."""
-    command = [
-        sys.executable,
-        "-m",
-        "cfnlint",
-        "--format",
-        "parseable",
-        "--ignore-checks",
-        *IGNORED,
-        "--template",
-    ]
-    done = subprocess.run([*command, *map(str, templates)], capture_output=True, text=True, check=False)
+    options = ["--format", "parseable", "--ignore-checks", *IGNORED, "--template", *map(str, templates)]
+    program = Path(sys.executable).with_name("cfn-lint")
+    done = subprocess.run([program, *options], capture_output=True, text=True, check=False)
     if done.returncode and not done.stdout:
         raise RuntimeError(f"cfn-lint failed: {done.stderr}")
     return done.stdout.splitlines()

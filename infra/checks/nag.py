@@ -16,5 +16,10 @@ def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
     """Accept one finding (``AwsSolutions-…``) on this construct alone; ``reason`` goes into the ledger.
 
     Give the narrowest construct that has the finding: the acknowledgement covers all below it.
+    Raises ``ValueError`` without a reason.
     """
+    if len(reason.split()) < 3:
+        raise ValueError(
+            f"acknowledging {rule} at {construct.node.path or 'the app'} needs a reason, in a sentence"
+        )
     Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))

@@ -11,7 +11,6 @@ from constructs import Construct
 from taskfleet.contract import names, parameters
 
 from infra.base import lookup, lookup_vpc
-from infra.checks.nag import acknowledge
 from infra.constructs.alarms import Alarms
 from infra.constructs.environment import Endpoint
 from infra.constructs.image import WorkerImage
@@ -78,9 +77,6 @@ class ReleaseStack(cdk.Stack):
 
     def _place(self, settings: Settings, key_arn: str) -> Place:
         vpc = lookup_vpc(self, settings)
-        acknowledge(
-            self, "CloudFormation-Validate::W2001", "The CDK's cluster wants the VPC, its template doesn't."
-        )
         group = lookup(self, settings, "worker-security-group-id")
         return Place(
             cluster=ecs.Cluster.from_cluster_attributes(

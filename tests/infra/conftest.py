@@ -8,8 +8,12 @@ import os
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 os.environ.setdefault("NODE_NO_WARNINGS", "1")
 
+from dataclasses import replace
+
 import pytest
 
+from infra import environments
+from infra.settings import Egress, Engine
 from tests.infra.synthesis import Synthesis, synthesize
 
 
@@ -17,3 +21,15 @@ from tests.infra.synthesis import Synthesis, synthesize
 def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     """All four environments as `make synth` writes them, every check included."""
     return synthesize(tmp_path_factory.mktemp("cdk.out"))
+
+
+@pytest.fixture(scope="session")
+def variants(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    """Production with one setting changed each, named by the change; every check included."""
+    prod = environments.PROD
+    changed = [
+        replace(prod, name="endpoints", network=replace(prod.network, egress=Egress.ENDPOINTS)),
+        replace(prod, name="redis", broker=replace(prod.broker, engine=Engine.REDIS, engine_version="7.1")),
+        replace(prod, name="nofailover", broker=replace(prod.broker, failover=False)),
+    ]
+    return synthesize(tmp_path_factory.mktemp("variants"), changed)

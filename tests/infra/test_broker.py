@@ -1,0 +1,136 @@
+"""The broker stack: what ElastiCache is asked for."""
+
+from __future__ import annotations
+
+import json
+import string
+
+import pytest
+from taskfleet.contract import names
+
+from infra import environments
+from infra.settings import Settings
+from tests.infra.synthesis import Synthesis, of_type, only
+
+EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
+GROUP = "AWS::ElastiCache::ReplicationGroup"
+
+
+@EVERYWHERE
+def test_the_replication_group_is_what_celery_needs(blueprint: Synthesis, settings: Settings) -> None:
+    group = only(blueprint.of(settings.name, "broker"), GROUP)
+
+    assert group["ReplicationGroupId"] == names.broker(settings.name)
+    assert len(group["ReplicationGroupId"]) <= 40  # ElastiCache
+    assert group["Engine"] == "valkey"
+    assert group["NumCacheClusters"] == settings.broker.nodes
+    # Cluster mode off: no shards are asked for.
+    assert not {"NumNodeGroups", "NodeGroupConfiguration", "ReplicasPerNodeGroup", "ClusterMode"} & set(group)
+
+
+@EVERYWHERE
+def test_it_fails_over_to_another_zone_where_there_is_a_replica(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    group = only(blueprint.of(settings.name, "broker"), GROUP)
+
+    assert group["AutomaticFailoverEnabled"] is group["MultiAZEnabled"] is (settings.broker.nodes >= 2)
+
+
+@EVERYWHERE
+def test_it_takes_tls_and_the_generated_password_only(blueprint: Synthesis, settings: Settings) -> None:
+    template = blueprint.of(settings.name, "broker")
+    group = only(template, GROUP)
+    token = json.dumps(group["AuthToken"])
+
+    assert group["TransitEncryptionEnabled"] is True
+    assert group["TransitEncryptionMode"] == "required"
+    assert "{{resolve:secretsmanager:" in token
+    assert ":SecretString:password::}}" in token
+
+
+@EVERYWHERE
+def test_the_password_is_one_that_elasticache_and_a_url_accept(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    secret = only(blueprint.of(settings.name, "broker"), "AWS::SecretsManager::Secret")
+    generated = secret["GenerateSecretString"]
+
+    assert secret["Name"] == names.broker_secret(settings.name)
+    assert json.loads(generated["SecretStringTemplate"]) == {"username": "default"}
+    assert generated["GenerateStringKey"] == "password"
+    assert 16 <= generated["PasswordLength"] <= 128
+    assert set(generated["ExcludeCharacters"]) == set(string.punctuation)
+    assert generated["IncludeSpace"] is False
+    assert "KmsKeyId" in secret
+
+
+@EVERYWHERE
+def test_data_at_rest_is_encrypted_with_the_environments_key(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    group = only(blueprint.of(settings.name, "broker"), GROUP)
+
+    assert group["AtRestEncryptionEnabled"] is True
+    assert f"{settings.name}-network" in json.dumps(group["KmsKeyId"])
+
+
+@EVERYWHERE
+def test_a_full_broker_refuses_and_never_evicts(blueprint: Synthesis, settings: Settings) -> None:
+    template = blueprint.of(settings.name, "broker")
+    (logical_id,) = of_type(template, "AWS::ElastiCache::ParameterGroup")
+    parameters = only(template, "AWS::ElastiCache::ParameterGroup")
+
+    assert parameters["CacheParameterGroupFamily"] == "valkey8"
+    assert parameters["Properties"] == {"maxmemory-policy": "noeviction"}
+    assert only(template, GROUP)["CacheParameterGroupName"] == {"Ref": logical_id}
+
+
+@EVERYWHERE
+def test_only_workers_reach_it_and_on_its_port_alone(blueprint: Synthesis, settings: Settings) -> None:
+    template = blueprint.of(settings.name, "broker")
+    group = only(template, "AWS::EC2::SecurityGroup")
+    rules = [
+        *group.get("SecurityGroupIngress", []),
+        *of_type(template, "AWS::EC2::SecurityGroupIngress").values(),
+    ]
+
+    (rule,) = rules
+    assert rule["FromPort"] == rule["ToPort"] == only(template, GROUP)["Port"] == settings.broker.port
+    assert "Workers" in json.dumps(rule["SourceSecurityGroupId"])
+    assert "CidrIp" not in rule
+
+
+@EVERYWHERE
+def test_slow_and_engine_logs_go_to_cloudwatch(blueprint: Synthesis, settings: Settings) -> None:
+    template = blueprint.of(settings.name, "broker")
+    deliveries = only(template, GROUP)["LogDeliveryConfigurations"]
+    groups = of_type(template, "AWS::Logs::LogGroup")
+
+    targets = {one["DestinationDetails"]["CloudWatchLogsDetails"]["LogGroup"]["Ref"] for one in deliveries}
+
+    assert {one["LogType"] for one in deliveries} == {"slow-log", "engine-log"}
+    assert targets == set(groups)
+    assert all(group["RetentionInDays"] == settings.log_retention_days for group in groups.values())
+
+
+@EVERYWHERE
+def test_snapshots_are_kept_as_long_as_the_settings_say(blueprint: Synthesis, settings: Settings) -> None:
+    group = only(blueprint.of(settings.name, "broker"), GROUP)
+
+    assert group["SnapshotRetentionLimit"] == settings.broker.snapshot_retention_days
+
+
+def test_redis_is_a_setting(variants: Synthesis) -> None:
+    template = variants.of("redis", "broker")
+
+    assert only(template, GROUP)["Engine"] == "redis"
+    assert only(template, GROUP)["EngineVersion"] == "7.1"
+    assert only(template, "AWS::ElastiCache::ParameterGroup")["CacheParameterGroupFamily"] == "redis7"
+
+
+def test_failover_can_be_declined(variants: Synthesis) -> None:
+    group = only(variants.of("nofailover", "broker"), GROUP)
+
+    assert group["NumCacheClusters"] == 3
+    assert group["AutomaticFailoverEnabled"] is group["MultiAZEnabled"] is False

@@ -1,0 +1,178 @@
+"""The checks find what they are for, and find nothing in the blueprint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import assertions
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticache as elasticache
+from aws_cdk import aws_iam as iam_resources
+from aws_cdk import aws_sqs as sqs
+
+from infra import environments
+from infra.checks import guard, iam, ledger, lint, nag
+from tests.infra.synthesis import FLAGS, Synthesis
+
+GOOD_BROKER = {
+    "replication_group_description": "x",
+    "engine": "valkey",
+    "engine_version": "8.1",
+    "cache_node_type": "cache.r7g.large",
+    "num_cache_clusters": 2,
+    "automatic_failover_enabled": True,
+    "transit_encryption_enabled": True,
+    "auth_token": "x" * 16,
+}
+
+
+# Stack → what is wrong with its broker, and the rule that must say so.
+WRONG_BROKERS: dict[str, tuple[Mapping[str, Any], str]] = {
+    "NoSuchValkey": ({"engine_version": "8.7"}, "taskfleet_broker_valkey_version_exists"),
+    "NoSuchRedis": ({"engine": "redis", "engine_version": "7.2"}, "taskfleet_broker_redis_version_exists"),
+    "NoSuchNode": ({"cache_node_type": "cache.r7g.huge"}, "taskfleet_broker_node_type_exists"),
+    "LoneNode": ({"num_cache_clusters": 1}, "taskfleet_broker_failover_needs_two_nodes"),
+    "NoTls": ({"transit_encryption_enabled": False}, "taskfleet_broker_auth_needs_tls"),
+}
+# The same for everything else.
+WRONG = {
+    **{stack: rule for stack, (_, rule) in WRONG_BROKERS.items()},
+    "Evicting": "taskfleet_broker_never_evicts",
+    "Negative": "taskfleet_desired_count_not_negative",
+    "Misspelt": "F3002",  # of the CDK's own rules, which must stay on beside ours
+    "Unexplained": "AwsSolutions-SQS3",
+}
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """Stack → the rules that stopped the synthesis of an app full of mistakes."""
+    directory = tmp_path_factory.mktemp("mistakes")
+    app = cdk.App(outdir=str(directory), context=FLAGS, analytics_reporting=False)
+    guard.add_to(app)
+    nag.add_to(app)
+    for name, (changes, _) in WRONG_BROKERS.items():
+        elasticache.CfnReplicationGroup(cdk.Stack(app, name), "Group", **{**GOOD_BROKER, **changes})
+    elasticache.CfnReplicationGroup(cdk.Stack(app, "Good"), "Group", **GOOD_BROKER)
+    elasticache.CfnParameterGroup(
+        cdk.Stack(app, "Evicting"),
+        "Group",
+        cache_parameter_group_family="valkey8",
+        description="x",
+        properties={"maxmemory-policy": "allkeys-lru"},
+    )
+    ecs.CfnService(cdk.Stack(app, "Negative"), "Service", desired_count=-1, task_definition="x")
+    cdk.CfnResource(cdk.Stack(app, "Misspelt"), "Queue", type="AWS::SQS::Queue", properties={"Nmae": "x"})
+    sqs.Queue(cdk.Stack(app, "Unexplained"), "Queue", enforce_ssl=True)
+    explained = sqs.Queue(cdk.Stack(app, "Explained"), "Queue", enforce_ssl=True)
+    nag.acknowledge(explained, "AwsSolutions-SQS3", "it is the dead-letter queue")
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+    return _by_stack(json.loads((directory / "validation-report.json").read_text()))
+
+
+def _by_stack(report: Mapping[str, Any]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for plugin in report["pluginReports"]:
+        for violation in plugin["violations"]:
+            for construct in violation["violatingConstructs"]:
+                stack = construct["constructPath"].partition("/")[0]
+                found.setdefault(stack, set()).add(violation["ruleName"])
+    return found
+
+
+@pytest.mark.parametrize("stack", WRONG)
+def test_what_is_wrong_stops_synth(findings: dict[str, set[str]], stack: str) -> None:
+    assert WRONG[stack] in findings[stack]
+
+
+def test_what_is_right_or_explained_does_not(findings: dict[str, set[str]]) -> None:
+    ours = {rule for rule in findings.get("Good", set()) if rule.startswith("taskfleet_")}
+
+    assert ours == set()
+    assert "AwsSolutions-SQS3" not in findings.get("Explained", set())
+
+
+@pytest.mark.parametrize("reason", ["", "ok", "   "])
+def test_an_acknowledgement_needs_a_reason(reason: str) -> None:
+    with pytest.raises(ValueError, match="AwsSolutions-SQS3"):
+        nag.acknowledge(cdk.Stack(), "AwsSolutions-SQS3", reason)
+
+
+def test_the_ledger_is_current(blueprint: Synthesis) -> None:
+    found = ledger.entries(blueprint.directory, environments.ALL)
+
+    assert ledger.render(found, environments.ALL) == ledger.LEDGER.read_text(), (
+        "acknowledgements changed: run `.venv/bin/python -m infra.checks.ledger`, look at the difference"
+    )
+
+
+def test_no_finding_is_acknowledged_for_a_whole_stack(blueprint: Synthesis) -> None:
+    ours = [
+        entry
+        for entry in ledger.entries(blueprint.directory, environments.ALL)
+        if not entry.rule.startswith("CloudFormation-Validate")  # what the CDK acknowledges itself
+    ]
+
+    assert ours
+    assert [entry for entry in ours if "/" not in entry.construct] == []
+
+
+def test_cfn_lint_finds_nothing(blueprint: Synthesis) -> None:
+    assert lint.run(blueprint.files) == []
+
+
+def test_cfn_lint_finds_what_is_wrong(tmp_path: Path) -> None:
+    template = tmp_path / "wrong.template.json"
+    template.write_text('{"Resources": {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"Nmae": "x"}}}}')
+
+    (finding,) = lint.run([template])
+    assert "Nmae" in finding
+
+
+def test_no_statement_allows_a_wildcard_action(blueprint: Synthesis, variants: Synthesis) -> None:
+    for name, template in {**blueprint.templates, **variants.templates}.items():
+        assert [f"{name} {one}" for one in iam.broad_actions(template)] == []
+
+
+def test_no_statement_is_on_every_resource_unless_aws_has_no_other(
+    blueprint: Synthesis, variants: Synthesis
+) -> None:
+    for name, template in {**blueprint.templates, **variants.templates}.items():
+        assert [f"{name} {one}" for one in iam.broad_resources(template)] == []
+
+
+def test_the_list_of_what_aws_can_not_narrow_holds_nothing_unused(blueprint: Synthesis) -> None:
+    used = {
+        action
+        for template in blueprint.templates.values()
+        for statement in iam.statements(template)
+        if "*" in statement.resources and statement.type not in iam.OWN_RESOURCE
+        for action in statement.actions
+    }
+
+    assert used == set(iam.NO_NARROWER_RESOURCE)
+    assert all(iam.NO_NARROWER_RESOURCE.values())
+
+
+@pytest.mark.parametrize("action", ["*", "sqs:*", "sqs:Get*"])
+def test_a_wildcard_action_is_found(action: str) -> None:
+    assert iam.broad_actions(policy(action, "arn:aws:sqs:eu-west-1:123456789012:queue"))
+
+
+def test_a_needless_wildcard_resource_is_found() -> None:
+    assert iam.broad_resources(policy("sqs:SendMessage", "*"))
+    assert not iam.broad_resources(policy("ecr:GetAuthorizationToken", "*"))
+
+
+def policy(action: str, resource: str) -> dict[str, Any]:
+    """A template with one role that may do this."""
+    stack = cdk.Stack()
+    role = iam_resources.Role(stack, "Role", assumed_by=iam_resources.ServicePrincipal("ecs.amazonaws.com"))
+    role.add_to_policy(iam_resources.PolicyStatement(actions=[action], resources=[resource]))
+    return dict(assertions.Template.from_stack(stack).to_json())

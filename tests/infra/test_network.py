@@ -1,0 +1,141 @@
+"""The network stack: private subnets, the way out, flow logs and the key."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from taskfleet.contract import parameters
+
+from infra import environments
+from infra.constructs.endpoints import GATEWAYS, INTERFACES
+from infra.settings import Settings
+from tests.infra.synthesis import Synthesis, Template, of_type, only
+
+EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
+
+
+@pytest.fixture
+def endpoints_only(variants: Synthesis) -> Template:
+    """The production network, with interface endpoints in place of NAT gateways."""
+    return variants.of("endpoints", "network")
+
+
+@EVERYWHERE
+def test_workers_get_one_private_subnet_per_zone(blueprint: Synthesis, settings: Settings) -> None:
+    template = blueprint.of(settings.name, "network")
+    subnets = of_type(template, "AWS::EC2::Subnet")
+    private = {id: subnet for id, subnet in subnets.items() if "private" in id}
+
+    published = json.dumps(base_parameter(template, settings, "private-subnet-ids"))
+
+    assert tuple(one["AvailabilityZone"] for one in private.values()) == settings.network.availability_zones
+    assert all(f'"Ref": "{id}"' in published for id in private)
+    assert not any(subnet["MapPublicIpOnLaunch"] for subnet in subnets.values())
+
+
+@EVERYWHERE
+def test_private_subnets_keep_their_ranges_whatever_the_way_out(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    subnets = of_type(blueprint.of(settings.name, "network"), "AWS::EC2::Subnet")
+
+    ranges = [subnet["CidrBlock"] for id, subnet in subnets.items() if "private" in id]
+
+    assert ranges == [f"10.40.{16 * index}.0/20" for index in range(len(ranges))]
+
+
+def test_nat_is_one_gateway_per_zone_unless_fewer_are_asked_for(blueprint: Synthesis) -> None:
+    def gateways(environment: str) -> int:
+        return len(of_type(blueprint.of(environment, "network"), "AWS::EC2::NatGateway"))
+
+    assert (gateways("prod"), gateways("staging"), gateways("dev")) == (3, 2, 1)
+
+
+def test_without_nat_nothing_reaches_the_internet(endpoints_only: Template, blueprint: Synthesis) -> None:
+    for template in (endpoints_only, blueprint.of("local", "network")):
+        for type in ("NatGateway", "InternetGateway", "EIP"):
+            assert of_type(template, f"AWS::EC2::{type}") == {}
+
+
+def test_without_nat_every_api_has_an_endpoint_in_every_zone(endpoints_only: Template) -> None:
+    endpoints = of_type(endpoints_only, "AWS::EC2::VPCEndpoint").values()
+    interfaces = [one for one in endpoints if one["VpcEndpointType"] == "Interface"]
+
+    services = {json.dumps(one["ServiceName"]).strip('"').rpartition("eu-west-1.")[2] for one in interfaces}
+
+    assert len(interfaces) == len(INTERFACES)
+    assert services == {
+        "cloudformation", "ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "kms", "logs",
+        "monitoring", "secretsmanager", "sqs", "ssm", "ssmmessages", "sts",
+    }  # fmt: skip
+    assert all(len(one["SubnetIds"]) == 3 and one["PrivateDnsEnabled"] for one in interfaces)
+
+
+def test_endpoints_admit_the_workers_alone(endpoints_only: Template) -> None:
+    (rule,) = of_type(endpoints_only, "AWS::EC2::SecurityGroupIngress").values()
+
+    assert rule["FromPort"] == rule["ToPort"] == 443
+    assert "Workers" in json.dumps(rule["SourceSecurityGroupId"])
+
+
+@EVERYWHERE
+def test_the_free_endpoints_are_everywhere(blueprint: Synthesis, settings: Settings) -> None:
+    endpoints = of_type(blueprint.of(settings.name, "network"), "AWS::EC2::VPCEndpoint").values()
+
+    assert len([one for one in endpoints if one["VpcEndpointType"] == "Gateway"]) == len(GATEWAYS)
+
+
+@EVERYWHERE
+def test_flow_logs_are_written_encrypted_and_not_for_ever(blueprint: Synthesis, settings: Settings) -> None:
+    template = blueprint.of(settings.name, "network")
+    flow_log = only(template, "AWS::EC2::FlowLog")
+    group = only(template, "AWS::Logs::LogGroup")
+
+    assert flow_log["TrafficType"] == "ALL"
+    assert group["RetentionInDays"] == settings.network.flow_log_retention_days
+    assert "Key" in json.dumps(group["KmsKeyId"])
+
+
+@EVERYWHERE
+def test_nothing_comes_in_to_the_workers(blueprint: Synthesis, settings: Settings) -> None:
+    template = blueprint.of(settings.name, "network")
+    (workers,) = [
+        group
+        for id, group in of_type(template, "AWS::EC2::SecurityGroup").items()
+        if id.startswith("Workers")
+    ]
+    targets = [rule["GroupId"] for rule in of_type(template, "AWS::EC2::SecurityGroupIngress").values()]
+
+    assert "SecurityGroupIngress" not in workers
+    assert not any("Workers" in json.dumps(target) for target in targets)
+
+
+def test_the_default_security_group_is_closed_in_aws(blueprint: Synthesis) -> None:
+    for environment, closed in (("local", 0), ("dev", 1), ("staging", 1), ("prod", 1)):
+        template = blueprint.of(environment, "network")
+        assert len(of_type(template, "Custom::VpcRestrictDefaultSG")) == closed
+
+
+@EVERYWHERE
+def test_the_key_rotates_and_serves_only_this_account(blueprint: Synthesis, settings: Settings) -> None:
+    key = only(blueprint.of(settings.name, "network"), "AWS::KMS::Key")
+    statements = {statement["Sid"]: statement for statement in key["KeyPolicy"]["Statement"]}
+
+    assert key["EnableKeyRotation"] is True
+    assert set(statements) == {"AccountByIam", "LogGroups", "AlarmsToTopic"}
+    assert settings.account in json.dumps(statements["AccountByIam"]["Principal"])
+    assert settings.account in json.dumps(statements["LogGroups"]["Condition"])
+    assert settings.account in json.dumps(statements["AlarmsToTopic"]["Condition"])
+    # Or nobody could ever correct a mistake in this policy (KMS calls it a lockout).
+    assert {"kms:PutKeyPolicy", "kms:DescribeKey"} <= set(statements["AccountByIam"]["Action"])
+
+
+def base_parameter(template: Template, settings: Settings, name: str) -> object:
+    """The value that a stack publishes for the releases."""
+    (value,) = [
+        one["Value"]
+        for one in of_type(template, "AWS::SSM::Parameter").values()
+        if one["Name"] == parameters.base(settings.name, name)
+    ]
+    return value
