@@ -114,14 +114,10 @@ def _primary(settings: WorkerSettings) -> Mapping[str, Any]:
 
 
 def _fallback(settings: WorkerSettings) -> Mapping[str, Any]:
-    queues = {}
-    for queue in settings.versioned_queues:
-        name = connections.twin(settings, queue)
-        queues[name] = {"url": connections.fallback_url(name)}
     return {
         "broker_url": "sqs://",
         "broker_transport": FALLBACK_TRANSPORT,
-        "broker_transport_options": connections.fallback_worker_options(settings, queues),
+        "broker_transport_options": connections.fallback_worker_options(settings),
         # SQS has no fan-out, and kombu would try to make a queue for each worker (FACTS, 2).
         "worker_enable_remote_control": False,
     }

@@ -34,6 +34,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **self._fixed,
             **_task(record),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["exception"] = "".join(traceback.format_exception(*record.exc_info))

@@ -40,8 +40,8 @@ class FleetScheduler(PersistentScheduler):  # type: ignore[misc]
         """Publish it; if no broker accepts it, try again soon. A later firing replaces one owed."""
         try:
             result = self.apply_async(entry, producer=producer, advance=False)
-        except SchedulingError:
-            logger.exception("entry %s is due and was not accepted; trying again", entry.name)
+        except SchedulingError as error:
+            logger.error("entry %s is due and was not accepted, trying again: %s", entry.name, error)
             self._owed[entry.name] = entry
         else:
             logger.info("entry %s: sent %s as %s", entry.name, entry.task, result.id)

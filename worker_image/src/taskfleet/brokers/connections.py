@@ -56,49 +56,24 @@ def primary_worker_options(settings: WorkerSettings) -> dict[str, Any]:
     }
 
 
-def fallback_options(settings: ProducerSettings, queues: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """SQS. ``queues`` maps twin names to ``{"url": …}`` and may grow; with it kombu creates no queue."""
+def fallback_options(settings: ProducerSettings) -> dict[str, Any]:
+    """SQS. The transport makes no queue and lists none: they belong to the release's stack."""
     return {
         "max_retries": 0,  # of connecting; kombu's default never ends
         # kombu makes `low.r1` into `<prefix>low-r1`: the twin's name, while a task's routing key,
         # and so its retries, keep the name of the versioned queue on either broker.
         "queue_name_prefix": names.fallback_prefix(settings.environment),
-        "predefined_queues": queues,
-        "client-config": {
-            "connect_timeout": 0.5,
-            "read_timeout": 1,
-            "retries": {"total_max_attempts": 1},
-        },
     }
 
 
-def fallback_worker_options(settings: WorkerSettings, queues: dict[str, dict[str, str]]) -> dict[str, Any]:
+def fallback_worker_options(settings: WorkerSettings) -> dict[str, Any]:
     """As `fallback_options`, for a consumer."""
-    return fallback_options(settings, queues) | {
+    return fallback_options(settings) | {
         "max_retries": None,
         "polling_interval": 0,  # 1, the default, caps a worker at its prefetch count per second (FACTS, 2)
         "wait_time_seconds": 10,
         "visibility_timeout": settings.visibility_timeout_seconds,
-        "client-config": {
-            "connect_timeout": 3,
-            "read_timeout": 20,  # longer than the long poll
-            "retries": {"total_max_attempts": 3},
-        },
     }
-
-
-def twin(settings: ProducerSettings, versioned_queue: str) -> str:
-    """The name of the SQS queue beside a versioned queue."""
-    parts = names.split_versioned_queue(versioned_queue)
-    if parts is None:
-        raise names.InvalidName(f"{versioned_queue!r} is not a versioned queue: <queue>.<release>")
-    return names.fallback_queue(settings.environment, *parts)
-
-
-def fallback_url(name: str) -> str:
-    """The URL of an SQS queue. Raises botocore's errors; one bounded call."""
-    url: str = aws.client("sqs", aws.PROMPT).get_queue_url(QueueName=name)["QueueUrl"]
-    return url
 
 
 def primary_producer_connection(settings: ProducerSettings) -> Connection:
@@ -112,8 +87,7 @@ def primary_producer_connection(settings: ProducerSettings) -> Connection:
     )
 
 
-def fallback_producer_connection(settings: ProducerSettings, queues: dict[str, dict[str, str]]) -> Connection:
-    """A kombu connection for publishing to SQS."""
-    return Connection(
-        "sqs://", transport=FALLBACK_TRANSPORT, transport_options=fallback_options(settings, queues)
-    )
+def fallback_producer_connection(settings: ProducerSettings) -> Connection:
+    """A kombu connection for publishing to SQS, over the process's one bounded client."""
+    options = fallback_options(settings) | {"client": aws.client("sqs", aws.PROMPT)}
+    return Connection("sqs://", transport=FALLBACK_TRANSPORT, transport_options=options)

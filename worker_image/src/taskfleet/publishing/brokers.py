@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 from kombu.connection import Connection
 from kombu.exceptions import LimitExceeded, OperationalError
 from kombu.messaging import Producer
-from kombu.transport.SQS.exceptions import UndefinedQueueException
+from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 from redis.exceptions import RedisError
 
 from taskfleet.brokers import connections
 from taskfleet.contract.environment import FALLBACK, PRIMARY
+from taskfleet.per_process import PerProcess
 from taskfleet.settings import ProducerSettings
 
 # What a broker that did not accept a message raises. Anything else is the caller's mistake, an
@@ -25,7 +25,7 @@ NOT_ACCEPTED = (
     RedisError,
     BotoCoreError,
     ClientError,
-    UndefinedQueueException,
+    DoesNotExistQueueException,
 )
 
 # Connections of one process to one broker. More threads than this wait for each other, briefly.
@@ -81,28 +81,14 @@ class Primary:
 
 
 class Fallback:
-    """SQS. A queue's URL is asked for once, when the first message goes there."""
+    """SQS."""
 
     name = FALLBACK
 
     def __init__(self, settings: ProducerSettings) -> None:
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._urls: dict[str, dict[str, str]] = {}
-        self._pool: _Pooled | None = None
+        # Most processes never need it, and its client takes a tenth of a second to make.
+        self._pool = PerProcess(lambda: _Pooled(connections.fallback_producer_connection(settings)))
 
     def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
         """Publish within about a second."""
-        self._know(connections.twin(self._settings, queue)).publish(body, queue, options)
-
-    def _know(self, name: str) -> _Pooled:
-        if name not in self._urls:
-            url = connections.fallback_url(name)
-            with self._lock:
-                self._urls[name] = {"url": url}
-        with self._lock:
-            if self._pool is None:
-                # Not before a queue is known: with none, kombu lists all queues of the account.
-                connection = connections.fallback_producer_connection(self._settings, self._urls)
-                self._pool = _Pooled(connection)
-            return self._pool
+        self._pool.get().publish(body, queue, options)

@@ -42,9 +42,7 @@ class Gates:
     def _connection(self, gate: SendGate) -> Any:
         if gate.broker != FALLBACK:
             return connections.primary_producer_connection(self.settings)
-        twin = connections.twin(self.settings, versioned_queue(gate.queue, gate.release))
-        queues = {twin: {"url": connections.fallback_url(twin)}}
-        return connections.fallback_producer_connection(self.settings, queues)
+        return connections.fallback_producer_connection(self.settings)
 
 
 def _queue(name: str) -> Any:

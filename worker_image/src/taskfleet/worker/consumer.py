@@ -85,17 +85,13 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             health.stamp(doing)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], Any]:
-        """As Celery's, and a message of another release is parked."""
+        """As Celery's, and what must not run is parked."""
         handle = super().create_task_handler(*args, **kwargs)
         release: str = self.app.taskfleet.settings.release
 
         def on_message(message: Message) -> Any:
-            stranger = parking.other_release(message.headers, release)
-            if stranger is not None:
-                return self.park(
-                    message, f"stamped with release {stranger}, received by a worker of {release}"
-                )
-            return handle(message)
+            why_not = parking.why_not_run(message.headers, release)
+            return self.park(message, why_not) if why_not else handle(message)
 
         return on_message
 

@@ -7,6 +7,7 @@ from celery.signals import worker_init
 
 from taskfleet import applications, config, logs
 from taskfleet.settings import WorkerSettings, read
+from taskfleet.worker import timing
 
 
 def build(settings: WorkerSettings) -> Celery:
@@ -15,6 +16,7 @@ def build(settings: WorkerSettings) -> Celery:
     app.taskfleet.bind(settings)
     app.conf.update({**config.enforced(), **config.worker(settings)})
     logs.on_setup(level=settings.log_level, release=settings.release, pool=settings.pool)
+    timing.measure(settings)
     return app
 
 

@@ -12,19 +12,26 @@ from botocore.exceptions import BotoCoreError, ClientError
 from kombu.message import Message
 
 from taskfleet import aws
-from taskfleet.brokers import connections
 from taskfleet.contract import names
-from taskfleet.contract.messages import RELEASE_HEADER
+from taskfleet.contract.messages import DELIVERIES_HEADER, RELEASE_HEADER
 from taskfleet.settings import WorkerSettings
 
 AGAIN_SECONDS = 10
+# A message whose worker died so often is taken for the cause. Orderly returns don't count.
+MOST_DELIVERIES = 10
 NOT_PARKED = (BotoCoreError, ClientError)
 
 
-def other_release(headers: Mapping[str, Any] | None, release: str) -> str | None:
-    """The release of a message, if it is not this one. A message without a stamp is nobody else's."""
-    stamp = (headers or {}).get(RELEASE_HEADER)
-    return stamp if stamp is not None and stamp != release else None
+def why_not_run(headers: Mapping[str, Any] | None, release: str) -> str | None:
+    """Why a worker of ``release`` must not run this message, or None. No stamp is no other release's."""
+    known = headers or {}
+    stamp = known.get(RELEASE_HEADER)
+    if stamp is not None and stamp != release:
+        return f"stamped with release {stamp}, received by a worker of {release}"
+    deliveries = known.get(DELIVERIES_HEADER, 0)
+    if isinstance(deliveries, int) and deliveries >= MOST_DELIVERIES:
+        return f"given to {deliveries} workers before, and none came to its end: it seems to kill them"
+    return None
 
 
 def park(settings: WorkerSettings, message: Message, reason: str) -> None:
@@ -32,9 +39,10 @@ def park(settings: WorkerSettings, message: Message, reason: str) -> None:
     routing_key = (message.delivery_info or {}).get("routing_key") or ""
     parts = names.split_versioned_queue(routing_key)
     queue = parts[0] if parts else settings.queues[0]
-    url = connections.fallback_url(names.dead_letter_queue(settings.environment, queue))
+    sqs = aws.client("sqs", aws.PROMPT)
+    url = sqs.get_queue_url(QueueName=names.dead_letter_queue(settings.environment, queue))["QueueUrl"]
     body = json.dumps(letter(settings, message, reason), default=repr)
-    aws.client("sqs", aws.PROMPT).send_message(QueueUrl=url, MessageBody=body)
+    sqs.send_message(QueueUrl=url, MessageBody=body)
 
 
 def letter(settings: WorkerSettings, message: Message, reason: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The fallback broker: kombu's SQS transport without its known faults.
 
 Transport options beside kombu's own: ``lease_seconds`` (60), how long a message stays hidden after the
-worker that holds it has died; ``client-config``, as for kombu, has short timeouts by default here.
+worker that holds it has died; ``client-config``, as for kombu, has short timeouts by default here;
+``client``, a boto3 client to publish with.
 """
 
 from __future__ import annotations

@@ -123,6 +123,10 @@ class Channel(StockChannel):
             service, *args, config=mine.merge(config) if config else mine, **kwargs
         )
 
+    def sqs(self, queue: str | None = None) -> Any:
+        """The ``client`` of the transport options, if any: producers in threads share one."""
+        return self.transport_options.get("client") or super().sqs(queue)
+
     @cached_property
     def _waiting_client(self) -> Any:
         """For long polls without an event loop: its read timeout must outlast the poll."""
