@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from kombu.transport.redis import Transport as StockTransport
 
-from taskfleet.brokers.redis.channel import Channel
+from taskfleet.brokers.redis.channel import DEMOTED_ERRORS, Channel
 from taskfleet.brokers.redis.poller import Poller
 
 __all__ = ["Channel", "Transport"]
@@ -24,6 +24,8 @@ class Transport(StockTransport):
     """The transport that `taskfleet.brokers.PRIMARY_TRANSPORT` names."""
 
     Channel = Channel
+    # kombu takes these for faults of the message, and the worker ends.
+    connection_errors = (*StockTransport.connection_errors, *DEMOTED_ERRORS)
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)

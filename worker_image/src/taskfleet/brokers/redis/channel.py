@@ -13,7 +13,7 @@ from kombu.transport import redis as stock
 from kombu.utils.json import dumps
 from kombu.utils.scheduling import priority_cycle, round_robin_cycle, sorted_cycle
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from taskfleet.brokers.redis import payloads
 from taskfleet.brokers.redis.commands import Commands, Keys, Lease, fetch
@@ -31,8 +31,9 @@ MOST_AT_ONCE = 16
 ANSWER_SECONDS = 5.0
 # The longest that a beat or an orderly end waits for Redis.
 SESSION_TIMEOUT_SECONDS = 2.0
-# Answers of a server that stops being the primary: reconnect, and find the new one.
-_DEMOTED = ("UNBLOCKED", "READONLY", "MASTERDOWN")
+# Answers of a server that is no primary any more: reconnect, and find the new one.
+DEMOTED_ERRORS = (ReadOnlyError, MasterDownError)
+_WAIT_ENDED_BY_DEMOTION = "UNBLOCKED"
 _KNOWN_CYCLES = (round_robin_cycle, priority_cycle, sorted_cycle)
 
 
@@ -205,7 +206,9 @@ class Channel(stock.Channel):
         self._in_poll, self.answer_due_at = None, None
         if self._asked == BELL:
             raise Empty
-        session = self._open_session()
+        session = self.session
+        if session is None:
+            raise Empty
         session.told()
         self._send_whole = False
         if not reply:
@@ -219,7 +222,7 @@ class Channel(stock.Channel):
         text = str(error)
         if text.startswith("LAPSED"):
             return LeaseLapsed(text)
-        if not text.startswith(_DEMOTED):
+        if not isinstance(error, DEMOTED_ERRORS) and not text.startswith(_WAIT_ENDED_BY_DEMOTION):
             return error
         self._in_doubt = True
         connection.disconnect()
@@ -313,6 +316,23 @@ class Channel(stock.Channel):
             raise NotConfirmed(
                 f"{copies} of {replicas} replicas have the message after {self.confirm_timeout_ms} ms"
             )
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+        except OutOfMemoryError as error:
+            # Only publishing by exchange needs it, and nobody can publish now.
+            logger.warning("Redis is full, so queue %s could not be bound to %r: %s", queue, exchange, error)
+
+    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
+        """Broadcasts (Celery's events) reach whoever listens now, so nobody waits for a broker that is away.
+
+        Celery publishes its heartbeat with endless retries: while Redis hung, SIGTERM was not heard.
+        """
+        try:
+            super()._put_fanout(exchange, message, routing_key, **kwargs)
+        except self.connection_errors as error:
+            logger.warning("An event could not be broadcast and is dropped: %s", error)
 
     def _ring(self, queue: str, batch: Any) -> None:
         if batch is not None:

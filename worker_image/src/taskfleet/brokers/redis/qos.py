@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from kombu.transport import virtual
 from kombu.transport.redis import QoS as StockQoS
+from redis.exceptions import ResponseError
 
 if TYPE_CHECKING:
     from taskfleet.brokers.redis.session import Session
+
+logger = logging.getLogger(__name__)
 
 
 class QoS(StockQoS):
@@ -45,6 +49,13 @@ class QoS(StockQoS):
             self.channel.requeue(delivery_tag)
         else:
             self.ack(delivery_tag)
+
+    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
+        """kombu's sweep, for what stock workers left. On a full or demoted server it is not worth a worker."""
+        try:
+            super().restore_visible(start, num, interval)
+        except ResponseError as error:
+            logger.warning("Redis did not allow the sweep for stock workers' messages: %s", error)
 
     def restore_unacked(self, client: Any = None) -> None:
         for tag in [tag for tag in self._delivered if self._is_ours(tag)]:

@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection
+from time import monotonic
 
 from redis.exceptions import RedisError
 
@@ -41,6 +42,7 @@ class Session:
         self.held: set[str] = set()
         self._done: dict[str, None] = {}
         self._telling: list[str] = []
+        self._tell_after = 0.0
 
     # -- its life -------------------------------------------------------------------------------------
 
@@ -109,12 +111,13 @@ class Session:
 
     def tell(self, commands: Commands) -> None:
         """Send what was acknowledged and not yet sent. What fails is sent later."""
-        if not self._done:
+        if not self._done or monotonic() < self._tell_after:
             return
         try:
             with self._lock:
                 self._tell(commands)
         except _ERRORS as error:
+            self._tell_after = monotonic() + 2 * RETRY_SECONDS
             logger.warning("Redis could not be told of %d finished messages yet: %s", len(self._done), error)
 
     def _tell(self, commands: Commands) -> None:
