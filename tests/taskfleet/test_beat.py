@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from taskfleet.beat.scheduler import OWED_AGAIN_SECONDS, FleetScheduler
 from taskfleet.contract import names, state
 
 from tests.support.processes import wait_for
