@@ -80,8 +80,9 @@ def worker(settings: WorkerSettings) -> dict[str, Any]:
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        # After a lost connection the broker gives the messages to somebody else: stop our copies.
-        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        # After a lost connection SQS's messages go to somebody else: stop our copies. On Redis a session
+        # keeps what runs and acknowledges it later (`taskfleet.brokers.redis.session`).
+        "worker_cancel_long_running_tasks_on_connection_loss": settings.broker != PRIMARY,
         "worker_consumer": "taskfleet.worker.consumer:Consumer",
         # Logs are JSON (`taskfleet.logs`); prints stay prints.
         "worker_hijack_root_logger": False,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from kombu.transport import virtual
 from kombu.transport.redis import QoS as StockQoS
 from redis.exceptions import ResponseError
+
+from taskfleet.brokers import eta
 
 if TYPE_CHECKING:
     from taskfleet.brokers.redis.session import Session
@@ -45,13 +48,17 @@ class QoS(StockQoS):
         if session is None or delivery_tag not in session.held:
             super().reject(delivery_tag, requeue=requeue)
         elif requeue:
+            # One that waits for its ETA was not begun: that it is given back (at a shutdown) says nothing
+            # against it.
+            message = self._delivered.get(delivery_tag)
+            waits = message is not None and eta.seconds_until(message.headers, now=time()) > 0
             virtual.QoS.ack(self, delivery_tag)
-            self.channel.requeue(delivery_tag)
+            self.channel.requeue(delivery_tag, counts=not waits)
         else:
             self.ack(delivery_tag)
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
-        """kombu's sweep, for what stock workers left. On a full or demoted server it is not worth a worker."""
+        """kombu's sweep, for what stock workers left. Not allowed on a full server, and no harm done."""
         try:
             super().restore_visible(start, num, interval)
         except ResponseError as error:

@@ -17,7 +17,9 @@ def running_tags() -> set[str]:
     tags = set()
     for request in list(state.active_requests):
         tag = getattr(request.message, "delivery_tag", None)
-        if isinstance(tag, str):
+        # Where Celery is told to kill them on a lost connection, nobody will acknowledge them.
+        killed = request.task.app.conf.worker_cancel_long_running_tasks_on_connection_loss
+        if isinstance(tag, str) and not killed:
             tags.add(tag)
     return tags
 

@@ -19,7 +19,7 @@ from kombu.transport.SQS import QoS as StockQoS
 from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 from kombu.utils.objects import cached_property
 
-from taskfleet.brokers.sqs import eta
+from taskfleet.brokers import eta
 from taskfleet.brokers.sqs.leases import Leases
 from taskfleet.brokers.sqs.receiving import CONCURRENT_REQUESTS, FAILURE, GRACE_SECONDS, Receiver
 from taskfleet.contract import messages

@@ -1,4 +1,4 @@
-"""When an ETA lies far ahead, SQS keeps the message, not the worker's memory."""
+"""When a message is due; and, for SQS, who keeps it until then: SQS, not a worker's memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WORTH_HIDING_SECONDS = 30
 _LONGEST_SECONDS = SQS_MAX_VISIBILITY_SECONDS - 60
 
 
-def _seconds_until(headers: Any, *, now: float) -> float:
+def seconds_until(headers: Any, *, now: float) -> float:
     """Until the message's ETA; 0 when it has none, or one that Celery itself must judge."""
     value = headers.get("eta") if isinstance(headers, dict) else None
     if not isinstance(value, str):
@@ -27,8 +27,8 @@ def _seconds_until(headers: Any, *, now: float) -> float:
 
 
 def publish_delay_seconds(message: dict[str, Any], *, now: float) -> int:
-    """The DelaySeconds to send a message with; SQS allows fifteen minutes, the rest is hidden at receipt."""
-    ahead = int(_seconds_until(message.get("headers"), now=now))
+    """The DelaySeconds to send a message with: at most fifteen minutes, the rest is hidden at receipt."""
+    ahead = int(seconds_until(message.get("headers"), now=now))
     return max(0, min(ahead, SQS_MAX_DELAY_SECONDS))
 
 
@@ -40,5 +40,5 @@ def snooze_seconds(body: str, *, now: float) -> int:
         message = json.loads(body)
     except ValueError:
         return 0
-    ahead = int(_seconds_until(message.get("headers") if isinstance(message, dict) else None, now=now))
+    ahead = int(seconds_until(message.get("headers") if isinstance(message, dict) else None, now=now))
     return min(ahead, _LONGEST_SECONDS) if ahead > WORTH_HIDING_SECONDS else 0
