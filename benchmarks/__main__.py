@@ -1,0 +1,60 @@
+"""``make bench BENCH=name`` (``python -m benchmarks name``): plain Celery against ours, on the local fleet.
+
+Without a name: the list. Exit code 0 if the ratio held, 1 if not, 2 without a fleet. The figures are
+kept in ``build/bench/<name>.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks import publish
+from drills.fleet import Fleet
+from drills.report import Report
+from local.fleet_environment import NotUp
+from local.places import REPOSITORY, Places
+
+DIRECTORY = REPOSITORY / "build" / "bench"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """``what`` is one line for the list."""
+
+    name: str
+    what: str
+    run: Callable[[Fleet], Report]
+
+
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (Benchmark("publish", "median and 99th percentile of a publish to Redis", publish.run),)
+}
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="which one; without it, the list")
+    given = parser.parse_args()
+    if given.name is None:
+        print("make bench BENCH=…")
+        for benchmark in BENCHMARKS.values():
+            print(f"  {benchmark.name}  {benchmark.what}")
+        return 0
+    try:
+        fleet = Fleet(Places.from_environment())
+    except NotUp as error:
+        print(error, file=sys.stderr)
+        return 2
+    report = BENCHMARKS[given.name].run(fleet)
+    print(report.table())
+    print(f"kept in {report.write(DIRECTORY)}")
+    return 0 if report.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
