@@ -1,4 +1,4 @@
-"""``python -m benchmarks.publisher``: the process that `publish` measures; seconds as JSON on standard output."""
+"""``python -m benchmarks.publisher``: the process that `publish` measures. Prints seconds as JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _plain_task() -> Any:
     app.conf.task_ignore_result = True
     app.conf.task_default_queue = scratch.PLAIN_QUEUE
 
-    @app.task(name="benchmarks.nothing")
+    @app.task(name="benchmarks.nothing")  # type: ignore[untyped-decorator]
     def nothing(number: int) -> None: ...
 
     return nothing
@@ -49,7 +49,7 @@ def _our_task() -> Any:
     app = install(Celery("ours", set_as_current=False))
     app.conf.task_default_queue = scratch.QUEUE
 
-    @app.task(name="benchmarks.nothing")
+    @app.task(name="benchmarks.nothing")  # type: ignore[untyped-decorator]
     def nothing(number: int) -> None: ...
 
     return nothing
