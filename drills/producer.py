@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--task-seconds", type=float, default=0.0, help="how long each task runs")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    accepted_by = _watch_publisher()
+    accepted_by = watch_publisher()
     _warm_up(given)
     with given.out.open("w") as out:  # which says that the load begins
         _produce(given, out, accepted_by)
@@ -71,7 +71,7 @@ def _publish(given: argparse.Namespace, n: int, queue: str, accepted_by: list[st
     return Publish(n=n, at=at, seconds=seconds, broker=broker, error=error)
 
 
-def _watch_publisher() -> list[str]:
+def watch_publisher() -> list[str]:
     """A list that holds the broker that accepted the latest publish: ``apply_async`` doesn't say it."""
     accepted_by: list[str] = []
     publisher = app.taskfleet.publisher

@@ -11,13 +11,13 @@ import json
 import sys
 import time
 
-from drills.producer import _watch_publisher
+from drills.producer import watch_publisher
 from example_tasks.app import app
 
 
 def main() -> None:
     """Publish everything that was asked for."""
-    accepted_by = _watch_publisher()
+    accepted_by = watch_publisher()
     sent = []
     for order in json.load(sys.stdin):
         for number in range(order.get("count", 1)):
