@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from local.supervisor.status import State, Status
 _PROCESSES_SECONDS = 60.0
 _SERVICES_SECONDS = 120.0
 _RELEASE_SECONDS = 120.0
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class CannotStart(Exception):
@@ -71,6 +73,9 @@ def _clear(places: Places, doing: Step) -> None:
         doing.note("the account was lost in a deployment; made anew")
         down(places)
     down(places, keep_account=True)
+    if not places.account.exists():
+        shutil.rmtree(places.logs, ignore_errors=True)  # of another fleet, that is gone
+        places.logs.mkdir(parents=True)
     known = Ports.load(places.ports)
     if known is not None and (taken := known.taken()):
         if places.account.exists():
@@ -115,6 +120,8 @@ def _watch(doing: Step) -> Callable[[str], None]:
 
 
 def _clean_up(places: Places, was_up: bool) -> None:
+    for number in _INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it
     if was_up:
         print("\nInterrupted. The fleet that was running goes on; `make down` ends it.")
         return
@@ -126,7 +133,8 @@ def main() -> int:
     """`make up`."""
     places = Places.from_environment()
     was_up = supervisor_pid(places) is not None
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in _INTERRUPTS:
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     try:
         up(places)

@@ -8,9 +8,10 @@ import signal
 
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
+from hypercorn.utils import LifespanFailureError
 
 from local.emulator import journal, persistence, shims
-from local.emulator.server import Interrupted, Server
+from local.emulator.server import Server
 from local.emulator.shims import autoscaling
 
 _log = logging.getLogger("taskfleet.account")
@@ -25,10 +26,13 @@ def serve(*, port: int, broker_port: int) -> int:
         journal.register()
         saver = persistence.Saver()
         saver.watch()
+    server = Server(saver=saver)
     try:
-        asyncio.run(_run(port, Server(saver=saver)))
-    except Interrupted as error:
-        _log.error("the account was lost in the middle of an operation on %s", error)
+        asyncio.run(_run(port, server))
+    except LifespanFailureError as error:
+        if not server.interrupted:
+            raise
+        _log.error("%s", error)
         return 3
     return 0
 

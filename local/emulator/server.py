@@ -22,16 +22,13 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class Interrupted(Exception):
-    """The account was lost in the middle of a stack operation: what it holds is half of two states."""
-
-
 class Server:
     """The ASGI application: `/_local/…` here, everything else by MiniStack."""
 
     def __init__(self, *, saver: persistence.Saver | None) -> None:
         self._saver = saver
         self._ready = False
+        self.interrupted: list[str] = []  # stacks in whose operation the account was lost
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -44,8 +41,9 @@ class Server:
 
     async def _lifespan(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         async def watched(message: dict[str, Any]) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                self._begin()
+            if message["type"] == "lifespan.startup.complete" and not self._begin():
+                what = f"lost in the middle of an operation on {', '.join(self.interrupted)}"
+                message = {"type": "lifespan.startup.failed", "message": what}
             await send(message)
 
         try:
@@ -54,14 +52,16 @@ class Server:
             for task in self._tasks:
                 task.cancel()
 
-    def _begin(self) -> None:
-        interrupted = persistence.stacks_in_progress()
-        if interrupted:
-            raise Interrupted(", ".join(interrupted))
+    def _begin(self) -> bool:
+        """What needs the account that was restored. False if that is half of two states."""
+        self.interrupted = persistence.stacks_in_progress()
+        if self.interrupted:
+            return False
         self._tasks.append(asyncio.create_task(_forget_silent_agents()))
         if self._saver is not None:
             self._tasks.append(asyncio.create_task(self._saver.run()))
         self._ready = True
+        return True
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         body = await _body(receive)
