@@ -9,10 +9,10 @@ from collections import Counter
 
 import pytest
 import redis
-
 from taskfleet.brokers.redis.commands import Commands, Keys, Lease
 from taskfleet.brokers.redis.counts import Counts, read
 from taskfleet.contract import limits, messages
+
 from tests.support.valkey import Valkey
 
 QUEUES = ("high.r1", "low.r1", 'odd "name"')
@@ -154,7 +154,9 @@ class World:
         waiting: Counter[str] = Counter()
         for queue, counts in read(self.client, QUEUES, prefix=PREFIX).items():
             texts = [
-                text for name in limits.redis_lists(queue) for text in self.client.lrange(PREFIX + name, 0, -1)
+                text
+                for name in limits.redis_lists(queue)
+                for text in self.client.lrange(PREFIX + name, 0, -1)
             ]
             waiting.update(json.loads(text)["body"] for text in texts)
             assert (counts.waiting, counts.in_flight) == (len(texts), scanned[queue])

@@ -165,7 +165,7 @@ class Channel(stock.Channel):
             many=many,
             queues=queues,
             priorities=self.priority_steps,
-            rotate=isinstance(self._queue_cycle, round_robin_cycle),
+            rotate=type(self._queue_cycle) is round_robin_cycle,
             acknowledge=session.take_done(),
             whole=self._send_whole,
         )
