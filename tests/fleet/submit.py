@@ -11,8 +11,9 @@ import json
 import sys
 import time
 
-from drills.producer import watch_publisher
 from example_tasks.app import app
+
+from drills.producer import watch_publisher
 
 
 def main() -> None:
