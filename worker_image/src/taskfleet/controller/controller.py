@@ -21,6 +21,7 @@ from taskfleet.releases.plan import Plan, plan
 from taskfleet.releases.store import NO_POINTER, Snapshot
 
 logger = logging.getLogger(__name__)
+_ROUNDS = 5
 
 
 class Controller:
@@ -33,11 +34,13 @@ class Controller:
         self._started = clock()
         self._memory = Memory()
         self._snapshot: Snapshot | None = None
+        self._published: str | None = None
         self.last: Look | None = None
 
     def look(self) -> Look:
         """Take one look and act on it. Failing edges are problems in it, not exceptions."""
-        now, begun = self._clock(), time.monotonic()
+        # As exact as the state table keeps it, so that what comes back from there compares equal.
+        now, begun = round(self._clock(), 3), time.monotonic()
         seen = gather(self._edges, now=now, last=self._snapshot, rules=self._rules)
         planned, problems = self._act(seen)
         look = self._build(seen, planned, (*seen.problems, *problems), took=time.monotonic() - begun)
@@ -50,22 +53,31 @@ class Controller:
         return look
 
     def _act(self, seen: Gathered) -> tuple[Plan | None, list[str]]:
-        """Plan and carry out; nothing while the state table does not answer."""
+        """Plan and carry out; nothing while the state table does not answer.
+
+        What one round makes possible (registered, so gated; passed, so promoted) is done by the next at
+        once: a deploy waits for it.
+        """
         observation = observe.observation(seen, self._edges.environment)
-        if observation is None or seen.snapshot is None:
+        if observation is None:
             return None, []
-        planned = plan(observation, self._memory, self._rules)
-        execution = Execution(
-            edges=self._edges,
-            now=seen.now,
-            records=dict(seen.snapshot.records),
-            pointer=seen.snapshot.pointer,
-        )
-        problems = execution.run(planned.actions)
-        self._memory = planned.memory
+        zeros = self._memory.zeros  # a look counts once, however many rounds it takes
+        for _ in range(_ROUNDS):
+            planned = plan(observation, Memory(zeros, self._memory.gates_sent), self._rules)
+            done = Execution.of(observation, self._edges)
+            problems = done.run(planned.actions)
+            self._memory = planned.memory
+            changed = (done.records, done.pointer) != (observation.records, observation.pointer)
+            observation = done.after(observation)
+            if problems or not changed:
+                break
         self._snapshot = Snapshot(
-            execution.records, execution.pointer, seen.snapshot.proofs, seen.snapshot.beat_at
+            dict(observation.records),
+            observation.pointer,
+            dict(observation.proofs),
+            seen.snapshot.beat_at if seen.snapshot else None,
         )
+        self._published = observation.published
         return planned, [*planned.problems, *problems]
 
     def _build(self, seen: Gathered, planned: Plan | None, problems: tuple[str, ...], *, took: float) -> Look:
@@ -76,7 +88,7 @@ class Controller:
             at=seen.now,
             took_seconds=round(took, 3),
             current=(known.pointer if known else NO_POINTER).release,
-            published=seen.published,
+            published=self._published if planned else seen.published,
             broker_up=seen.broker_up,
             fallback_up=_both_up(seen),
             beat_age_seconds=self._beat_age(seen),

@@ -16,6 +16,7 @@ from taskfleet.errors import TaskfleetError
 from taskfleet.releases import commands, pointer
 from taskfleet.releases.actions import Action, Move, PassGate, Promote, Publish, Register, Renew, SendGate
 from taskfleet.releases.model import Pointer, Record, registered
+from taskfleet.releases.observation import Observation
 from taskfleet.releases.store import Conflict
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,16 @@ class Execution:
     now: float
     records: dict[str, Record]
     pointer: Pointer
+    published: str | None
+
+    @classmethod
+    def of(cls, seen: Observation, edges: Edges) -> Execution:
+        """Ready to change what was seen."""
+        return cls(edges, seen.now, dict(seen.records), seen.pointer, seen.published)
+
+    def after(self, seen: Observation) -> Observation:
+        """What was seen, with what was done since."""
+        return replace(seen, records=self.records, pointer=self.pointer, published=self.published)
 
     def run(self, actions: tuple[Action, ...]) -> list[str]:
         """Do them all; returns what went wrong. What somebody else did meanwhile is not wrong."""
@@ -60,8 +71,7 @@ class Execution:
             case Promote(release, reason):
                 self._promote(release, reason)
             case Publish(release):
-                pointer.publish(self.edges.ssm, self.edges.environment, release)
-                logger.info("release %s is published to producers", release)
+                self._publish(release)
             case _:
                 assert_never(action)
 
@@ -89,7 +99,12 @@ class Execution:
         self.edges.store.promote(made.pointer, made.green)
         self.pointer = made.pointer
         self._noted(made.green)
+        self._publish(release)
+
+    def _publish(self, release: str) -> None:
         pointer.publish(self.edges.ssm, self.edges.environment, release)
+        self.published = release
+        logger.info("release %s is published to producers", release)
 
     def _noted(self, record: Record) -> None:
         self.records[record.release] = record
