@@ -1,0 +1,108 @@
+"""What a command line may choose, and what it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import App
+from taskfleet.errors import SettingsError
+
+from infra import environments
+from infra.app import Choices, build
+from tests.infra.synthesis import FLAGS
+
+MINE = replace(environments.DEV, name="mine", account="123456789012")
+
+
+def app(**context: object) -> App:
+    """An app with what ``-c name=value`` would give it, dashes written as underscores."""
+    given = {name.replace("_", "-"): value for name, value in context.items()}
+    return App(context={**FLAGS, **given}, analytics_reporting=False)
+
+
+def stages(built: App) -> list[str]:
+    return [child.node.id for child in built.node.children if child.node.id != "Tree"]
+
+
+def test_every_environment_is_a_stage_unless_some_are_chosen() -> None:
+    assert stages(build(app())) == ["local", "dev", "staging", "prod"]
+    assert stages(build(app(env="local"))) == ["local"]
+    assert stages(build(app(env="local, prod", placeholder_account="allowed"))) == ["local", "prod"]
+
+
+def test_an_unknown_environment_is_refused_with_those_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"no environment 'pord': one of local, dev, staging, prod"):
+        build(app(env="pord"))
+
+
+@pytest.mark.parametrize("name", ["dev", "staging", "prod"])
+def test_an_environment_asked_for_by_name_needs_an_account(name: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{name}: account = '111111111111'.*Fix: put your own 12-digit"):
+        build(app(env=name))
+
+
+def test_a_placeholder_elsewhere_stops_nobody_but_is_an_error_where_it_would_be_deployed() -> None:
+    """The command line stops at an error of a stack that it is about to deploy, and at no other."""
+    built = build(app(), settings=[MINE, environments.PROD])
+
+    assert errors(built, "mine-network") == []
+    for stack in ("prod-network", "prod-broker", "prod-fleet", "prod-release-"):
+        (error,) = errors(built, stack)
+        assert error.startswith("SettingsError: environment prod: account = '111111111111'")
+
+
+def test_templates_may_be_looked_at_before_there_is_an_account() -> None:
+    built = build(app(env="prod", placeholder_account="allowed"))
+
+    assert errors(built, "prod-network") == []
+
+
+@pytest.mark.parametrize(
+    ("context", "says"),
+    [
+        ({"placeholder_account": "yes"}, "allowed or refused"),
+        ({"live": "on"}, "true or false"),
+    ],
+)
+def test_a_misspelt_choice_is_refused(context: Mapping[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        Choices.from_context(app(**context))
+
+
+def test_the_release_is_the_one_that_was_named() -> None:
+    built = build(app(env="local", release="2026-11-20"))
+
+    assert [stack.stack_name for stack in stacks(built)][-1] == "local-release-2026-11-20"
+
+
+@pytest.mark.parametrize("release", ["v1.2", "Release", "none", "x" * 25])
+def test_a_release_that_can_not_be_a_name_is_refused(release: str) -> None:
+    with pytest.raises(SettingsError, match=r"can't be the name of a release.*-c release="):
+        build(app(env="local", release=release))
+
+
+def test_environments_on_this_machine_need_no_account() -> None:
+    assert errors(build(app(env="local")), "local-network") == []
+
+
+def test_unenforced_limits_are_said_at_the_release() -> None:
+    built = build(app(env="local"))
+
+    assert any("pool warehouse runs threads" in text for text in annotations(built, "local-release-", "info"))
+
+
+def stacks(built: App) -> list[cdk.Stack]:
+    return [one for one in built.node.find_all() if isinstance(one, cdk.Stack)]
+
+
+def errors(built: App, stack: str) -> list[str]:
+    return annotations(built, stack, "error")
+
+
+def annotations(built: App, stack_prefix: str, level: str) -> list[str]:
+    """What is annotated on the one stack whose name starts so."""
+    (stack,) = [one for one in stacks(built) if one.stack_name.startswith(stack_prefix)]
+    return [str(entry.data) for entry in stack.node.metadata if entry.type == f"aws:cdk:{level}"]

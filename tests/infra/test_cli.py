@@ -1,0 +1,77 @@
+"""The real command line: `cdk` as package.json pins it, with no credentials and no network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.infra.synthesis import RELEASE, ROOT
+
+CDK = ROOT / "node_modules" / ".bin" / "cdk"
+NOWHERE = "http://127.0.0.1:9"  # the discard port: whatever tries to leave is refused
+
+
+def cdk(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it with nothing of AWS in the environment, and with every way out closed."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment = {
+        **clean,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "CDK_DISABLE_CLI_TELEMETRY": "1",
+        "HTTP_PROXY": NOWHERE,
+        "HTTPS_PROXY": NOWHERE,
+    }
+    return subprocess.run(
+        [CDK, *arguments, "-c", f"release={RELEASE}"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def fresh_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The assembly that a command on `local` writes where every other account is the placeholder."""
+    directory = tmp_path_factory.mktemp("fresh-clone")
+    done = cdk("synth", "local/*", "--quiet", "-o", str(directory))
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+def test_all_environments_are_synthesized_without_credentials_or_network(tmp_path: Path) -> None:
+    done = cdk("synth", "**", "--quiet", "-c", "placeholder-account=allowed", "-o", str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    for environment in ("local", "dev", "staging", "prod"):
+        assert len(list((tmp_path / f"assembly-{environment}").glob("*.template.json"))) == 4
+    # A lookup would be an AWS call at the next synth.
+    assert not [file for file in tmp_path.rglob("manifest.json") if '"missing"' in file.read_text()]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("synth", "**"), ("deploy", "prod/*", "--require-approval", "never")], ids=" ".join
+)
+def test_a_placeholder_account_is_refused_where_it_would_be_used(
+    fresh_clone: Path, arguments: tuple[str, ...]
+) -> None:
+    done = cdk(*arguments, "--app", str(fresh_clone))
+
+    assert done.returncode != 0
+    assert "SettingsError: environment prod: account = '111111111111'" in done.stderr + done.stdout
+    assert "put your own 12-digit AWS account id into infra/environments.py" in done.stderr + done.stdout
+
+
+def test_a_settings_error_is_not_buried_in_a_traceback() -> None:
+    done = cdk("synth", "--quiet", "-c", "env=pord")
+
+    assert done.returncode != 0
+    assert "SettingsError: there is no environment 'pord'" in done.stderr
+    assert "Traceback" not in done.stderr
