@@ -49,7 +49,7 @@ class Preparer:
             (task.directory / private).mkdir(parents=True, exist_ok=True)
         for shared in (task.log.parent, self.settings.journal):
             shared.mkdir(parents=True, exist_ok=True)
-        _remove_old_logs(task.log.parent)
+        self._remove_old_logs(task.log.parent)
         directory = task.directory / "home"
         if definition.working_directory and Path(definition.working_directory).is_dir():
             directory = Path(definition.working_directory)
@@ -74,8 +74,8 @@ class Preparer:
             secrets=self.secrets.resolve(definition.secrets),
         )
 
-
-def _remove_old_logs(directory: Path) -> None:
-    logs = sorted(directory.glob("*.log"), key=lambda file: file.stat().st_mtime)
-    for file in logs[: -(LOGS_KEPT - 1)]:
-        file.unlink(missing_ok=True)
+    def _remove_old_logs(self, directory: Path) -> None:
+        logs = sorted(directory.glob("*.log"), key=lambda file: file.stat().st_mtime)
+        for file in logs[: -(LOGS_KEPT - 1)]:
+            if not (self.settings.tasks / file.stem).exists():  # it still runs, only quietly
+                file.unlink(missing_ok=True)

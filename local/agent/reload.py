@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from taskfleet.contract import names
 from watchfiles import PythonFilter, awatch
 
 from local.agent.model import RunningTask, Service, ServiceName
@@ -44,8 +45,8 @@ class Reloads:
         moving = next((service for service in wanted if service.id == self._current), None)
         if moving is not None and moving.id in live and not settled(moving, tasks):
             return wanted
-        due = (s for s in wanted if s.id in live and s.revision.reload < self._generation)
-        following = next(due, None)
+        due = [s for s in wanted if s.id in live and s.revision.reload < self._generation]
+        following = min(due, key=_turn, default=None)
         self._current = following.id if following else None
         if following is not None:
             self._reached[following.id] = self._generation
@@ -58,10 +59,16 @@ class Reloads:
         return replace(service, revision=replace(service.revision, reload=reached))
 
 
+def _turn(service: Service) -> tuple[bool, int]:
+    """Workers first, since an edited task runs there; then whoever has waited for most changes."""
+    singleton = service.id.name in (names.BEAT_SERVICE, names.CONTROLLER_SERVICE)
+    return singleton, service.revision.reload
+
+
 async def watch(source: Path, *, changed: Callable[[], None], stop: asyncio.Event) -> None:
     """Call ``changed`` whenever Python files under ``source`` changed, until ``stop`` is set."""
     async for changes in awatch(source, watch_filter=PythonFilter(), stop_event=stop, debounce=400, step=100):
-        names = sorted({str(Path(path).relative_to(source)) for _, path in changes})
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        _log.info("changed: %s%s; workers of the live image restart", ", ".join(names[:3]), more)
+        files = sorted({str(Path(path).relative_to(source)) for _, path in changes})
+        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+        _log.info("changed: %s%s; workers of the live image restart", ", ".join(files[:3]), more)
         changed()

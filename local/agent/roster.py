@@ -77,8 +77,10 @@ class Roster:
             await asyncio.wait(late)
 
     async def _see_through(self, task: Task) -> None:
-        await task.run(self._prepare, changed=self._changed)
-        del self._running[task.id]
+        try:
+            await task.run(self._prepare, changed=self._changed)
+        finally:
+            del self._running[task.id]
         self._stopped.append(report.as_reported(task))
         self._protections.forget(task.id)
         if task.outcome is not None and task.outcome.code in (EXITED, FAILED_TO_START):

@@ -166,7 +166,9 @@ def test_reload_moves_one_live_service_at_a_time() -> None:
     assert step([of(service(1), 0), of(other, 0)]) == [1, 0, 0], "the first is not through yet"
     assert step([of(service(1), 1), of(other, 0)]) == [1, 1, 0]
     reloads.changed()
-    assert step([of(service(1), 1), of(other, 0)]) == [2, 1, 0], "a new change starts from the first again"
+    assert step([of(service(1), 1), of(other, 0)]) == [2, 1, 0], "both have waited as long"
+    reloads.changed()
+    assert step([of(service(1), 2), of(other, 1)]) == [2, 3, 0], "the one that has missed more"
 
 
 @pytest.mark.parametrize(

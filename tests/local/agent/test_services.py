@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -118,17 +119,23 @@ def put(uri: str, body: dict[str, object]) -> dict[str, object]:
     return protection
 
 
-def test_a_protected_task_is_not_chosen_for_scale_in(fleet: Fleet) -> None:
+@pytest.mark.parametrize("asked", ["by-the-task", "by-the-api"])
+def test_a_protected_task_is_not_chosen_for_scale_in(fleet: Fleet, asked: str) -> None:
     fleet.serve("guarded", SLEEP)
     (first,) = fleet.running("guarded")
     fleet.ecs.update_service(cluster=CLUSTER, service="guarded", desiredCount=2)
     newest = fleet.running("guarded", 2)[-1]
     assert newest["taskArn"] != first["taskArn"]
 
-    uri = environment_of(newest)["ECS_AGENT_URI"] + "/task-protection/v1/state"
-    assert put(uri, {"ProtectionEnabled": True, "ExpiresInMinutes": 5})["ProtectionEnabled"] is True
-    with pytest.raises(urllib.error.HTTPError, match="400"):
-        put(uri, {"ProtectionEnabled": True, "ExpiresInMinutes": 0})
+    if asked == "by-the-task":
+        uri = environment_of(newest)["ECS_AGENT_URI"] + "/task-protection/v1/state"
+        assert put(uri, {"ProtectionEnabled": True, "ExpiresInMinutes": 5})["ProtectionEnabled"] is True
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            put(uri, {"ProtectionEnabled": True, "ExpiresInMinutes": 0})
+    else:
+        arns = [newest["taskArn"]]
+        fleet.ecs.update_task_protection(cluster=CLUSTER, tasks=arns, protectionEnabled=True)
+        time.sleep(2)  # the agent hears of it in the answer to its next report
 
     fleet.ecs.update_service(cluster=CLUSTER, service="guarded", desiredCount=1)
     assert fleet.running("guarded")[0]["taskArn"] == newest["taskArn"]
