@@ -39,9 +39,9 @@ class Fleet:
     def bring_up(self, release: str) -> None:
         """Deploy a release and let it pass its gate."""
         made, controller = self.account.deploy(release), self.account.controller()
-        self.look(controller, 3)
+        self.look(controller)
         self.account.run_gates(made)
-        self.look(controller, 2)
+        self.look(controller)
 
     def look(self, controller: Any = None, looks: int = 1) -> None:
         """Let the controller look, ending now: `fleet` asks how old the look is."""

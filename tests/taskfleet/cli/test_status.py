@@ -56,7 +56,7 @@ def test_an_alarm_is_shown_with_its_runbook_and_scaling_apart(up: Fleet) -> None
     assert result.exit_code == 1
     assert f"taskfleet-{name}-broker-down for" in result.output
     assert "read runbooks/broker-down.md" in result.output
-    assert f"(scaling at work: taskfleet-{name}-scale-in)" in result.output
+    assert "(scaling at work: 1 x scale-in)" in result.output
     assert "runbooks/scale-in.md" not in result.output
     cloudwatch.delete_alarms(AlarmNames=[f"taskfleet-{name}-broker-down"])
     assert up.run("status").exit_code == 0  # scaling alone is nobody's problem

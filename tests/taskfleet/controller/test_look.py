@@ -44,9 +44,9 @@ def values(points: list[Datapoint], metric: metrics.Metric, pool: str = "low") -
 def current(account: Account) -> Account:
     """An environment whose first release is current."""
     made, controller = account.deploy("blue"), account.controller()
-    account.pass_time(controller, 3)
+    account.pass_time(controller, 1)
     account.run_gates(made)
-    account.pass_time(controller, 3)
+    account.pass_time(controller, 1)
     return account
 
 

@@ -13,9 +13,9 @@ from tests.taskfleet.controller.account import Account
 def _bring_up(account: Account, release: str) -> None:
     """Deploy a release and let it pass its gate."""
     made, controller = account.deploy(release), account.controller()
-    account.pass_time(controller, 3)
+    account.pass_time(controller, 1)
     account.run_gates(made)
-    account.pass_time(controller, 2)
+    account.pass_time(controller, 1)
 
 
 def _promote(account: Account, release: str) -> None:

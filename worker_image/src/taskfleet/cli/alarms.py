@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from taskfleet.contract import names
@@ -21,6 +22,11 @@ class Alarm:
     since: float
     runbook: str | None
     scaling: bool
+
+    @property
+    def kind(self) -> str:
+        """The name of its runbook."""
+        return PurePosixPath(self.runbook).stem if self.runbook else self.name
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -118,10 +119,10 @@ def _row(pool: PoolLook) -> tuple[str, ...]:
 
 def _alarms(alarms: list[Alarm], now: float) -> Iterator[str]:
     for_people = [alarm for alarm in alarms if not alarm.scaling]
-    at_work = [alarm for alarm in alarms if alarm.scaling]
+    at_work = Counter(alarm.kind for alarm in alarms if alarm.scaling)
     yield ""
     yield "alarms" if for_people else "alarms: none that needs a person"
     for alarm in for_people:
         yield f"  {alarm.name} for {duration(now - alarm.since)}: read {alarm.runbook or 'its description'}"
     if at_work:
-        yield f"  (scaling at work: {', '.join(alarm.name for alarm in at_work)})"
+        yield f"  (scaling at work: {', '.join(f'{n} x {kind}' for kind, n in at_work.items())})"
