@@ -14,6 +14,7 @@ from taskfleet.contract import parameters
 from taskfleet.errors import PointerUnknown, PublishError, UnknownQueue
 from taskfleet.install import install
 from taskfleet.publishing.publisher import only
+from taskfleet.settings import WorkerSettings
 
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
@@ -137,6 +138,22 @@ def test_when_no_broker_answers_the_caller_is_told_within_two_seconds(
         ):
             app.send_task("anything", queue="low")
         assert time.monotonic() - began < 2
+
+
+def test_a_workers_publish_waits_for_a_broker_a_while(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    app.send_task("anything", queue="low")
+    fleet.valkey.kill()
+    publisher = app.taskfleet.publisher
+    publisher._patience_seconds = WorkerSettings.publish_patience_seconds
+    back = threading.Timer(2, fleet.valkey.start)
+    back.start()
+
+    with only("primary"):
+        app.send_task("anything", queue="low")
+
+    back.join()
+    assert fleet.waiting("low", "r1") == 2
 
 
 def test_when_ssm_is_gone_the_release_that_was_known_holds(fleet: TinyFleet, stopped_aws: MiniStack) -> None:

@@ -70,6 +70,7 @@ class Installed:
             fallback=Fallback(known),
             breaker=breaker,
             probe=Probe(breaker, primary.answers),
+            patience_seconds=known.publish_patience_seconds,
         )
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from taskfleet.contract import environment as env
 from taskfleet.contract import names
@@ -75,6 +75,9 @@ class ProducerSettings:
     pinned_release: str | None = _from(env.PINNED_RELEASE, _name("release"), default=None)
     log_level: str = _from(env.LOG_LEVEL, _one_of("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
 
+    # How long a publish that no broker accepts is tried again; see `taskfleet.publishing.publisher`.
+    publish_patience_seconds: ClassVar[float] = 0.0
+
     @property
     def bound_release(self) -> str | None:
         """The one release that this process publishes to, or None: the current one."""
@@ -111,6 +114,8 @@ class WorkerSettings(BeatSettings):
     soft_time_limit_seconds: int = _from(env.SOFT_TIME_LIMIT_SECONDS, _positive)
     time_limit_seconds: int = _from(env.TIME_LIMIT_SECONDS, _positive)
     soft_shutdown_seconds: int = _from(env.SOFT_SHUTDOWN_SECONDS, _not_negative)
+
+    publish_patience_seconds: ClassVar[float] = 10.0
 
     @property
     def bound_release(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -22,7 +21,7 @@ from taskfleet.publishing.brokers import NOT_ACCEPTED, Broker
 from taskfleet.publishing.pointer import Releases
 from taskfleet.publishing.probe import Probe
 
-logger = logging.getLogger(__name__)
+AGAIN_SECONDS = 1.0
 
 _only: ContextVar[str | None] = ContextVar("taskfleet_only_broker", default=None)
 
@@ -54,13 +53,29 @@ class Publisher:
         fallback: Broker,
         breaker: Breaker,
         probe: Probe,
+        patience_seconds: float = 0.0,
     ) -> None:
         self._bound_release, self._releases = bound_release, releases
         self._primary, self._fallback = primary, fallback
         self._breaker, self._probe = breaker, probe
+        self._patience_seconds = patience_seconds
 
     def publish(self, body: Any, queue: str, options: dict[str, Any]) -> str:
-        """Publish and return the name of the broker that accepted it.
+        """Publish and return the name of the broker that accepted it; try again while there is patience.
+
+        A web process has none. A worker has some: its task did its work already, and nobody waits.
+        """
+        end = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                return self._publish(body, queue, options)
+            except PublishError:
+                if time.monotonic() + AGAIN_SECONDS >= end:
+                    raise
+            time.sleep(AGAIN_SECONDS)
+
+    def _publish(self, body: Any, queue: str, options: dict[str, Any]) -> str:
+        """One try.
 
         ``options`` are those of kombu's ``Producer.publish``. Raises `taskfleet.errors.UnknownQueue`,
         `taskfleet.errors.PointerUnknown` or `PublishError`; in each case nothing was accepted, unless

@@ -41,6 +41,9 @@ class Consumer(StockConsumer):  # type: ignore[misc]
     def tick(self) -> None:
         """Called by the main loop about once a second."""
         self._stamp("draining" if draining.asked() else "running")
+        if hasattr(self.pool, "maintain_pool"):
+            # Celery hears of a child's end an instant too early, and looks again only every 5 s.
+            self.pool.maintain_pool()
         draining.step(self)
 
     def _tick_while_waiting(self) -> None:
