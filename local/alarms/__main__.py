@@ -1,4 +1,4 @@
-"""``python -m local.alarms``: alarms, scaling and the queues' metrics for the account at AWS_ENDPOINT_URL.
+"""``python -m local.alarms``: alarms, scaling and AWS's own metrics for AWS_ENDPOINT_URL's account.
 
 Runs until SIGTERM or SIGINT. An account that does not answer is said once, and asked again every few
 seconds until it does.
@@ -11,13 +11,18 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.account import ENVIRONMENT
 from local.alarms.rounds import Rounds
+from local.broker_metrics import BrokerMetrics
+from local.places import Places
+from local.ports import Ports
 from local.scaling.invoke import Scaler
 from local.sqs_metrics import QueueMetrics
 
@@ -31,6 +36,13 @@ _AGAIN_SECONDS = 3.0
 _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
 
 
+class Source(Protocol):
+    """Something in AWS that publishes metrics of its own."""
+
+    def publish_if_due(self, now: float) -> None:
+        """Publish if it is time; ``now`` in seconds since the epoch."""
+
+
 def main() -> int:
     """Work until stopped; returns the exit code."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
@@ -41,18 +53,29 @@ def main() -> int:
     cloudwatch = _client("cloudwatch")
     scaler = Scaler(autoscaling=_client("application-autoscaling"), ecs=_client("ecs"))
     rounds = Rounds(cloudwatch=cloudwatch, scaler=scaler)
-    queues = QueueMetrics(sqs=_client("sqs"), cloudwatch=cloudwatch)
-    _run(stopped, rounds, queues)
+    sources: list[Source] = [QueueMetrics(sqs=_client("sqs"), cloudwatch=cloudwatch)]
+    ports = Ports.load(Places.from_environment().ports)
+    if ports is not None:  # else there is no broker: the account alone is being served
+        sources.append(
+            BrokerMetrics(
+                environment=ENVIRONMENT,
+                port=ports.valkey,
+                secretsmanager=_client("secretsmanager"),
+                cloudwatch=cloudwatch,
+            )
+        )
+    _run(stopped, rounds, sources)
     return 0
 
 
-def _run(stopped: threading.Event, rounds: Rounds, queues: QueueMetrics) -> None:
+def _run(stopped: threading.Event, rounds: Rounds, sources: Sequence[Source]) -> None:
     answered = True
     while not stopped.is_set():
         now = time.time() - SETTLE_SECONDS
         boundary = now - now % ROUND_SECONDS
         try:
-            queues.publish_if_due(boundary)
+            for source in sources:
+                source.publish_if_due(boundary)
             rounds.run(boundary)
             wait = boundary + ROUND_SECONDS + SETTLE_SECONDS - time.time()
         except (BotoCoreError, ClientError, OSError) as error:

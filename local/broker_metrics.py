@@ -1,0 +1,81 @@
+"""The metrics that ElastiCache itself publishes, once a minute for each node; those that alarms watch.
+
+Source: ElastiCache User Guide, "Metrics for Valkey and Redis OSS". A node that does not answer publishes
+nothing, here as there.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from botocore.exceptions import ClientError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from taskfleet.contract import names
+
+EVERY_SECONDS = 60
+NAMESPACE = "AWS/ElastiCache"
+_ANSWER_SECONDS = 2.0
+
+
+class BrokerMetrics:
+    """Of the one node of ``environment``'s broker, whose valkey-server listens on ``port``."""
+
+    def __init__(self, *, environment: str, port: int, secretsmanager: Any, cloudwatch: Any) -> None:
+        self._environment, self._port = environment, port
+        self._secretsmanager, self._cloudwatch = secretsmanager, cloudwatch
+        self._published: float | None = None
+        self._processor: tuple[float, float] | None = None  # when, and the seconds used until then
+
+    def publish_if_due(self, now: float) -> None:
+        """Publish if a minute has begun since the last time (``now`` in seconds since the epoch)."""
+        if self._published is not None and now // EVERY_SECONDS == self._published // EVERY_SECONDS:
+            return
+        self._published = now
+        info = self._info()
+        if info is None:
+            return
+        (node,) = names.broker_nodes(self._environment, 1)
+        self._cloudwatch.put_metric_data(
+            Namespace=NAMESPACE,
+            MetricData=[
+                {
+                    "MetricName": name,
+                    "Dimensions": [{"Name": "CacheClusterId", "Value": node}],
+                    "Timestamp": datetime.fromtimestamp(now, UTC),
+                    "Value": value,
+                    "Unit": "Percent",
+                }
+                for name, value in self._values(info, now).items()
+            ],
+        )
+
+    def _values(self, info: dict[str, Any], now: float) -> dict[str, float]:
+        most = float(info["maxmemory"])
+        values = {"DatabaseMemoryUsagePercentage": 100 * info["used_memory"] / most if most else 0.0}
+        used = float(info["used_cpu_sys_main_thread"]) + float(info["used_cpu_user_main_thread"])
+        before, self._processor = self._processor, (now, used)
+        # Less than before: it was started again meanwhile, and counts from zero.
+        if before is not None and now > before[0] and used >= before[1]:
+            values["EngineCPUUtilization"] = 100 * (used - before[1]) / (now - before[0])
+        return values
+
+    def _info(self) -> dict[str, Any] | None:
+        """The node's INFO; None while it, or its secret, is not there."""
+        try:
+            secret = self._secretsmanager.get_secret_value(SecretId=names.broker_secret(self._environment))
+            password = json.loads(secret["SecretString"])["password"]
+            with redis.Redis(
+                host="127.0.0.1",
+                port=self._port,
+                password=password,
+                socket_timeout=_ANSWER_SECONDS,
+                retry=Retry(NoBackoff(), 0),  # the alarms wait meanwhile
+            ) as client:
+                info: dict[str, Any] = client.info("all")
+        except (ClientError, redis.RedisError):
+            return None
+        return info
