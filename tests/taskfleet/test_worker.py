@@ -52,14 +52,14 @@ def test_a_chain_goes_on_over_the_queues_of_its_release(fleet: TinyFleet) -> Non
 
 
 @pytest.mark.parametrize("execution", ["threads", "gevent"])
-def test_other_executions_run_tasks_too(fleet: TinyFleet, execution: str) -> None:
+def test_other_executions_run_tasks_and_publish_too(fleet: TinyFleet, execution: str) -> None:
     worker = fleet.start_worker("r1", **{env.EXECUTION.name: execution})
 
-    fleet.app().send_task(RECORD, ["it", 1])
+    fleet.app().send_task("example_tasks.drill.spread", ["it", 5])
 
-    fleet.wait_executed("it", 1)
+    fleet.wait_executed("it", 5)
     worker.terminate()
-    assert worker.wait(15) == 0
+    assert worker.wait(25) == 0
 
 
 def test_tasks_on_sqs_are_run_by_the_fallback_worker(fleet: TinyFleet) -> None:

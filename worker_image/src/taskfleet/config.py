@@ -64,7 +64,8 @@ def worker(settings: WorkerSettings) -> dict[str, Any]:
     broker = _primary(settings) if settings.broker == PRIMARY else _fallback(settings)
     return {
         **broker,
-        # One message per slot: what a busy worker holds, an idle one can't take.
+        # One message per slot: what a busy worker holds, an idle one can't take. With late acknowledgement
+        # a running task counts, so nothing waits in a busy worker (`worker_disable_prefetch` adds nothing).
         "worker_prefetch_multiplier": 1,
         # Far-off ETAs are held in memory; without a limit a flood of them fills it (celery 9849).
         "worker_eta_task_limit": 1000,

@@ -6,6 +6,7 @@ from celery import Celery
 from celery.signals import worker_init
 
 from taskfleet import applications, config, logs
+from taskfleet.errors import PointerUnknown
 from taskfleet.settings import WorkerSettings, read
 from taskfleet.worker import timing
 
@@ -29,7 +30,7 @@ def _know_the_queues(**_signal: object) -> None:
     settings = app.taskfleet.settings
     try:
         app.taskfleet.releases.queues(settings.release)
-    except OSError:
+    except PointerUnknown:
         logs.logger.warning(
             "the manifest of %s can't be read yet; it is read at the first publish", settings.release
         )

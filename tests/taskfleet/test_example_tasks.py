@@ -1,0 +1,77 @@
+"""The plain code behind the example tasks, without Celery; and that every example has limits and a queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from example_tasks.app import app
+from example_tasks.work import accounts, journal, orders, reports
+from taskfleet.contract import container
+from taskfleet.worker.task import LONGEST_RETRY_SECONDS, backoff
+
+
+@pytest.fixture(scope="module")
+def examples() -> Celery:
+    """The example application with all its tasks."""
+    app.loader.import_default_modules()
+    app.finalize()
+    return app
+
+
+def test_an_order_goes_through_its_stages_once() -> None:
+    history = orders.advance(1, [], "picked")
+    again = orders.advance(1, history, "picked")
+
+    assert orders.advance(1, again, "packed") == ["picked", "packed"]
+    with pytest.raises(ValueError, match="can't be delivered before it is packed"):
+        orders.advance(1, history, "delivered")
+    with pytest.raises(ValueError, match="'lost' is not a stage: picked, packed, delivered"):
+        orders.advance(1, history, "lost")
+
+
+@pytest.mark.parametrize(
+    ("users", "size", "portions"),
+    [(0, 10, []), (1, 10, [(1, 1)]), (10, 5, [(1, 5), (6, 10)]), (11, 5, [(1, 5), (6, 10), (11, 11)])],
+)
+def test_portions_cover_every_user_once(users: int, size: int, portions: list[tuple[int, int]]) -> None:
+    assert list(reports.portions(users, size)) == portions
+
+
+def test_the_account_summary_adds_up() -> None:
+    assert accounts.transform([100, 300]) == {"count": 2, "total": 400, "largest": 300}
+    assert accounts.transform([]) == {"count": 0, "total": 0, "largest": 0}
+
+
+def test_every_example_is_bounded_and_accepts_later_arguments(examples: Celery) -> None:
+    own = [task for name, task in examples.tasks.items() if name.startswith("example_tasks.")]
+
+    assert len(own) >= 12
+    for task in own:
+        assert task.max_retries is not None, task.name
+        assert task.expires is not None, task.name
+        assert task.acks_late, task.name
+        assert task.run.__code__.co_flags & 0x08, f"{task.name} takes **kwargs"
+
+
+def test_every_periodic_entry_names_a_task_that_exists(examples: Celery) -> None:
+    for name, entry in examples.conf.beat_schedule.items():
+        assert entry["task"] in examples.tasks, name
+
+
+def test_the_journal_keeps_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(container.JOURNAL, str(tmp_path))
+    journal.write("record", run="a", n=1)
+    with (tmp_path / journal.FILE).open("a") as file:
+        file.write('{"event": "rec')  # a line that is being written
+
+    assert [(line["event"], line["run"], line["n"]) for line in journal.read(tmp_path)] == [
+        ("record", "a", 1)
+    ]
+
+
+def test_retries_back_off_to_a_limit_and_are_spread() -> None:
+    assert [backoff(retries, spread=1.0) for retries in range(4)] == [2, 4, 8, 16]
+    assert backoff(3, spread=0.0) == 8
+    assert backoff(99, spread=1.0) == LONGEST_RETRY_SECONDS
