@@ -42,6 +42,7 @@ def test_promote_says_then_does_then_has_nothing_to_do(two: Fleet) -> None:
     assert "undo: fleet release promote blue --yes" in done.output
     assert two.account.published() == "green"
     assert two.account.states() == {"blue": "draining", "green": "current"}
+    assert "current release  green (since a moment ago" in two.run("status").output
     last = two.account.store.scan().records["green"].history[-1]
     assert last.reason == "friday"
     assert last.actor not in ("", "controller")
@@ -121,7 +122,7 @@ def test_retire_deletes_the_stack_of_a_drained_release(two: Fleet) -> None:
     two.run("release", "promote", "green", "--yes")
     two.look(looks=1)
     controller = two.account.controller()
-    two.look(controller, looks=7)
+    two.look(controller, looks=8)
     assert two.account.states()["blue"] == "drained"
     assert "would: the stack" in two.run("release", "retire", "blue").output
     assert stack in _stacks(two)
@@ -142,7 +143,7 @@ def test_retire_deletes_the_stack_of_a_drained_release(two: Fleet) -> None:
 
 def test_retire_is_refused_while_the_controller_is_silent(two: Fleet) -> None:
     two.run("release", "promote", "green", "--yes")
-    two.look(two.account.controller(), looks=8)
+    two.look(two.account.controller(), looks=9)
     look, at = two.account.store.read_look() or ("", 0.0)
     two.account.store.write_look(look, at=at - 600)
     refused = two.run("release", "retire", "blue", "--yes")

@@ -76,7 +76,7 @@ def test_a_second_release_waits_for_a_person_then_takes_over_and_the_first_drain
     account.pass_time(controller, 10)
     assert account.states()["blue"] == "draining"  # one message is left
     account.redis.delete("low.blue")
-    account.pass_time(controller, 5)
+    account.pass_time(controller, 6)
     assert account.states()["blue"] == "draining"  # not seen empty often enough
     account.pass_time(controller, 1)
     assert account.states()["blue"] == "drained"

@@ -132,12 +132,12 @@ def test_a_pool_that_may_sleep_needs_no_live_worker() -> None:
 
 U = None
 DRAINS = {
-    "empty for long enough": ([0] * 6, True),
-    "one look short": ([0] * 5, False),
-    "unknown breaks the row": ([0, 0, 0, 0, 0, U, 0, 0, 0, 0, 0], False),
+    "empty for long enough": ([0] * 7, True),
+    "one look short": ([0] * 6, False),
+    "unknown breaks the row": ([0, 0, 0, 0, 0, 0, U, 0, 0, 0, 0, 0, 0], False),
     "unknown is never zero": ([U] * 30, False),
     "work breaks the row": ([0, 0, 0, 1, 0, 0, 0, 0, 0], False),
-    "a row after a break counts": ([0, 1, U, 0, 0, 0, 0, 0, 0], True),
+    "a row after a break counts": ([0, 1, U, 0, 0, 0, 0, 0, 0, 0], True),
 }
 
 

@@ -35,14 +35,16 @@ _HEAD = (
 @asks
 def status(operator: Operator) -> None:
     """Say how the fleet is. Exit code 1 if a person should act."""
-    last = operator.last_look()
+    last, current = operator.last_look(), operator.store.read([]).pointer.release
     alarms = firing(operator.client("cloudwatch"), operator.environment)
     wrong = needs_a_person(last, alarms)
     if operator.json:
         look = {**asdict(last.look), "age_seconds": last.age_seconds, "silent": last.silent}
-        show_json({"ok": not wrong, **look, "alarms": [alarm.as_json() for alarm in alarms]})
+        show_json(
+            {"ok": not wrong, **look, "current": current, "alarms": [alarm.as_json() for alarm in alarms]}
+        )
     else:
-        show(list(page(last, alarms, now=time.time())))
+        show(list(page(last, alarms, current=current, now=time.time())))
     sys.exit(1 if wrong else 0)
 
 
@@ -51,15 +53,15 @@ def needs_a_person(last: LastLook, alarms: list[Alarm]) -> bool:
     return last.silent or bool(last.look.problems) or any(not alarm.scaling for alarm in alarms)
 
 
-def page(last: LastLook, alarms: list[Alarm], *, now: float) -> Iterator[str]:
-    """The page's lines."""
+def page(last: LastLook, alarms: list[Alarm], *, current: str, now: float) -> Iterator[str]:
+    """The page's lines. ``current`` is the pointer now, which may be newer than the look."""
     look = last.look
     if last.silent:
         yield f"THE CONTROLLER IS SILENT: what follows is {duration(last.age_seconds)} old."
         yield "Nothing scales and no release moves until it looks again: runbooks/controller-silent.md"
         yield ""
     yield f"environment      {look.environment}, looked {duration(last.age_seconds)} ago"
-    yield f"current release  {look.current}{_unpublished(look)}"
+    yield f"current release  {current}{_since_the_look(look, current)}"
     yield f"primary broker   {_up(look.broker_up)}"
     yield f"fallback broker  {_up(look.fallback_up)}"
     yield f"beat             ticked {duration(look.beat_age_seconds)} ago"
@@ -77,7 +79,9 @@ def _up(answer: bool | None) -> str:
     return UNKNOWN if answer is None else "up" if answer else "DOWN"
 
 
-def _unpublished(look: Look) -> str:
+def _since_the_look(look: Look, current: str) -> str:
+    if look.current != current:
+        return " (since a moment ago: the controller has not looked since)"
     if look.published is None:
         return " (what producers read is not known)"
     return "" if look.published == look.current else f" (producers still read {look.published})"

@@ -18,7 +18,7 @@ class Rules:
     wake on AWS, so its gate is asked for only where a deploy may take that long.
     """
 
-    zero_samples: int = 6  # looks in a row that find nothing left: a minute, in which SQS counts settle
+    zero_samples: int = 7  # looks in a row that find nothing left: a minute, in which SQS counts settle
     gate_resend_seconds: float = 60
     gate_deadline_seconds: float = 900
     gate_brokers: tuple[str, ...] = (PRIMARY,)
