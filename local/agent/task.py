@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
 import time
@@ -15,8 +14,9 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.agent import process, sweep
-from local.agent.definitions import Definition, HealthCheck, StartError
-from local.agent.health import Health, Verdict, after, next_check_seconds
+from local.agent.checks import Checks
+from local.agent.definitions import Definition, StartError
+from local.agent.health import Health
 from local.agent.model import Revision, RunningTask, ServiceName
 
 _log = logging.getLogger(__name__)
@@ -69,9 +69,8 @@ class Task:
         self.process: process.Process | None = None
         self.definition: Definition | None = None
         self.out_of_memory = False
-        self._verdict = Verdict()
         self._stop = asyncio.Event()
-        self._last_check_output = ""
+        self._checks: Checks | None = None
 
     @property
     def label(self) -> str:
@@ -81,7 +80,7 @@ class Task:
     @property
     def health(self) -> Health:
         """What the health checks say so far."""
-        return self._verdict.health
+        return self._checks.health if self._checks is not None else Health.UNKNOWN
 
     @property
     def stopping(self) -> bool:
@@ -132,30 +131,45 @@ class Task:
         changed()
 
     async def _run(self, container: Container, changed: Callable[[], None]) -> None:
-        self.process = await self._start(container.definition.command, container, log=self.log, name="main")
+        self.process = await process.start(
+            container.definition.command,
+            environment=container.environment,
+            directory=container.working_directory,
+            log=self.log,
+            pid_file=self.directory / "main.pid",
+        )
         sweep.record(self.directory, self.process.session)
         if not await self.process.started():
-            code = await self.process.wait()
-            reason = f"CannotStartContainerError: {container.definition.command[0]!r}: see {self.log}"
-            self.outcome = Outcome(code=FAILED_TO_START, reason=reason, exit_code=code)
-            _log.warning("%s: %s", self.label, reason)
+            self._not_started(container.definition.command[0], await self.process.wait())
             return
         self.status, self.started_at = "RUNNING", time.time()
         _log.info("%s: started, output in %s", self.label, self.log)
         changed()
-        exited = asyncio.create_task(self.process.wait())
-        stopped = asyncio.create_task(self._stop.wait())
         checks = asyncio.create_task(self._check(container, changed))
+        self._ended(await self._until_exit(self.process, container.definition.stop_timeout_seconds, changed))
+        checks.cancel()
+        await asyncio.gather(checks, return_exceptions=True)
+
+    async def _check(self, container: Container, changed: Callable[[], None]) -> None:
+        if (check := container.definition.health_check) is not None:
+            self._checks = Checks(self.label, private=self.directory, changed=changed)
+            await self._checks.run(
+                check, environment=container.environment, directory=container.working_directory
+            )
+
+    async def _until_exit(
+        self, main: process.Process, stop_timeout_seconds: float, changed: Callable[[], None]
+    ) -> int:
+        """The exit code, by itself or because the task was told to stop."""
+        exited = asyncio.create_task(main.wait())
+        stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({exited, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if not exited.done():
             self.status = "STOPPING"
             changed()
-            await self._end(self.process, exited, container.definition.stop_timeout_seconds)
-        checks.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await checks
-        self._ended(await exited)
+            await self._end(main, exited, stop_timeout_seconds)
+        return await exited
 
     async def _end(self, main: process.Process, exited: asyncio.Task[int], timeout_seconds: float) -> None:
         """SIGTERM, the stop timeout, SIGKILL to all of it."""
@@ -164,6 +178,12 @@ class Task:
         if not exited.done():
             _log.warning("%s: still there %g s after SIGTERM: killed", self.label, timeout_seconds)
             main.kill()
+
+    def _not_started(self, command: str, code: int) -> None:
+        reason = f"CannotStartContainerError: {command!r}: see {self.log}"
+        self.outcome = self.outcome or Outcome(code=FAILED_TO_START, reason=reason)
+        self.outcome.exit_code = code
+        _log.warning("%s: %s", self.label, reason)
 
     def _ended(self, code: int) -> None:
         if self.outcome is None:
@@ -175,51 +195,3 @@ class Task:
         else:
             _log.info("%s: stopped, exit code %d", self.label, code)
         self.outcome.exit_code = code
-
-    async def _start(
-        self, command: tuple[str, ...], container: Container, *, log: Path, name: str
-    ) -> process.Process:
-        return await process.start(
-            command,
-            environment=container.environment,
-            directory=container.working_directory,
-            log=log,
-            pid_file=self.directory / f"{name}.pid",
-        )
-
-    async def _check(self, container: Container, changed: Callable[[], None]) -> None:
-        """Run the container's health check again and again; the plan replaces what is unhealthy."""
-        check = container.definition.health_check
-        begun = time.monotonic()
-        while check is not None:
-            await asyncio.sleep(
-                next_check_seconds(self._verdict, check, age_seconds=time.monotonic() - begun)
-            )
-            passed = await self._passes(check, container)
-            before = self._verdict.health
-            self._verdict = after(self._verdict, check, passed=passed, age_seconds=time.monotonic() - begun)
-            if self._verdict.health is not before:
-                self._tell_health()
-                changed()
-
-    def _tell_health(self) -> None:
-        if self.health is Health.UNHEALTHY:
-            _log.warning(
-                "%s: unhealthy; its last check said: %s", self.label, self._last_check_output or "nothing"
-            )
-        else:
-            _log.info("%s: healthy", self.label)
-
-    async def _passes(self, check: HealthCheck, container: Container) -> bool:
-        output = self.directory / "health.log"
-        output.unlink(missing_ok=True)
-        run = await self._start(check.command, container, log=output, name="health")
-        try:
-            code = await asyncio.wait_for(run.wait(), check.timeout_seconds)
-        except TimeoutError:
-            self._last_check_output = f"no answer within {check.timeout_seconds:g} s"
-            return False
-        finally:
-            run.kill()
-        self._last_check_output = output.read_text(errors="replace").strip()[-300:]
-        return code == 0

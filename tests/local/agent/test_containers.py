@@ -126,12 +126,16 @@ def test_an_unhealthy_container_is_replaced(fleet: Fleet) -> None:
         "retries": 1,
     }
     fleet.serve("checked", ["/bin/sh", "-c", "touch $HOME/well; exec sleep 1000"], healthCheck=check)
+    hung = {"command": ["CMD", "sleep", "1003"], "interval": 5, "timeout": 2, "retries": 1}
+    fleet.serve("hung", SLEEP, healthCheck=hung)
     wait_for(lambda: [t for t in fleet.tasks("checked") if t["healthStatus"] == "HEALTHY"], what="health")
     (task,) = fleet.tasks("checked")
     os.unlink(environment_of(task)["HOME"] + "/well")
     wait_for(lambda: fleet.tasks("checked", "STOPPED"), what="the replacement")
     assert fleet.tasks("checked", "STOPPED")[0]["taskArn"] == task["taskArn"]
     assert "unhealthy; its last check said: no file" in fleet.events
+    wait_for(lambda: fleet.tasks("hung", "STOPPED"), what="the end of what does not answer")
+    assert "unhealthy; its last check said: no answer within 2 s" in fleet.events
 
 
 def test_a_container_over_its_memory_is_killed_by_its_largest_process(fleet: Fleet) -> None:
