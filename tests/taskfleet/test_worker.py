@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -147,18 +149,39 @@ def test_a_task_over_its_time_limit_is_stopped(fleet: TinyFleet) -> None:
     assert fleet.executed("slow") == []
 
 
-def test_a_dead_workers_message_is_given_to_another_after_the_visibility_timeout(fleet: TinyFleet) -> None:
-    limits = {env.VISIBILITY_TIMEOUT_SECONDS.name: "2"}
-    app = fleet.app()
-    first = fleet.start_worker("r1", **limits)
-    app.send_task(RECORD, ["orphan", 1, 1])
+def test_a_dead_workers_message_is_given_to_another_within_seconds(fleet: TinyFleet) -> None:
+    first = fleet.start_worker("r1")
+    fleet.app().send_task(RECORD, ["orphan", 1, 1])
     wait_for(lambda: list(fleet.events("began")), what="a running task")
+
     fleet.kill(first)
-    fleet.start_worker("r1", **limits)
+    fleet.start_worker("r1")
 
-    fleet.wait_executed("orphan", 1, seconds=30)
-
+    fleet.wait_executed("orphan", 1, seconds=40)  # the hour of the visibility timeout is not waited for
     assert fleet.executed("orphan") == [1]
+
+
+STOCK_CONSUMER = """
+import os, sys
+from kombu import Connection
+channel = Connection(sys.argv[1]).channel()
+assert channel.basic_get("low.r1") is not None
+print("taken", flush=True)
+os._exit(1)  # no time to give it back
+"""
+
+
+def test_what_a_stock_worker_took_to_its_grave_is_back_after_the_visibility_timeout(fleet: TinyFleet) -> None:
+    fleet.start_worker("r1", "high", **{env.VISIBILITY_TIMEOUT_SECONDS.name: "3"})
+    fleet.app().send_task(RECORD, ["taken", 1], queue="low")
+    command = [sys.executable, "-c", STOCK_CONSUMER, fleet.valkey.url]
+    assert b"taken" in subprocess.run(command, capture_output=True, check=False).stdout
+    assert fleet.waiting("low", "r1") == 0
+
+    began = time.monotonic()
+    wait_for(lambda: fleet.waiting("low", "r1") == 1, seconds=20, what="the visibility timeout")
+
+    assert time.monotonic() - began > 1.5
 
 
 def test_a_stuck_worker_is_unhealthy_and_a_busy_or_waiting_one_is_not(fleet: TinyFleet) -> None:
