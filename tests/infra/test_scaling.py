@@ -38,13 +38,21 @@ def test_never_more_are_added_than_are_missing(gap: int) -> None:
     assert added <= gap
 
 
-@pytest.mark.parametrize("gap", [-1, -2, -50])
-def test_one_is_taken_away_at_a_time(gap: int) -> None:
-    # The upper bound of a lower step belongs to it: that interval is (lower, upper] below a threshold.
-    policy = scale_in(POOL)
+def adjustment_below(policy: Policy, value: float, *, threshold: float) -> int | None:
+    """The same for an alarm that fires below its threshold: there the upper bound belongs to the step."""
+    found = [
+        step.adjustment
+        for step in policy.steps
+        if (step.lower is None or value - threshold > step.lower)
+        and (step.upper is None or value - threshold <= step.upper)
+    ]
+    assert len(found) <= 1, "steps must not overlap"
+    return found[0] if found else None
 
-    assert [(step.lower, step.upper, step.adjustment) for step in policy.steps] == [(None, 0, -1)]
-    assert gap + 1 <= 0
+
+@pytest.mark.parametrize(("gap", "change"), [(-1, -1), (-2, -1), (-50, -1), (0, None), (3, None)])
+def test_one_is_taken_away_at_a_time_and_none_without_need(gap: int, change: int | None) -> None:
+    assert adjustment_below(scale_in(POOL), gap, threshold=-1) == change
 
 
 @pytest.mark.parametrize(
@@ -64,8 +72,9 @@ def test_waking_never_goes_below_the_warm_workers_nor_above_the_maximum() -> Non
     assert [step.adjustment for step in fallback_sleep(warm).steps] == [2]
 
 
-def test_asleep_means_none() -> None:
-    assert [step.adjustment for step in fallback_sleep(POOL).steps] == [0]
+@pytest.mark.parametrize(("waiting", "workers"), [(0, 0), (1, None)])
+def test_the_fallback_sleeps_when_nothing_waits(waiting: int, workers: int | None) -> None:
+    assert adjustment_below(fallback_sleep(POOL), waiting, threshold=0) == workers
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 4, 100])
