@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from types import FrameType
 
 from taskfleet import health, logs
+from taskfleet.contract.environment import METRICS_PORT
 from taskfleet.contract.metrics import LOOK_SECONDS
 from taskfleet.controller import prometheus
 from taskfleet.controller.controller import Controller
@@ -35,7 +36,12 @@ def run(settings: ControllerSettings) -> int:
             closing.callback(prometheus.serve(lambda: controller.last, port=settings.metrics_port))
         except OSError as error:
             # CloudWatch still gets what alarms need; scaling must not stop for a scraper.
-            logger.error("/metrics is not served on port %d: %s", settings.metrics_port, error)
+            logger.error(
+                "/metrics is not served: port %d: %s; another port: %s",
+                settings.metrics_port,
+                error,
+                METRICS_PORT.name,
+            )
         logger.info("the controller of %s looks every %d s", settings.environment, LOOK_SECONDS)
         look_until(stop, controller)
     logger.info("the controller stops")

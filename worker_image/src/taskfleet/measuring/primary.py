@@ -11,8 +11,9 @@ from typing import Any
 
 import redis
 
-from taskfleet.contract.limits import redis_lists
-from taskfleet.contract.messages import PUBLISHED_AT_HEADER, REDIS_IN_FLIGHT
+from taskfleet.brokers.redis import counts
+from taskfleet.brokers.redis.counts import Counts
+from taskfleet.contract.messages import REDIS_IN_FLIGHT
 from taskfleet.measuring.depth import PrimaryDepth
 
 UNACKED = "unacked"  # kombu's hash: delivery tag → [message, exchange, routing key]
@@ -38,7 +39,7 @@ def depths(
     stock workers, whom nobody counts, hold some of them.
     """
     wanted = tuple(queues)
-    lists = _lists(client, wanted)
+    lists = counts.read(client, wanted)
     total, counted = _counters(client, wanted)
     if total <= scan_at_most:
         in_flight, scheduled = _in_flight(client, now=now)
@@ -47,47 +48,23 @@ def depths(
     return {q: _depth(lists[q], counted[q] if all_counted else None, None) for q in wanted}
 
 
-def _depth(
-    waiting: tuple[int, float | None], unacknowledged: int | None, scheduled: int | None
-) -> PrimaryDepth:
-    length, oldest_at = waiting
+def _depth(lists: Counts, unacknowledged: int | None, scheduled: int | None) -> PrimaryDepth:
     return PrimaryDepth(
-        waiting=length, oldest_at=oldest_at, unacknowledged=unacknowledged, scheduled=scheduled
+        waiting=lists.waiting,
+        oldest_at=lists.oldest_published_at,
+        unacknowledged=unacknowledged,
+        scheduled=scheduled,
     )
 
 
 def _counters(client: redis.Redis, queues: tuple[str, ...]) -> tuple[int, dict[str, int]]:
-    """Everything in flight on the broker, and what the fleet's transport counts for each queue."""
+    """All that is in flight, and what the fleet's transport counts for each queue, at one moment."""
     with client.pipeline(transaction=True) as pipe:
         pipe.hlen(UNACKED)
         for queue in queues:
             pipe.zcard(f"{REDIS_IN_FLIGHT}{queue}")
-        total, *counts = pipe.execute()
-    return total, dict(zip(queues, counts, strict=True))
-
-
-def _lists(client: redis.Redis, queues: tuple[str, ...]) -> dict[str, tuple[int, float | None]]:
-    """(length, when the oldest was published) of each queue, in one round trip."""
-    keys = [key for queue in queues for key in redis_lists(queue)]
-    with client.pipeline(transaction=False) as pipe:
-        for key in keys:
-            pipe.llen(key)
-            pipe.lindex(key, -1)  # LPUSH puts in at the head, so the next one out is the last
-        replies = iter(pipe.execute() if keys else [])
-    found = {}
-    for queue in queues:
-        pairs = [(next(replies), next(replies)) for _ in redis_lists(queue)]
-        known = [at for _, head in pairs if head is not None and (at := published_at(head)) is not None]
-        found[queue] = (sum(length for length, _ in pairs), min(known, default=None))
-    return found
-
-
-def published_at(message: bytes) -> float | None:
-    """When a message was published, from its header; None if it does not say."""
-    try:
-        return float(json.loads(message)["headers"][PUBLISHED_AT_HEADER])
-    except (ValueError, KeyError, TypeError):
-        return None  # not ours, or not a message at all: its age is unknown, its presence still counts
+        total, *held = pipe.execute()
+    return total, dict(zip(queues, held, strict=True))
 
 
 def _in_flight(client: redis.Redis, *, now: float) -> tuple[Counter[str], Counter[str]]:
