@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taskfleet.contract import names
 from taskfleet.contract.manifest import PoolManifest
@@ -81,7 +81,7 @@ class _Pool:
             gap=None,
             queues=queues,
         )
-        return PoolLook(**{**without_gap.__dict__, "gap": capacity_gap(self._load(without_gap))})
+        return replace(without_gap, gap=capacity_gap(self._load(without_gap)))
 
     def _load(self, look: PoolLook) -> PoolLoad:
         return PoolLoad(
