@@ -12,7 +12,7 @@ from pathlib import Path
 class State(StrEnum):
     """Of one process."""
 
-    WAITING = "waiting"  # for what it needs
+    WAITING = "waiting"  # for another process, or for something that is not deployed yet
     STARTING = "starting"
     RUNNING = "running"
     RESTARTING = "restarting"  # it died; it is started again in a moment
@@ -28,6 +28,11 @@ class ChildStatus:
     started: int | None = None
     restarts: int = 0
     note: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """It waits for a deployment, which needs the others to run first."""
+        return self.state is State.WAITING and bool(self.note)
 
 
 @dataclass
