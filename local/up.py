@@ -55,16 +55,27 @@ def _start(places: Places) -> Ports:
             doing.note("were running")
         else:
             _clear(places, doing)
-            with (places.logs / "supervisor.log").open("ab") as log:
-                subprocess.Popen(
-                    [sys.executable, "-m", "local.supervisor"],
-                    cwd=REPOSITORY,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            started = _start_supervisor(places)
+            try:
+                return _await_processes(places, doing)
+            except BaseException:
+                if supervisor_pid(places) is None:  # too young for `make down` to know it
+                    started.terminate()
+                    started.wait()
+                raise
         return _await_processes(places, doing)
+
+
+def _start_supervisor(places: Places) -> subprocess.Popen[bytes]:
+    with (places.logs / "supervisor.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "local.supervisor"],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def _clear(places: Places, doing: Step) -> None:
