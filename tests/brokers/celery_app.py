@@ -36,6 +36,7 @@ def make_app(
     )
     app.conf.update(configuration or {})
     app.task(name="noop")(noop)
+    app.task(name="arrived")(arrived)
     app.task(name="note")(note)
     app.task(name="slow")(slow)
     app.task(name="kill_child", bind=True)(kill_child)
@@ -51,6 +52,11 @@ def note(what: str) -> None:
     with open(os.environ[LEDGER], "a") as ledger:
         ledger.write(f"{what}\n")
     print("noted")
+
+
+def arrived(sent_at: float) -> None:
+    """Write down how long it was on its way."""
+    note(str(time.time() - sent_at))
 
 
 def slow(what: str, seconds: float) -> None:

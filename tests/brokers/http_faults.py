@@ -20,6 +20,7 @@ class FaultySqs:
         self._lock = threading.Lock()
         self._fault, self._operation, self._left = "", "", 0
         self.hits = 0
+        self.targets: list[str] = []
         self._server: ThreadingHTTPServer | None = None
 
     def fail(self, fault: str, *, operation: str = "ReceiveMessage", times: int = 1) -> None:
@@ -34,6 +35,7 @@ class FaultySqs:
     def next_fault(self, target: str) -> str:
         """The fault for a request, if it is one to spoil."""
         with self._lock:
+            self.targets.append(target)
             if self._left <= 0 or self._operation not in target:
                 return ""
             self._left -= 1

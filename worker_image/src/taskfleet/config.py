@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from taskfleet.brokers import FALLBACK_TRANSPORT, PRIMARY_TRANSPORT, connections
 from taskfleet.contract.environment import DEFAULT_QUEUE, PRIMARY
 from taskfleet.settings import BeatSettings, ProducerSettings, WorkerSettings
+from taskfleet.worker import parking
 
 DAY_SECONDS = 24 * 3600
 
@@ -110,7 +112,10 @@ def _primary(settings: WorkerSettings) -> Mapping[str, Any]:
         "broker_url": connections.primary_url(settings),
         "broker_transport": PRIMARY_TRANSPORT,
         "broker_use_ssl": connections.TLS,
-        "broker_transport_options": connections.primary_worker_options(settings),
+        "broker_transport_options": {
+            **connections.primary_worker_options(settings),
+            "on_malformed": partial(parking.park_text, settings),
+        },
         "broker_connection_timeout": connections.WORKER_TIMEOUT_SECONDS,
     }
 

@@ -37,12 +37,20 @@ def why_not_run(headers: Mapping[str, Any] | None, release: str) -> str | None:
 def park(settings: WorkerSettings, message: Message, reason: str) -> None:
     """Send it to the dead-letter queue. Raises one of `NOT_PARKED`, and then it is still to be parked."""
     routing_key = (message.delivery_info or {}).get("routing_key") or ""
-    parts = names.split_versioned_queue(routing_key)
+    _send(settings, routing_key, letter(settings, message, reason))
+
+
+def park_text(settings: WorkerSettings, *, queue: str, payload: bytes, reason: str) -> None:
+    """As `park`, for what Redis held in a queue and is no message (the transport's ``on_malformed``)."""
+    _send(settings, queue, letter_of_text(settings, queue=queue, payload=payload, reason=reason))
+
+
+def _send(settings: WorkerSettings, versioned_queue: str, content: dict[str, Any]) -> None:
+    parts = names.split_versioned_queue(versioned_queue)
     queue = parts[0] if parts else settings.queues[0]
     sqs = aws.client("sqs", aws.PROMPT)
     url = sqs.get_queue_url(QueueName=names.dead_letter_queue(settings.environment, queue))["QueueUrl"]
-    body = json.dumps(letter(settings, message, reason), default=repr)
-    sqs.send_message(QueueUrl=url, MessageBody=body)
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(content, default=repr))
 
 
 def letter(settings: WorkerSettings, message: Message, reason: str) -> dict[str, Any]:
@@ -59,4 +67,20 @@ def letter(settings: WorkerSettings, message: Message, reason: str) -> dict[str,
         "content_type": message.content_type,
         "content_encoding": message.content_encoding,
         "body_base64": base64.b64encode(body).decode(),
+    }
+
+
+def letter_of_text(settings: WorkerSettings, *, queue: str, payload: bytes, reason: str) -> dict[str, Any]:
+    """As `letter`: nothing is known of it but its text."""
+    return {
+        "reason": reason,
+        "at": time.time(),
+        "release": settings.release,
+        "pool": settings.pool,
+        "queue": queue,
+        "headers": {},
+        "properties": {},
+        "content_type": None,
+        "content_encoding": None,
+        "body_base64": base64.b64encode(payload).decode(),
     }

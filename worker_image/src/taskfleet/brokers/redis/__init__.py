@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from kombu.transport.redis import Transport as StockTransport
 
-from taskfleet.brokers.redis.channel import DEMOTED_ERRORS, Channel
+from taskfleet.brokers.redis.channel import Channel
+from taskfleet.brokers.redis.fetching import DEMOTED_ERRORS
 from taskfleet.brokers.redis.poller import Poller
 
 __all__ = ["Channel", "Transport"]

@@ -19,6 +19,8 @@ class Poller(MultiChannelPoller):
 
     def on_poll_start(self) -> None:
         self.maybe_check_brpop_health()
+        for channel in self._channels:
+            channel.raise_if_lapsed()
         super().on_poll_start()
         for channel in self._channels:
             channel.tell()

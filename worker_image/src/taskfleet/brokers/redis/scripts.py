@@ -15,6 +15,8 @@ _EVEN_WHEN_FULL = "#!lua flags=allow-oom\n"
 
 # At most so many rings are kept: enough to wake a fleet, few enough to run through when all is idle.
 BELL_RINGS = 100
+# A bell that nobody answers is that of a release that is gone.
+BELL_SECONDS = 3600
 
 _COMMON = f"""
 local UNACKED, INDEX, PREFIX = KEYS[1], KEYS[2], ARGV[1]
@@ -37,6 +39,7 @@ end
 local function ring(queue)
   redis.call('LPUSH', bell(queue), '1')
   redis.call('LTRIM', bell(queue), 0, {BELL_RINGS - 1})
+  redis.call('EXPIRE', bell(queue), {BELL_SECONDS})
 end
 
 -- Remove every trace of a delivery; where it came from, or nil if this session does not own it.

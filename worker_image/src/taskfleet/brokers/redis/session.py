@@ -34,9 +34,8 @@ class Session:
         self._wake = threading.Event()
         self._pid = os.getpid()
         self._number = 0
-        self._thread: threading.Thread | None = None
+        self._over: threading.Event | None = None  # ends the thread of this life of the session
         self._widowed = False
-        self._over = False
         self.id = ""
         self.lapsed = False
         self.held: set[str] = set()
@@ -54,9 +53,16 @@ class Session:
             self._telling = []
             commands.settle(self.id, following, keep=[*self.held, *self._done])
             self.id, self.lapsed, self._widowed = following, False, False
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="taskfleet-redis-session", daemon=True)
-                self._thread.start()
+            if self._over is None or self._over.is_set():
+                self._over = threading.Event()
+                threading.Thread(
+                    target=self._run, args=(self._over,), name="taskfleet-redis-session", daemon=True
+                ).start()
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether Redis still knows it."""
+        return bool(self.id)
 
     def next_number(self) -> int:
         """Numbers the fetches; part of each tag."""
@@ -84,7 +90,9 @@ class Session:
         except _ERRORS as error:
             logger.warning("Redis could not be told that this worker is done with its messages: %s", error)
             return False
-        self.id, self._over = "", True
+        self.id = ""
+        if self._over is not None:
+            self._over.set()
         self._wake.set()
         return True
 
@@ -136,19 +144,19 @@ class Session:
 
     # -- its thread -----------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, over: threading.Event) -> None:
         commands, cursor = self._make_commands(), "0"
         pause = commands.lease.beat_seconds
-        while not self._over:
+        while not over.is_set() and os.getpid() == self._pid:
             self._wake.wait(pause)
             self._wake.clear()
-            if self._over or os.getpid() != self._pid:
+            if over.is_set():
                 return
             try:
                 cursor = self._beat(commands, cursor)
                 pause = commands.lease.beat_seconds
-            except _ERRORS as error:
-                logger.warning("Redis did not take this worker's beat, trying on: %s", error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a thread that ends lets the lease lapse
+                logger.warning("Redis did not take this worker's beat, trying on: %r", error)
                 commands, pause = self._make_commands(), RETRY_SECONDS
 
     def _beat(self, commands: Commands, cursor: str) -> str:
@@ -180,7 +188,7 @@ class Sessions:
         """The session that a new channel goes on with: one that was left, or a new one."""
         with self._lock:
             for pid, session in self._widows.pop(broker, []):
-                if pid == os.getpid() and not session._over:
+                if pid == os.getpid() and session.unsettled:
                     return session
         return Session(make_commands)
 
@@ -193,7 +201,7 @@ class Sessions:
         """At the end of the process whatever is held goes back now, not when its lease lapses."""
         for entries in list(self._widows.values()):
             for pid, session in entries:
-                if pid == os.getpid() and not session._over:
+                if pid == os.getpid() and session.unsettled:
                     session.abandon((), session._make_commands)
 
 

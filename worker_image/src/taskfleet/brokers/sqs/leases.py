@@ -67,18 +67,24 @@ class Leases:
         self.release(list(self._held))
 
     def _run(self) -> None:
-        client, pause = self._make_client(), self._lease_seconds / 3
-        extend_at = time.monotonic() + pause
+        pause = self._lease_seconds / 3
+        client, extend_at = None, time.monotonic() + pause
         while True:
             self._wake.wait(min(pause, max(0.05, extend_at - time.monotonic())))
             self._wake.clear()
-            failed = not self._delete_done(client)
+            try:
+                client = client or self._make_client()
+                told = self._delete_done(client)
+                if not self._closing and time.monotonic() >= extend_at:
+                    extend_at = time.monotonic() + pause
+                    self._each_batch(client, self._everything(), self._set_visibility(self._lease_seconds))
+            except Exception:
+                # Whatever it is: a thread that ends lets every lease lapse.
+                logger.exception("SQS could not be told what this worker holds, trying on")
+                told = False
             if self._closing:
                 return
-            if time.monotonic() >= extend_at:
-                extend_at = time.monotonic() + pause
-                self._each_batch(client, self._everything(), self._set_visibility(self._lease_seconds))
-            if failed:
+            if not told:
                 time.sleep(1)
                 self._wake.set()
 

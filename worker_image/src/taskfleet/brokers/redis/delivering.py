@@ -1,0 +1,91 @@
+"""Delivering: from the fetch's answer to the consumer's callback, whatever the text is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+from taskfleet.brokers.redis import payloads
+from taskfleet.brokers.redis.ownership import OwningChannel
+from taskfleet.brokers.redis.session import Session
+from taskfleet.contract import messages
+
+logger = logging.getLogger(__name__)
+
+
+class DeliveringChannel(OwningChannel):
+    """Hands over what was fetched; sets aside what is no message."""
+
+    on_malformed: Callable[..., None] | None = None
+
+    def _deliver_all(self, session: Session, reply: list[bytes]) -> None:
+        # Whatever is not delivered because an earlier one failed goes back before the next fetch.
+        self._in_doubt = True
+        for at in range(0, len(reply), 3):
+            queue, tag, text = reply[at].decode(), reply[at + 1].decode(), reply[at + 2]
+            self._queue_cycle.rotate(queue)
+            self._deliver_one(session, queue, tag, text)
+        self._in_doubt = False
+
+    def _deliver_one(self, session: Session, queue: str, tag: str, text: bytes) -> None:
+        session.held.add(tag)
+        if queue not in self.connection._callbacks:
+            self.requeue(tag, counts=False)
+            return
+        try:
+            self.connection._deliver(payloads.read(text, tag=tag), queue)
+        except payloads.NO_MESSAGE as error:
+            if tag in self.qos._delivered or tag not in session.held:
+                raise  # it was a message, and what came of it failed
+            self._set_aside(session, queue, tag, text, f"not a message: {type(error).__name__}: {error}")
+        else:
+            if tag not in self.qos._delivered and tag in session.held:
+                session.acknowledge(tag)  # a consumer that does not acknowledge
+
+    def _set_aside(self, session: Session, queue: str, tag: str, text: bytes, reason: str) -> None:
+        """Keep what can't be delivered, with its reason, and go on."""
+        logger.error("Queue %s: %s", queue, reason)
+        try:
+            if self.on_malformed is None:
+                self._keep_here(queue, text, reason)
+            else:
+                self.on_malformed(queue=queue, payload=text, reason=reason)
+        except Exception as error:  # noqa: BLE001 - the owner's code, and no reason to end the worker
+            logger.error("It could not be parked (%r), so it is kept in Redis", error)
+            self._keep_here(queue, text, reason)
+        session.acknowledge(tag)
+
+    def _keep_here(self, queue: str, text: bytes, reason: str) -> None:
+        key = self.global_keyprefix + messages.REDIS_PARKED + queue
+        self.commands.client.rpush(key, payloads.parked(text, reason=reason))
+
+    def _get(self, queue: str) -> dict[str, Any]:
+        session = self._open_session()
+        reply = self.commands.fetch(
+            session=session.id,
+            number=session.next_number(),
+            many=1,
+            queues=[queue],
+            priorities=self.priority_steps,
+            rotate=False,
+            acknowledge=session.take_done(),
+        )
+        session.told()
+        if not reply:
+            raise Empty
+        tag, text = reply[1].decode(), reply[2]
+        session.held.add(tag)
+        try:
+            return payloads.read(text, tag=tag)
+        except payloads.NO_MESSAGE as error:
+            self._set_aside(session, queue, tag, text, f"not a message: {type(error).__name__}: {error}")
+            return self._get(queue)
+
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
+        message = super().basic_get(queue, no_ack=no_ack, **kwargs)
+        if message is not None and no_ack and self.session is not None:
+            self.session.acknowledge(message.delivery_tag)
+            self.tell()
+        return message

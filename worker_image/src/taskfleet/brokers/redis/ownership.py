@@ -1,0 +1,112 @@
+"""A channel whose messages belong to a session, not to its connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import redis
+from kombu.transport import redis as stock
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from taskfleet.brokers.redis.commands import Commands, Keys, Lease
+from taskfleet.brokers.redis.qos import QoS
+from taskfleet.brokers.redis.running import running_tags
+from taskfleet.brokers.redis.session import SESSIONS, Session
+
+# The longest that a beat or an orderly end waits for Redis.
+SESSION_TIMEOUT_SECONDS = 2.0
+
+
+class LeaseLapsed(RedisConnectionError):
+    """Redis gave this worker's messages to others: it was silent for too long. Reconnecting begins anew."""
+
+
+class OwningChannel(stock.Channel):
+    """Opens a session when it first fetches, and leaves it, or lets it live on, when it is closed."""
+
+    QoS = QoS
+
+    lease_seconds = Lease.seconds
+    session: Session | None = None
+    answer_due_at: float | None = None
+    _commands: Commands | None = None
+    _in_doubt = False
+
+    @property
+    def commands(self) -> Commands:
+        """The scripts, over the pool that kombu publishes with."""
+        if self._commands is None or self._commands.client.connection_pool is not self.pool:
+            self._commands = Commands(redis.Redis(connection_pool=self.pool), self._keys, self._lease)
+        return self._commands
+
+    @property
+    def _keys(self) -> Keys:
+        prefix = self.global_keyprefix
+        return Keys(unacked=prefix + self.unacked_key, index=prefix + self.unacked_index_key, prefix=prefix)
+
+    @property
+    def _lease(self) -> Lease:
+        return Lease(float(self.lease_seconds))
+
+    def _own_commands(self) -> Callable[[], Commands]:
+        """Makes clients that neither share this channel's connections nor end with them."""
+        params, keys, lease = self._connparams(), self._keys, self._lease
+        for name in ("socket_timeout", "socket_connect_timeout"):
+            params[name] = min(params.get(name) or SESSION_TIMEOUT_SECONDS, SESSION_TIMEOUT_SECONDS)
+        return lambda: Commands(redis.Redis(connection_pool=redis.ConnectionPool(**params)), keys, lease)
+
+    @property
+    def _broker(self) -> tuple[object, ...]:
+        info = self.connection.client
+        return (info.hostname, info.port, info.virtual_host, self._keys)
+
+    def _open_session(self) -> Session:
+        self.raise_if_lapsed()
+        session = self.session
+        if session is None:
+            session = SESSIONS.take(self._broker, self._own_commands())
+            session.open(self.commands)
+            self.session = session
+        elif self._in_doubt:
+            # An answer was lost on the way, with messages in it perhaps: what we don't know goes back.
+            session.open(self.commands)
+        self._in_doubt = False
+        return session
+
+    def raise_if_lapsed(self) -> None:
+        """Begin anew if others have our messages: what waits here for its time must not run here too."""
+        if self.session is not None and self.session.lapsed:
+            raise LeaseLapsed(
+                "Redis heard nothing from this worker for too long and gave its messages to others"
+            )
+
+    def tell(self) -> None:
+        """Acknowledge what no fetch took along."""
+        if self.session is not None and not self.closed:
+            self.session.tell(self.commands)
+
+    def requeue(self, tag: str, *, counts: bool = True) -> None:
+        """Give a message back to its queue: behind the others if that ``counts`` as a delivery."""
+        if self.session is not None:
+            commands = self._own_commands()() if self.connection is None else self.commands
+            self.session.give_back(commands, tag, counts=counts)
+
+    def _after_fork(self) -> None:
+        # The session is the parent's; so is its thread.
+        self.session, self._commands = None, None
+        super()._after_fork()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        session, make = self.session, None
+        broker: object = None
+        if session is not None:
+            make, broker = self._own_commands(), self._broker
+            if self._qos is not None:
+                self._qos._delivered.clear()  # the session knows better
+        # An answer that is still to come holds nothing that would not go back: don't wait for it.
+        self._in_poll, self.answer_due_at = None, None
+        super().close()
+        if session is not None and make is not None and not session.abandon(running_tags(), make):
+            SESSIONS.leave(broker, session)

@@ -1,0 +1,131 @@
+"""Asking for messages, with an event loop and without, and going on when the answer is bad."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from queue import Empty
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from kombu.transport.SQS.exceptions import DoesNotExistQueueException
+
+from taskfleet.brokers import eta
+from taskfleet.brokers.sqs.naming import NamingChannel
+from taskfleet.brokers.sqs.receiving import FAILURE
+
+logger = logging.getLogger(__name__)
+
+# Several queues without an event loop are asked in turn, so none may wait long for a message.
+SHARED_WAIT_SECONDS = 1
+_ERRORS = (BotoCoreError, ClientError, OSError, DoesNotExistQueueException)
+
+
+class PollingChannel(NamingChannel):
+    """A failure of any kind is a pause for that queue, never the end of its polling."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._failures: Counter[str] = Counter()
+
+    # -- with an event loop (prefork, threads) --------------------------------------------------------
+
+    def _schedule_queue(self, queue: str) -> None:
+        try:
+            super()._schedule_queue(queue)
+        except _ERRORS as error:
+            self._after_failure(queue, str(error))
+
+    def _get_from_sqs(
+        self, queue_name: str, queue_url: str, connection: Any, count: int = 1, callback: Any = None
+    ) -> Any:
+        return connection.receive_message(
+            queue_name,
+            queue_url,
+            number_messages=count,
+            wait_time_seconds=self.wait_time_seconds,
+            visibility_timeout=self.lease_seconds,
+            callback=callback,
+        )
+
+    def _on_messages_ready(self, queue: str, qname: str, messages: dict[str, Any]) -> int:
+        failure = messages.get(FAILURE)
+        if failure is None:
+            self._failures.pop(qname, None)
+            kept = [message for message in messages.get("Messages") or () if not self._snooze(queue, message)]
+            return int(super()._on_messages_ready(queue, qname, {"Messages": kept}))
+        self._failures[qname] += 1
+        self._warn(qname, failure)
+        return 0
+
+    def _loop1(self, queue: str, messages_fetched: int | None = None) -> None:
+        if self._failures[queue]:
+            self.hub.call_later(self._pause(queue), self._schedule_queue, queue)
+        else:
+            super()._loop1(queue, messages_fetched)
+
+    def _after_failure(self, queue: str, reason: str) -> None:
+        self._failures[queue] += 1
+        self._warn(queue, reason)
+        self.hub.call_later(self._pause(queue), self._schedule_queue, queue)
+
+    def _pause(self, queue: str) -> float:
+        return float(min(0.25 * 2 ** self._failures[queue], 8))
+
+    def _warn(self, queue: str, reason: str) -> None:
+        if self._failures[queue] in (1, 2, 4) or self._failures[queue] % 8 == 0:
+            logger.warning(
+                "SQS queue %s could not be asked (%d times in a row), trying on: %s",
+                queue,
+                self._failures[queue],
+                reason,
+            )
+
+    # -- without one (gevent) -------------------------------------------------------------------------
+
+    def drain_events(self, timeout: float | None = None, callback: Any = None, **kwargs: Any) -> None:
+        if self._consumers and not self.qos.can_consume():
+            time.sleep(min(timeout or 0.1, 0.1))  # polling_interval is 0: this would spin
+        super().drain_events(timeout=timeout, callback=callback, **kwargs)
+
+    def _receive_message(
+        self, queue: str, max_number_of_messages: int = 1, wait_time_seconds: int | None = None
+    ) -> dict[str, Any]:
+        url = self._new_queue(queue)
+        alone = len(self._active_queues) <= 1
+        reply = self._waiting_client.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=max_number_of_messages,
+            WaitTimeSeconds=self.wait_time_seconds
+            if alone
+            else min(SHARED_WAIT_SECONDS, self.wait_time_seconds),
+            VisibilityTimeout=self.lease_seconds,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        kept = [message for message in reply.get("Messages") or () if not self._snooze(url, message)]
+        return {"Messages": kept}
+
+    def _get_bulk(self, queue: str, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._get_bulk(queue, *args, **kwargs)
+        except _ERRORS as error:
+            self._failures[queue] += 1
+            self._warn(queue, str(error))
+            time.sleep(self._pause(queue))
+            raise Empty from error
+        self._failures.pop(queue, None)
+
+    def _snooze(self, queue_url: str, message: dict[str, Any]) -> bool:
+        """Hide a message whose time is far off, without keeping it in memory. Whether that was done."""
+        seconds = eta.snooze_seconds(message["Body"], now=time.time())
+        if not seconds:
+            return False
+        try:
+            self.sqs().change_message_visibility(
+                QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=seconds
+            )
+        except _ERRORS as error:
+            logger.warning("SQS did not hide a message until its time, so it is kept here: %s", error)
+            return False
+        return True
