@@ -56,12 +56,17 @@ def down(places: Places, *, keep_account: bool = False) -> list[str]:
 def _ended(pid: int, places: Places) -> bool:
     """Ask the supervisor to stop; True if it did, False if it had to be killed."""
     os.kill(pid, signal.SIGTERM)
-    if _until(lambda: supervisor_pid(places) is None, seconds=_PATIENCE_SECONDS):
+    if _until(lambda: _gone(pid, places), seconds=_PATIENCE_SECONDS):
         return True
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    _until(lambda: supervisor_pid(places) is None, seconds=5)
+    _until(lambda: _gone(pid, places), seconds=5)
     return False
+
+
+def _gone(pid: int, places: Places) -> bool:
+    """It has let go of the folder, and the process itself has ended (where that can be seen)."""
+    return supervisor_pid(places) is None and procfs.read(pid) is None
 
 
 def _kill(child: ChildStatus) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from urllib.error import HTTPError
 
+import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -91,8 +94,6 @@ def test_no_message_that_sqs_accepted_is_lost_by_a_kill(kept_account: Account) -
     once = Config(retries={"total_max_attempts": 1})
 
     def send() -> None:
-        import boto3
-
         mine = boto3.client(
             "sqs",
             endpoint_url=f"http://localhost:{account.port}",
@@ -143,8 +144,6 @@ def test_an_account_lost_in_a_deployment_refuses_to_serve(kept_account: Account)
         agent.broken.add("worker")
         broken = stack()
         del broken["Servicehigh"]["Properties"]["DeploymentConfiguration"]  # no breaker: it waits
-        import json
-
         template = json.dumps({"Resources": broken})
         account.client("cloudformation").create_stack(StackName="half", TemplateBody=template)
         time.sleep(2)
@@ -156,8 +155,6 @@ def test_an_account_lost_in_a_deployment_refuses_to_serve(kept_account: Account)
 
 @pytest.mark.parametrize("path", ["/_local/nothing", "/_local/ecs/tasks"])
 def test_a_path_that_is_not_served_says_where_to_read(account: Account, path: str) -> None:
-    from urllib.error import HTTPError
-
     with pytest.raises(HTTPError) as raised:
         account.local("GET", path)
     assert raised.value.code == 404
