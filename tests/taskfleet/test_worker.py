@@ -53,6 +53,28 @@ def test_a_chain_goes_on_over_the_queues_of_its_release(fleet: TinyFleet) -> Non
     }
 
 
+CHORD = """
+from celery import chord
+from example_tasks.app import app
+from example_tasks.tasks.drill import record
+chord([record.si("header", n, 1) for n in range(3)])(record.si("body", 0))
+"""
+
+
+def test_a_chord_runs_its_body_on_the_release_of_its_header(fleet: TinyFleet) -> None:
+    fleet.deploy("r2")
+    results = {"CELERY_RESULT_BACKEND": fleet.valkey.url.replace("/0", "/1")}
+    fleet.start_worker("r1", **results)
+
+    # A process of its own, as a web process is: it reads its settings from its environment.
+    subprocess.run([sys.executable, "-c", CHORD], env=fleet.environment(**results), check=True)
+    fleet.promote("r2")
+
+    fleet.wait_executed("header", 3)
+    fleet.wait_executed("body", 1)
+    assert {line["queue"] for line in fleet.events("succeeded")} == {"low.r1"}
+
+
 @pytest.mark.parametrize("execution", ["threads", "gevent"])
 def test_other_executions_run_tasks_and_publish_too(fleet: TinyFleet, execution: str) -> None:
     worker = fleet.start_worker("r1", **{env.EXECUTION.name: execution})
@@ -113,6 +135,17 @@ def test_sigterm_returns_what_outlasts_the_soft_shutdown(fleet: TinyFleet) -> No
     assert time.monotonic() - began < 15
     assert fleet.waiting("low", "r1") == 1
     assert fleet.executed("long") == []
+
+
+def test_sigterm_is_heard_while_redis_hangs(fleet: TinyFleet) -> None:
+    worker = fleet.start_worker("r1", **{env.SOFT_SHUTDOWN_SECONDS.name: "1"})
+    fleet.app().send_task(RECORD, ["running", 1, 60])
+    wait_for(lambda: list(fleet.events("began")), what="a running task")
+    fleet.valkey.pause()
+
+    worker.terminate()
+
+    worker.wait(40)
 
 
 def test_a_killed_child_loses_nothing_and_counts_as_a_retry(fleet: TinyFleet) -> None:

@@ -20,7 +20,7 @@ from taskfleet.settings import ProducerSettings, WorkerSettings
 TLS = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
 
 PRODUCER_TIMEOUT_SECONDS = 0.3
-WORKER_TIMEOUT_SECONDS = 5.0
+WORKER_TIMEOUT_SECONDS = 3.0
 RESTORE_EVERY_SECONDS = 5
 
 
@@ -42,7 +42,7 @@ def primary_producer_options() -> dict[str, Any]:
 
 
 def primary_worker_options(settings: WorkerSettings) -> dict[str, Any]:
-    """A peer that vanished without a word is noticed within 15 s; the default never does (FACTS, 1)."""
+    """A peer that vanished without a word is noticed within 15 s; by default it never is (FACTS, 1)."""
     return {
         "socket_timeout": WORKER_TIMEOUT_SECONDS,
         "socket_connect_timeout": 3.0,
