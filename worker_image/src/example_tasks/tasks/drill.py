@@ -10,9 +10,10 @@ import signal
 import time
 from typing import Any
 
+from taskfleet.contract.environment import BROKER
+
 from example_tasks.app import app
 from example_tasks.work import journal
-from taskfleet.contract.environment import BROKER
 
 # What `leak` took, until its child is replaced.
 _leaked: list[bytearray] = []
