@@ -1,7 +1,7 @@
 """The account on disk, so that an emulator that was killed comes back with everything that was deployed.
 
 MiniStack itself saves only when it ends in order. Here each service whose state may have changed is
-written again within `PAUSE_SECONDS`. What a SIGKILL can therefore take back is the last moment before it;
+written again within `PAUSE_SECONDS`, or `_AT_LEAST_SECONDS` if it is large. What a SIGKILL can therefore take back is the last moment before it;
 messages in SQS are the exception, where that would be a lost task: they have a journal
 (`local.emulator.journal`) that is written before the reply.
 """
@@ -19,8 +19,10 @@ from ministack import app
 from ministack.core import persistence
 
 PAUSE_SECONDS = 0.3
-# A service whose state takes long to write is written less often: at most this share of the time.
+# A service whose state takes long to write is written less often: at most this share of the time,
+# but every `_AT_LEAST_SECONDS` in any case.
 _SHARE = 0.1
+_AT_LEAST_SECONDS = 2.0
 
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Query", "Scan", "Simulate", "Lookup")
 
@@ -83,7 +85,7 @@ class Saver:
             began = loop.time()
             if key in getters and not await self._save_one(key, getters[key]):
                 self._changed.add(key)
-            self._not_before[key] = loop.time() + (loop.time() - began) / _SHARE
+            self._not_before[key] = loop.time() + min((loop.time() - began) / _SHARE, _AT_LEAST_SECONDS)
 
     async def _save_one(self, key: str, get_state: Callable[[], Any]) -> bool:
         try:

@@ -76,7 +76,7 @@ def test_a_killed_account_comes_back_with_everything_deployed(kept_account: Acco
     account.deploy("all", EVERYTHING | stack())
     account.client("dynamodb").put_item(TableName="state", Item={"id": {"S": "x"}, "n": {"N": "1"}})
     account.client("s3").put_object(Bucket="assets", Key="k", Body=b"\x00zip")
-    time.sleep(1.5)
+    time.sleep(4)
     before = seen(account)
     account.kill()
     account.start()
