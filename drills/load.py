@@ -6,8 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,23 @@ _BEGIN_SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """``rate`` publishes a second, of all producers together, for ``seconds``."""
+    """``rate`` publishes a second, of all producers together, for ``seconds``.
+
+    ``task`` is one of `example_tasks.tasks.drill`; it runs for ``task_seconds``, several are taken in turn.
+    ``options`` go to ``apply_async``.
+    """
 
     rate: float = 100
     seconds: float = 60
     queues: tuple[str, ...] = ("high", "low")
-    task_seconds: float = 0.0
+    task: str = "record"
+    task_seconds: float | Sequence[float] = 0.0
+    options: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def turn(self) -> Sequence[float]:
+        """``task_seconds`` as a sequence."""
+        return self.task_seconds if isinstance(self.task_seconds, Sequence) else (self.task_seconds,)
 
 
 class Running:
@@ -107,7 +118,9 @@ class Running:
             "first": number,
             "step": PRODUCERS,
             "queues": ",".join(load.queues),
-            "task-seconds": load.task_seconds,
+            "task": load.task,
+            "task-seconds": ",".join(map(str, load.turn)),
+            "options": json.dumps(dict(load.options)),
             "out": self._out(number),
         }
         given = [text for name, value in options.items() for text in (f"--{name}", str(value))]

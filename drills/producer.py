@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from example_tasks.app import app
-from example_tasks.tasks.drill import record
+from example_tasks.tasks import drill
 from taskfleet.errors import TaskfleetError
 
 from drills.tally import Publish
@@ -32,7 +32,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, required=True, help="the first task's number")
     parser.add_argument("--step", type=int, required=True, help="from one number to the next")
     parser.add_argument("--queues", required=True, help="logical queues by comma, taken in turn")
-    parser.add_argument("--task-seconds", type=float, default=0.0, help="how long each task runs")
+    parser.add_argument("--task", default="record", help="one of `example_tasks.tasks.drill`")
+    parser.add_argument("--task-seconds", default="0", help="how long each runs; by comma, taken in turn")
+    parser.add_argument("--options", type=json.loads, default={}, help="JSON object for `apply_async`")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     accepted_by = watch_publisher()
@@ -45,25 +47,28 @@ def main() -> int:
 def _warm_up(given: argparse.Namespace) -> None:
     """A process under load has imported everything and is connected; what that costs is no drill's matter."""
     for number in range(WARM_UP_PUBLISHES):
-        record.apply_async((f"{given.run}-warm-up", number), queue=given.queues.split(",")[0])
+        drill.record.apply_async((f"{given.run}-warm-up", number), queue=given.queues.split(",")[0])
 
 
 def _produce(given: argparse.Namespace, out: TextIO, accepted_by: list[str]) -> None:
-    queues = given.queues.split(",")
+    queues, turn = given.queues.split(","), [float(text) for text in given.task_seconds.split(",")]
     started = time.monotonic()
     for number in range(round(given.rate * given.seconds)):
         # Each has its own moment: after a slow publish the next ones follow at once, as users do.
         time.sleep(max(0.0, started + number / given.rate - time.monotonic()))
         n, queue = given.first + number * given.step, queues[number % len(queues)]
-        publish = _publish(given, n, queue, accepted_by)
+        publish = _publish(given, n, turn[number % len(turn)], queue, accepted_by)
         print(json.dumps(dataclasses.asdict(publish)), file=out, flush=True)
 
 
-def _publish(given: argparse.Namespace, n: int, queue: str, accepted_by: list[str]) -> Publish:
+def _publish(
+    given: argparse.Namespace, n: int, task_seconds: float, queue: str, accepted_by: list[str]
+) -> Publish:
+    task, arguments = getattr(drill, given.task), {"run": given.run, "n": n, "seconds": task_seconds}
     at, began, error = time.time(), time.monotonic(), None
     accepted_by.clear()
     try:
-        record.apply_async((given.run, n, given.task_seconds), queue=queue)
+        task.apply_async(kwargs=arguments, queue=queue, **given.options)
     except TaskfleetError as raised:
         error = str(raised)
     seconds = time.monotonic() - began

@@ -17,6 +17,7 @@ class Process:
     """A process as ``/proc/<pid>/stat`` shows it; ``started`` is in clock ticks since boot."""
 
     pid: int
+    parent: int
     session: int
     started: int
     rss_bytes: int
@@ -46,7 +47,7 @@ def read(pid: int) -> Process | None:
     fields = text[text.rindex(")") + 2 :].split()
     if fields[0] in "ZX":
         return None
-    return Process(pid, int(fields[3]), int(fields[19]), int(fields[21]) * _PAGE_BYTES)
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), int(fields[21]) * _PAGE_BYTES)
 
 
 def pss_bytes(pid: int) -> int:

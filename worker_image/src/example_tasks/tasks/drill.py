@@ -43,8 +43,9 @@ def fail(self: Any, run: str, n: int, times: int, **_later: object) -> None:
 
 
 @app.task(name="example_tasks.drill.leak")
-def leak(run: str, n: int, mib: int = 20, **_later: object) -> None:
-    """Keep ``mib`` MiB for ever, as a leaking library does."""
+def leak(run: str, n: int, mib: int = 20, seconds: float = 0.0, **_later: object) -> None:
+    """Run for ``seconds`` and keep ``mib`` MiB for ever, as a leaking library does."""
+    time.sleep(seconds)
     _leaked.append(bytearray(os.urandom(1024) * 1024 * mib))
     journal.write("record", run=run, n=n)
 
