@@ -1,9 +1,9 @@
 """The account on disk, so that an emulator that was killed comes back with everything that was deployed.
 
 MiniStack itself saves only when it ends in order. Here each service whose state may have changed is
-written again within `PAUSE_SECONDS`, or `_AT_LEAST_SECONDS` if it is large. What a SIGKILL can therefore take back is the last moment before it;
-messages in SQS are the exception, where that would be a lost task: they have a journal
-(`local.emulator.journal`) that is written before the reply.
+written again within `PAUSE_SECONDS`, or `_AT_LEAST_SECONDS` if it is large. What a SIGKILL can therefore
+take back is the last moment before it. Messages in SQS are the exception, where that would be a lost
+task: they have a journal (`local.emulator.journal`) that is written before the reply.
 """
 
 from __future__ import annotations
