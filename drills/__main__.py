@@ -9,13 +9,19 @@ import argparse
 import sys
 
 from drills.broker_kill import BROKER_KILL
+from drills.child_kill import CHILD_KILL
 from drills.drill import Drill
 from drills.fleet import Fleet
+from drills.leak import LEAK
+from drills.long_task import LONG_TASK
+from drills.scale_in import SCALE_IN
 from drills.worker_kill import WORKER_KILL
 from local.fleet_environment import NotUp
 from local.places import Places
 
-DRILLS: dict[str, Drill] = {drill.name: drill for drill in (BROKER_KILL, WORKER_KILL)}
+DRILLS: dict[str, Drill] = {
+    drill.name: drill for drill in (BROKER_KILL, WORKER_KILL, CHILD_KILL, LONG_TASK, SCALE_IN, LEAK)
+}
 
 
 def main() -> int:

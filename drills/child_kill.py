@@ -1,0 +1,78 @@
+"""`child-kill`: processes that run tasks are killed under load, as the kernel does when memory runs out."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from drills import children
+from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.fleet import Fleet
+from drills.load import Load
+from drills.report import Check, Report
+from drills.worker_kill import POOLS, redeliveries
+
+KILLS = 30
+# A tenth of the tasks runs long enough that kills of chance meet them while they run.
+TASK_SECONDS = (*[0.01] * 9, 0.15)
+# Celery counts the death as a retry, and that waits `default_retry_delay` (5 s) before it is tried again.
+EXECUTED_AGAIN_WITHIN_SECONDS = 20.0
+
+
+@dataclass
+class Killer:
+    """Kills a child at a time; ``killed`` has its process id, or nothing if there was none."""
+
+    fleet: Fleet
+    killed: list[frozenset[int]] = field(default_factory=list)
+
+    def kill(self) -> None:
+        """One child of one worker of the two pools, whichever: the worker itself lives."""
+        found = [pid for worker in self.fleet.workers(*POOLS) for pid in children.children(worker)]
+        pid = random.choice(found) if found else None  # noqa: S311 - no secret
+        self.killed.append(frozenset({pid}) if pid is not None and children.kill(pid) else frozenset())
+
+
+def _run(fleet: Fleet, short: bool) -> Report:
+    kills = 10 if short else KILLS
+    apart, first = (1.5, 2.0) if short else (2.0, 3.0)
+    load = Load(rate=40 if short else 100, seconds=first + kills * apart, task_seconds=TASK_SECONDS)
+    killer = Killer(fleet)
+    moments = [first + (number + random.random()) * apart for number in range(kills)]  # noqa: S311
+    events = [Event(at, f"kill {number}", killer.kill) for number, at in enumerate(moments)]
+    before = {worker.container for worker in fleet.workers(*POOLS)}
+    seen = observe(fleet, "child-kill", load, events, settle_seconds=60 if short else 120)
+    after = {worker.container for worker in fleet.workers(*POOLS)}
+    return _report(seen, killer, workers_lost=len(before - after))
+
+
+def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:
+    times = [seen.moments[f"kill {number}"] for number in range(len(killer.killed))]
+    interrupted = redeliveries(seen.records, list(zip(times, killer.killed, strict=True)))
+    longest = max(interrupted, default=0.0)
+    actually = sum(bool(pids) for pids in killer.killed)
+    figures = common_figures(seen) | {
+        "children killed": actually,
+        "tasks that ran in a killed child": len(interrupted),
+        "longest from the kill to their execution, seconds": longest,
+        "workers that ended": workers_lost,
+    }
+    checks = [
+        nothing_lost(seen),
+        all_accepted(seen),
+        Check(
+            f"at least two thirds of {len(killer.killed)} children were killed: {actually}",
+            3 * actually >= 2 * len(killer.killed),
+        ),
+        Check(f"the workers themselves go on: {workers_lost} ended", workers_lost == 0),
+        Check(
+            f"executed again within {EXECUTED_AGAIN_WITHIN_SECONDS:g} s: {longest:.1f} s",
+            longest <= EXECUTED_AGAIN_WITHIN_SECONDS,
+        ),
+    ]
+    return Report(name="child-kill", checks=checks, figures=figures)
+
+
+CHILD_KILL = Drill(
+    "child-kill", "SIGKILL of prefork children at random moments, as the OOM killer does", _run
+)

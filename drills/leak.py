@@ -1,0 +1,70 @@
+"""`leak`: every task keeps 20 MiB for ever. Children are replaced in time; no container gets full."""
+
+from __future__ import annotations
+
+from drills.children import Scales
+from drills.drill import Drill, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.fleet import Fleet
+from drills.load import Load
+from drills.report import Check, Figure, Report
+from infra.environments import LOCAL
+from local.agent.definitions import MIB
+
+LEAK_MIB = 20
+SPAN_SECONDS = 5.0
+POOL = next(pool for pool in LOCAL.pools if pool.name == "low")
+
+
+def _run(fleet: Fleet, short: bool) -> Report:
+    """Less than the other drills' rate: filling 20 MiB is what each task takes its time for."""
+    # One queue, so that one container gets it all: 3 GiB a child and minute.
+    load = Load(rate=15 if short else 30, seconds=16 if short else 60, task="leak", queues=POOL.queues[:1])
+    killed = _killed(fleet)
+    with Scales(lambda: fleet.workers(POOL.name)) as scales:
+        seen = observe(fleet, "leak", load, [], settle_seconds=90)
+    return _report(seen, scales, killed=_killed(fleet) - killed)
+
+
+def _killed(fleet: Fleet) -> int:
+    """How often the agent has enforced a container's limit so far, by its log."""
+    return (fleet.places.logs / "agent.log").read_text(errors="replace").count("out of memory:")
+
+
+def _report(seen: Observed, scales: Scales, *, killed: int) -> Report:
+    children = tasks_by_child(seen)
+    limit, allowed = POOL.memory_mib * MIB, POOL.child_memory_mib
+    peak, spans = scales.peak(), scales.peaks(every_seconds=SPAN_SECONDS)
+    most, at_most = max(children.values(), default=0), allowed // LEAK_MIB + 1
+    replaced = sum(tasks * LEAK_MIB >= allowed * 0.8 for tasks in children.values())
+    figures: dict[str, Figure] = common_figures(seen) | {
+        "leaked in all, MiB": LEAK_MIB * sum(children.values()),
+        "children that ran tasks": len(children),
+        "children that were full and were replaced": replaced,
+        "most tasks that one child ran": most,
+        "a child may hold, MiB": allowed,
+        "the container's limit, MiB": limit // MIB,
+        "most that a container held, MiB": peak // MIB,
+        f"the same in each {SPAN_SECONDS:g} s, MiB": ", ".join(str(held // MIB) for held in spans),
+        "processes killed for memory": killed,
+    }
+    checks = [
+        nothing_lost(seen),
+        all_accepted(seen),
+        Check(f"full children were replaced: {replaced}", replaced >= 1),
+        Check(f"no child ran more than {at_most} tasks: {most}", most <= at_most),
+        Check(f"the container's limit was never reached: {peak // MIB} of {limit // MIB} MiB", peak < limit),
+        Check(f"nothing was killed for memory: {killed}", killed == 0),
+    ]
+    return Report(name="leak", checks=checks, figures=figures)
+
+
+def tasks_by_child(seen: Observed) -> dict[object, int]:
+    """Tasks that each process ran, of this run."""
+    counted: dict[object, int] = {}
+    for record in seen.records:
+        if record["event"] == "record" and str(record["run"]).startswith("leak-"):
+            counted[record["pid"]] = counted.get(record["pid"], 0) + 1
+    return counted
+
+
+LEAK = Drill("leak", "tasks leak 20 MiB each: children are replaced before their container is full", _run)

@@ -1,0 +1,136 @@
+"""`scale-in`: workers are stopped in the middle of their work, as ECS does it when it takes capacity away.
+
+By ``StopTask``, the call behind a scale-in: SIGTERM, the container's stop timeout, SIGKILL. Most tasks end
+within the worker's soft shutdown; a few run longer, are stopped, and must be run again by somebody else.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskfleet.contract import names
+from taskfleet.contract.environment import ENVIRONMENT
+
+from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.fleet import Fleet
+from drills.load import Load
+from drills.report import Check, Figure, Report
+from infra.environments import LOCAL_LIMITS
+
+POOLS = ("high", "low")
+SOFT, HARD = LOCAL_LIMITS.soft_shutdown_seconds, LOCAL_LIMITS.stop_timeout_seconds
+KILLED = 137
+# In turn: hardly any time, well within the soft shutdown, and longer than it.
+TASK_SECONDS = (*[0.01] * 60, 0.5, *[0.01] * 60, 2.0, *[0.01] * 120, SOFT + 2.0)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A worker that ECS was asked to stop ``at`` seconds since the epoch, and its processes then."""
+
+    container: str
+    pids: frozenset[int]
+    at: float
+
+
+@dataclass
+class Stopper:
+    """Stops a worker at a time."""
+
+    fleet: Fleet
+    stopped: list[Stopped] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """One worker of the two pools, whichever; all have work."""
+        workers = [w for w in self.fleet.workers(*POOLS) if w.container not in self._containers()]
+        if not workers:
+            return
+        worker = random.choice(workers)  # noqa: S311 - no secret
+        self.stopped.append(Stopped(worker.container, worker.pids(), time.time()))
+        cluster = names.cluster(self.fleet.environment[ENVIRONMENT.name])
+        self.fleet.client("ecs").stop_task(
+            cluster=cluster, task=worker.container, reason="the drill scale-in"
+        )
+
+    def ends(self) -> list[Mapping[str, Any]]:
+        """What ECS says of them, once all have stopped."""
+        cluster = names.cluster(self.fleet.environment[ENVIRONMENT.name])
+        deadline = time.monotonic() + HARD + 10
+        while True:
+            found = self.fleet.client("ecs").describe_tasks(cluster=cluster, tasks=self._containers())[
+                "tasks"
+            ]
+            if all(task["lastStatus"] == "STOPPED" for task in found) or time.monotonic() > deadline:
+                return list(found)
+            time.sleep(0.5)
+
+    def _containers(self) -> list[str]:
+        return [stopped.container for stopped in self.stopped]
+
+
+def _run(fleet: Fleet, short: bool) -> Report:
+    stops = 3 if short else 10
+    apart, first = (5.0, 3.0) if short else (6.0, 4.0)
+    load = Load(rate=40 if short else 100, seconds=first + stops * apart, task_seconds=TASK_SECONDS)
+    stopper = Stopper(fleet)
+    moments = [first + number * apart + random.uniform(0, apart / 2) for number in range(stops)]  # noqa: S311
+    events = [Event(at, f"stop {number}", stopper.stop) for number, at in enumerate(moments)]
+    seen = observe(fleet, "scale-in", load, events, settle_seconds=60 if short else 120)
+    return _report(seen, stopper, stops=stops)
+
+
+def _report(seen: Observed, stopper: Stopper, *, stops: int) -> Report:
+    ends = stopper.ends()
+    codes = Counter(task["containers"][0].get("exitCode") for task in ends)
+    asked = {stopped.container: stopped.at for stopped in stopper.stopped}
+    longest = max((_seconds_to_stop(task, asked) for task in ends), default=0.0)
+    pids = frozenset[int]().union(*(stopped.pids for stopped in stopper.stopped))
+    twice = ended_twice(seen.records)
+    figures: dict[str, Figure] = common_figures(seen) | {
+        "workers stopped": len(stopper.stopped),
+        "longest from the call to the worker's end, seconds": longest,
+        "workers that had to be killed": codes[KILLED],
+        "tasks that a stopped worker did not end": len(interrupted(seen.records, pids)),
+        "tasks that ended and ran again": len(twice),
+    }
+    checks = [
+        nothing_lost(seen),
+        all_accepted(seen),
+        Check(f"no task that ended ran again: {len(twice)} did", not twice),
+        Check(f"{stops} workers were stopped: {len(stopper.stopped)}", len(stopper.stopped) == stops),
+        Check(f"each left by itself, with 0: {_shown(codes)}", set(codes) == {0}),
+        Check(f"none needed its stop timeout of {HARD} s: {longest:.1f} s", longest < HARD),
+    ]
+    return Report(name="scale-in", checks=checks, figures=figures)
+
+
+def _seconds_to_stop(task: Mapping[str, Any], asked: Mapping[str, float]) -> float:
+    ended = task.get("stoppedAt")
+    return float(ended.timestamp()) - asked[task["taskArn"].rpartition("/")[2]] if ended else float(HARD)
+
+
+def _shown(codes: Mapping[object, int]) -> str:
+    return ", ".join(f"{count} with {code}" for code, count in codes.items())
+
+
+def ended_twice(records: Sequence[Mapping[str, object]]) -> list[object]:
+    """Ids of tasks that came to their end more than once."""
+    ended = Counter(record.get("id") for record in records if record["event"] == "record")
+    return [task for task, times in ended.items() if times > 1]
+
+
+def interrupted(records: Sequence[Mapping[str, object]], pids: frozenset[int]) -> set[object]:
+    """Ids of tasks that began in one of these processes and did not end in it."""
+    begun = {(r["id"], r["pid"]) for r in records if r["event"] == "began" and r["pid"] in pids}
+    ended = {(r.get("id"), r["pid"]) for r in records if r["event"] == "record"}
+    return {task for task, _ in begun - ended}
+
+
+SCALE_IN = Drill(
+    "scale-in", "SIGTERM to busy workers, again and again: what runs ends, or runs elsewhere", _run
+)
