@@ -56,7 +56,7 @@ diff: setup ## what a deploy of ENV would change
 	@$(CDK) diff "$(ENV)/*" $(CONTEXT)
 
 deploy: setup ## deploy ENV
-	@$(CDK) deploy "$(ENV)/*" $(CONTEXT)
+	@$(CDK) deploy "$(ENV)/*" $(CONTEXT) $(if $(filter local,$(ENV)),--require-approval never)
 
 cost: setup ## what ENV costs a month at rest
 	@$(BIN)/python -m infra.cost $(ENV) 2>build/cost.log || { cat build/cost.log; exit 1; }
