@@ -102,6 +102,9 @@ class Pool:
     name: str
     queues: tuple[str, ...]
     helps: tuple[str, ...] = ()  # other pools' queues that it also consumes
+    # Those of its queues whose publishes return when a replica has them, so that a failover of the broker
+    # loses none. The others may lose what was accepted in the last moment before it.
+    confirmed: tuple[str, ...] = ()
     execution: Execution = Execution.PREFORK
     concurrency: int = 4
     cpu_units: int = 1024

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from taskfleet.contract.limits import CONFIRMING_REPLICAS
+
 from infra.checks import elasticache
 from infra.rules.problem import Problem
 
@@ -83,6 +85,25 @@ def _failover(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _confirmed(settings: Settings) -> Iterator[Problem]:
+    for pool in settings.pools:
+        setting = f"pool {pool.name}: confirmed"
+        if unknown := [queue for queue in pool.confirmed if queue not in pool.queues]:
+            yield Problem(
+                setting=setting,
+                value=unknown,
+                rule=f"a pool confirms its own queues; those of {pool.name!r} are {', '.join(pool.queues)}",
+                fix="name the queue at the pool that owns it",
+            )
+        if pool.confirmed and settings.broker.nodes <= CONFIRMING_REPLICAS:
+            yield Problem(
+                setting=setting,
+                value=pool.confirmed,
+                rule=f"a confirmed publish waits for {CONFIRMING_REPLICAS} replica; the broker has none",
+                fix="set broker.nodes=2, or confirm no queue",
+            )
+
+
 def _snapshots(settings: Settings) -> Iterator[Problem]:
     days = settings.broker.snapshot_retention_days
     if not 0 <= days <= MAX_SNAPSHOT_DAYS:
@@ -104,4 +125,4 @@ def _port(settings: Settings) -> Iterator[Problem]:
         )
 
 
-RULES = (_one_hash_slot, _engine_version, _node_type, _nodes, _failover, _snapshots, _port)
+RULES = (_one_hash_slot, _engine_version, _node_type, _nodes, _failover, _confirmed, _snapshots, _port)

@@ -21,11 +21,18 @@ MANIFEST = ReleaseManifest(
     image="sha256:0123",
     pools=(POOL, PoolManifest("high", ("high",), (), 2, 0, 3, 10)),
     drain_deadline_seconds=3600,
+    confirmed=("etl",),
 )
 
 
 def test_what_is_written_is_read_back() -> None:
     assert ReleaseManifest.from_json(MANIFEST.to_json()) == MANIFEST
+
+
+def test_a_manifest_from_before_there_were_confirmed_queues_has_none() -> None:
+    older = {k: v for k, v in json.loads(MANIFEST.to_json()).items() if k != "confirmed"}
+
+    assert ReleaseManifest.from_json(json.dumps(older)).confirmed == ()
 
 
 def test_queues_are_those_that_pools_own_not_those_they_help_with() -> None:

@@ -142,6 +142,16 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "('eu-west-1a',)",
         ("at least two zones", "failover=False"),
     ),
+    "confirmed queue of another pool": (
+        pool(confirmed=("etl", "high")),
+        "['high']",
+        ("pool low: confirmed", "those of 'low' are low, etl", "at the pool that owns it"),
+    ),
+    "confirmed without a replica": (
+        {**pool(confirmed=("etl",)), **broker(nodes=1)},
+        "('etl',)",
+        ("pool low: confirmed", "waits for 1 replica", "broker.nodes=2"),
+    ),
     "snapshots": (broker(snapshot_retention_days=36), "= 36:", ("between 0 (none) and 35",)),
     "port": (broker(port=80), "= 80:", ("from 1150 to 65535",)),
     # image

@@ -67,7 +67,9 @@ class TinyFleet:
             BillingMode="PAY_PER_REQUEST",
         )
 
-    def deploy(self, release: str, queues: tuple[str, ...] = QUEUES) -> None:
+    def deploy(
+        self, release: str, queues: tuple[str, ...] = QUEUES, *, confirmed: tuple[str, ...] = ()
+    ) -> None:
         """What a release's stack makes: SQS twins and the manifest."""
         sqs = self.aws.client("sqs")
         for queue in queues:
@@ -75,7 +77,7 @@ class TinyFleet:
         pool = PoolManifest(
             "low", queues, (), slots=2, min_workers=1, max_workers=3, latency_target_seconds=60
         )
-        manifest = ReleaseManifest(release, "image", (pool,), drain_deadline_seconds=600)
+        manifest = ReleaseManifest(release, "image", (pool,), drain_deadline_seconds=600, confirmed=confirmed)
         self._put(parameters.release_manifest(self.name, release), manifest.to_json())
 
     def promote(self, release: str) -> None:

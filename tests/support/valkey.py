@@ -17,9 +17,16 @@ PASSWORD = "a-password-for-tests"
 class Valkey:
     """One server on a loopback port. Its data outlives ``kill`` when ``durable``."""
 
-    def __init__(self, directory: Path, *, durable: bool = False, password: str = PASSWORD) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durable: bool = False,
+        password: str = PASSWORD,
+        replica_of: Valkey | None = None,
+    ) -> None:
         self.host, self.port, self.password = "127.0.0.1", free_port(), password
-        self._directory, self._durable = directory, durable
+        self._directory, self._durable, self._replica_of = directory, durable, replica_of
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -38,6 +45,10 @@ class Valkey:
         command = [str(get_binary_path()), "--port", str(self.port), "--bind", self.host, "--save", ""]
         command += ["--requirepass", self.password, "--dir", str(self._directory)]
         command += ["--appendonly", "yes" if self._durable else "no", "--maxmemory-policy", "noeviction"]
+        command += ["--repl-diskless-sync-delay", "0"]
+        if self._replica_of is not None:
+            command += ["--masterauth", self.password]
+            command += ["--replicaof", self._replica_of.host, str(self._replica_of.port)]
         with (self._directory / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(self.answers, what=f"valkey-server on port {self.port}")

@@ -12,7 +12,16 @@ class SettingsError(TaskfleetError):
 
 
 class PublishError(TaskfleetError):
-    """No broker accepted the task: it will not run, unless the caller sends it again."""
+    """No broker accepted the task.
+
+    With ``may_run`` False no broker has it: it will not run unless the caller sends it again. With True one
+    of them was given it and did not answer in time, so it may run: send it again under the same
+    ``task_id``, and let the task be one that may run twice.
+    """
+
+    def __init__(self, message: str, *, may_run: bool = False) -> None:
+        super().__init__(message)
+        self.may_run = may_run
 
 
 class UnknownQueue(TaskfleetError):

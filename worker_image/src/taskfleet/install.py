@@ -19,7 +19,8 @@ from taskfleet import config, settings
 from taskfleet.contract.messages import GATE_TASK
 from taskfleet.per_process import PerProcess
 from taskfleet.publishing.breaker import Breaker
-from taskfleet.publishing.brokers import Fallback, Primary
+from taskfleet.publishing.brokers import ConfirmedPrimary, Fallback, Primary
+from taskfleet.publishing.guarded import Guarded
 from taskfleet.publishing.pointer import Releases
 from taskfleet.publishing.probe import Probe
 from taskfleet.publishing.producer import FleetProducer
@@ -62,16 +63,20 @@ class Installed:
 
     def _make_publisher(self) -> Publisher:
         known = self.settings
-        primary, breaker = Primary(known), Breaker()
         return Publisher(
             bound_release=known.bound_release,
             releases=self.releases,
-            primary=primary,
+            primary=_guarded(Primary(known)),
+            # A breaker of its own: while no replica answers, Redis itself is well.
+            confirmed=_guarded(ConfirmedPrimary(known)),
             fallback=Fallback(known),
-            breaker=breaker,
-            probe=Probe(breaker, primary.answers),
             patience_seconds=known.publish_patience_seconds,
         )
+
+
+def _guarded(primary: Primary) -> Guarded:
+    breaker = Breaker()
+    return Guarded(primary, breaker, Probe(breaker, primary.answers))
 
 
 def install(app: Celery) -> Celery:

@@ -20,6 +20,8 @@ from taskfleet.settings import ProducerSettings, WorkerSettings
 TLS = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
 
 PRODUCER_TIMEOUT_SECONDS = 0.3
+# How long a publish waits for a replica: it must be told before the socket gives up on the answer.
+CONFIRM_TIMEOUT_MS = 200
 WORKER_TIMEOUT_SECONDS = 3.0
 RESTORE_EVERY_SECONDS = 5
 
@@ -76,13 +78,17 @@ def fallback_worker_options(settings: WorkerSettings) -> dict[str, Any]:
     }
 
 
-def primary_producer_connection(settings: ProducerSettings) -> Connection:
-    """A kombu connection for publishing; nothing is opened until it is used."""
+def primary_producer_connection(settings: ProducerSettings, *, confirm_replicas: int = 0) -> Connection:
+    """A kombu connection for publishing; nothing is opened until it is used.
+
+    With ``confirm_replicas`` a publish fails unless so many replicas have it within `CONFIRM_TIMEOUT_MS`.
+    """
+    confirming = {"confirm_replicas": confirm_replicas, "confirm_timeout_ms": CONFIRM_TIMEOUT_MS}
     return Connection(
         primary_url(settings),
         transport=PRIMARY_TRANSPORT,
         ssl=TLS,
-        transport_options=primary_producer_options(),
+        transport_options=primary_producer_options() | confirming,
         connect_timeout=PRODUCER_TIMEOUT_SECONDS,
     )
 

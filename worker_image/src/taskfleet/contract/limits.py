@@ -8,6 +8,9 @@ SQS_MAX_DELAY_SECONDS = 15 * 60  # SQS quotas, message timer
 SQS_MAX_RETENTION_SECONDS = 14 * 24 * 3600  # SQS quotas, message retention
 SQS_MAX_MESSAGE_BYTES = 1024 * 1024  # SQS quotas, message size
 
+# A publish to a confirmed queue waits for so many of the primary broker's replicas.
+CONFIRMING_REPLICAS = 1
+
 # kombu's Redis transport keeps a queue's priorities in lists of their own: the name alone for 0-2,
 # then the name, this separator and the step (kombu.transport.redis, priority_steps and sep).
 REDIS_PRIORITY_SEPARATOR = "\x06\x16"

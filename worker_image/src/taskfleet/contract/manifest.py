@@ -25,12 +25,16 @@ class PoolManifest:
 
 @dataclass(frozen=True)
 class ReleaseManifest:
-    """One release. ``image`` is what its workers run, by digest; ``drain_deadline_seconds`` alarms."""
+    """One release. ``image`` is what its workers run, by digest; ``drain_deadline_seconds`` alarms.
+
+    A publish to one of the ``confirmed`` queues returns when a replica of the broker has it.
+    """
 
     release: str
     image: str
     pools: tuple[PoolManifest, ...]
     drain_deadline_seconds: int
+    confirmed: tuple[str, ...] = ()
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -50,6 +54,6 @@ class ReleaseManifest:
                 PoolManifest(**{**pool, "queues": tuple(pool["queues"]), "helps": tuple(pool["helps"])})
                 for pool in data.pop("pools")
             )
-            return cls(pools=pools, **data)
+            return cls(pools=pools, **{**data, "confirmed": tuple(data.get("confirmed", ()))})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a release manifest ({error}): {text[:200]!r}") from error

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from taskfleet.contract import names
 from taskfleet.errors import UnknownQueue
 from taskfleet.publishing.pointer import Releases
 
 
-def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> tuple[str, str]:
-    """``(versioned queue, release)`` for a logical or an already versioned queue.
+class Address(NamedTuple):
+    """A versioned queue, its release, and whether a publish to it waits for a replica."""
+
+    queue: str
+    release: str
+    confirmed: bool
+
+
+def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> Address:
+    """The address of a logical or an already versioned queue.
 
     A versioned name is kept: a retry goes back to the queue that its task came from. Raises
     `UnknownQueue` for a queue that the release does not have (its tasks would never run), and
@@ -23,4 +33,4 @@ def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> t
             f"Its queues: {', '.join(sorted(known))}. "
             "A new queue needs a pool in infra/environments.py and a deploy."
         )
-    return names.versioned_queue(logical, release), release
+    return Address(names.versioned_queue(logical, release), release, logical in releases.confirmed(release))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from kombu.connection import Connection
 from kombu.exceptions import LimitExceeded, OperationalError
 from kombu.messaging import Producer
 from kombu.transport.SQS.exceptions import DoesNotExistQueueException
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from taskfleet.brokers import connections
 from taskfleet.contract.environment import FALLBACK, PRIMARY
+from taskfleet.contract.limits import CONFIRMING_REPLICAS
+from taskfleet.contract.messages import REDIS_CONFIRM_PROBE
 from taskfleet.per_process import PerProcess
 from taskfleet.settings import ProducerSettings
 
@@ -31,6 +35,20 @@ NOT_ACCEPTED = (
 # Connections of one process to one broker. More threads than this wait for each other, briefly.
 CONNECTIONS = 10
 WAIT_FOR_CONNECTION_SECONDS = 1.0
+
+
+def may_have_taken(error: BaseException) -> bool:
+    """Whether the broker may have the message all the same: it was given it, and its answer was not seen.
+
+    When in doubt it may. Redis-py says "connecting to" in the text alone: then nothing was given yet.
+    """
+    if isinstance(error, ClientError):
+        return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500) >= 500)
+    if isinstance(error, BotoCoreError):
+        return isinstance(error, HTTPClientError)
+    if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
+        return "connecting to" not in str(error)
+    return False
 
 
 class Broker(Protocol):
@@ -61,9 +79,11 @@ class Primary:
     """Redis."""
 
     name = PRIMARY
+    replicas = 0
 
     def __init__(self, settings: ProducerSettings) -> None:
-        self._pool = _Pooled(connections.primary_producer_connection(settings))
+        connection = connections.primary_producer_connection(settings, confirm_replicas=self.replicas)
+        self._pool = _Pooled(connection)
 
     def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
         """Publish within about 0.3 s."""
@@ -73,11 +93,31 @@ class Primary:
         """Whether it answers a PING within about 0.3 s."""
         connection = self._pool._producers.acquire(block=True, timeout=WAIT_FOR_CONNECTION_SECONDS)
         try:
-            return bool(connection.default_channel.client.ping())
+            return self._answered(connection.default_channel.client)
         except NOT_ACCEPTED:
             return False
         finally:
             connection.release()
+
+    def _answered(self, client: Any) -> bool:
+        return bool(client.ping())
+
+
+class ConfirmedPrimary(Primary):
+    """Redis, and a replica of it: a publish returns when one has it, so that a failover can't lose it.
+
+    One of several replicas is enough: ElastiCache promotes the one that is the least behind. It costs a
+    round trip between zones; without a replica such publishes go to SQS, which is stored in several zones.
+    """
+
+    replicas = CONFIRMING_REPLICAS
+
+    def _answered(self, client: Any) -> bool:
+        """Whether a write reaches a replica again."""
+        pipe = client.pipeline(transaction=False)
+        pipe.set(REDIS_CONFIRM_PROBE, "1", ex=60)
+        pipe.execute_command("WAIT", self.replicas, connections.CONFIRM_TIMEOUT_MS)
+        return int(pipe.execute()[-1]) >= self.replicas
 
 
 class Fallback:

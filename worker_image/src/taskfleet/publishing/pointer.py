@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -37,6 +38,13 @@ def read_parameter(name: str) -> str | None:
     return value
 
 
+class _Manifest(NamedTuple):
+    """What a publish needs of it."""
+
+    queues: frozenset[str]
+    confirmed: frozenset[str]
+
+
 class Releases:
     """The current release and the queues of releases, as this process knows them. Safe for threads."""
 
@@ -47,7 +55,7 @@ class Releases:
         self._locks = PerProcess(threading.Lock)
         self._current: str | None = None
         self._until = 0.0
-        self._queues: dict[str, frozenset[str]] = {}
+        self._manifests: dict[str, _Manifest] = {}
 
     def current(self) -> str:
         """The current release. Raises `PointerUnknown` if there is none, or none was ever read."""
@@ -68,9 +76,16 @@ class Releases:
 
     def queues(self, release: str) -> frozenset[str]:
         """The logical queues of a release. Raises `PointerUnknown` if its manifest can't be read."""
-        known = self._queues.get(release)
+        return self._manifest(release).queues
+
+    def confirmed(self, release: str) -> frozenset[str]:
+        """Those of them whose publishes wait for a replica. Raises as `queues`."""
+        return self._manifest(release).confirmed
+
+    def _manifest(self, release: str) -> _Manifest:
+        known = self._manifests.get(release)
         if known is None:
-            known = self._queues[release] = self._read_queues(release)
+            known = self._manifests[release] = self._read_manifest(release)
         return known
 
     def _look(self) -> None:
@@ -88,7 +103,7 @@ class Releases:
             self._current = value
         self._until = self._clock() + (KEEP_SECONDS if self._current else 0)
 
-    def _read_queues(self, release: str) -> frozenset[str]:
+    def _read_manifest(self, release: str) -> _Manifest:
         name = parameters.release_manifest(self._environment, release)
         try:
             text = self._read(name)
@@ -96,4 +111,5 @@ class Releases:
             raise PointerUnknown(f"the queues of release {release} can't be read: {error}") from error
         if text is None:
             raise PointerUnknown(f"release {release} is not deployed: there is no parameter {name}")
-        return frozenset(ReleaseManifest.from_json(text).queues)
+        manifest = ReleaseManifest.from_json(text)
+        return _Manifest(frozenset(manifest.queues), frozenset(manifest.confirmed))

@@ -34,8 +34,15 @@ class Probe:
         logger.warning("the primary broker does not accept tasks: publishing to SQS until it answers")
         while not self._finished():
             time.sleep(PROBE_SECONDS)
-            self._breaker.probed(self._ping())
+            self._breaker.probed(self._answers())
         logger.warning("the primary broker answers again: publishing to it is tried again")
+
+    def _answers(self) -> bool:
+        try:
+            return self._ping()
+        except Exception as error:  # noqa: BLE001 - whatever it is, a thread that ends leaves the breaker open
+            logger.warning("the primary broker could not be asked: %r", error)
+            return False
 
     def _finished(self) -> bool:
         with self._lock:  # or an opening between the look and the end would find it still running

@@ -9,19 +9,17 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from kombu.exceptions import LimitExceeded
-
 from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.limits import SQS_MAX_RETENTION_SECONDS
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.errors import PublishError
 from taskfleet.publishing.address import versioned
-from taskfleet.publishing.breaker import Breaker
 from taskfleet.publishing.brokers import NOT_ACCEPTED, Broker
+from taskfleet.publishing.guarded import Guarded, Refusal, refusal
 from taskfleet.publishing.pointer import Releases
-from taskfleet.publishing.probe import Probe
 
 AGAIN_SECONDS = 1.0
+NOT_ASKED = Refusal("not asked, by `only`")
 
 _only: ContextVar[str | None] = ContextVar("taskfleet_only_broker", default=None)
 
@@ -49,15 +47,13 @@ class Publisher:
         *,
         bound_release: str | None,
         releases: Releases,
-        primary: Broker,
+        primary: Guarded,
+        confirmed: Guarded,
         fallback: Broker,
-        breaker: Breaker,
-        probe: Probe,
         patience_seconds: float = 0.0,
     ) -> None:
         self._bound_release, self._releases = bound_release, releases
-        self._primary, self._fallback = primary, fallback
-        self._breaker, self._probe = breaker, probe
+        self._primary, self._confirmed, self._fallback = primary, confirmed, fallback
         self._patience_seconds = patience_seconds
 
     def publish(self, body: Any, queue: str, options: dict[str, Any]) -> str:
@@ -65,11 +61,12 @@ class Publisher:
 
         A web process has none. A worker has some: its task did its work already, and nobody waits.
         """
-        end = time.monotonic() + self._patience_seconds
+        end, may_run = time.monotonic() + self._patience_seconds, False
         while True:
             try:
                 return self._publish(body, queue, options)
-            except PublishError:
+            except PublishError as error:
+                may_run = error.may_run = error.may_run or may_run
                 if time.monotonic() + AGAIN_SECONDS >= end:
                     raise
             time.sleep(AGAIN_SECONDS)
@@ -79,51 +76,34 @@ class Publisher:
 
         ``options`` are those of kombu's ``Producer.publish``. Raises `taskfleet.errors.UnknownQueue`,
         `taskfleet.errors.PointerUnknown` or `PublishError`; in each case nothing was accepted, unless
-        a broker that did not answer in time took it all the same.
+        ``PublishError.may_run`` says that a broker did not answer in time.
         """
-        target, release = versioned(queue, bound_release=self._bound_release, releases=self._releases)
+        address = versioned(queue, bound_release=self._bound_release, releases=self._releases)
         headers = options["headers"] = dict(options.get("headers") or {})
-        headers[RELEASE_HEADER] = release
+        headers[RELEASE_HEADER] = address.release
         headers[PUBLISHED_AT_HEADER] = time.time()
         wanted = _only.get()
-        why = "it was not asked to" if wanted == FALLBACK else self._to_primary(body, target, options)
-        if why is None:
+        primary = self._confirmed if address.confirmed else self._primary
+        first = NOT_ASKED if wanted == FALLBACK else primary.offer(body, address.queue, options)
+        if first is None:
             return PRIMARY
-        if wanted == PRIMARY:
-            raise PublishError(_nothing_accepted(headers, target, why, "not asked, by `only`"))
-        problem = self._to_fallback(body, target, options)
-        if problem is None:
+        second = NOT_ASKED if wanted == PRIMARY else self._to_fallback(body, address.queue, options)
+        if second is None:
             return FALLBACK
-        raise PublishError(_nothing_accepted(headers, target, why, problem))
+        raise _nobody(headers, address.queue, first, second)
 
-    def _to_primary(self, body: Any, queue: str, options: dict[str, Any]) -> str | None:
-        """None if it was accepted, else why not."""
-        if not self._breaker.allows():
-            return "its circuit breaker is open: it did not answer lately"
-        try:
-            self._primary.send(body, queue, dict(options))
-        except LimitExceeded:
-            # This process is busy with itself, which says nothing about the broker.
-            return "all connections of this process were in use"
-        except NOT_ACCEPTED as error:
-            if self._breaker.failed():
-                self._probe.start()
-            return _brief(error)
-        self._breaker.succeeded()
-        return None
-
-    def _to_fallback(self, body: Any, queue: str, options: dict[str, Any]) -> str | None:
-        """None if it was accepted, else why not."""
+    def _to_fallback(self, body: Any, queue: str, options: dict[str, Any]) -> Refusal | None:
+        """None if it was accepted."""
         ahead = _seconds_until(options["headers"].get("eta"))
         if ahead > SQS_MAX_RETENTION_SECONDS:
             # The transport holds a message back for as long as need be, but SQS forgets it then.
-            return (
+            return Refusal(
                 f"it keeps a message for {SQS_MAX_RETENTION_SECONDS} s at most; the ETA is in {ahead:.0f} s"
             )
         try:
             self._fallback.send(body, queue, dict(options))
         except NOT_ACCEPTED as error:
-            return _brief(error)
+            return refusal(error)
         return None
 
 
@@ -135,12 +115,16 @@ def _seconds_until(eta: str | None) -> float:
     return (aware - datetime.now(UTC)).total_seconds()
 
 
-def _brief(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _nothing_accepted(headers: dict[str, Any], queue: str, primary: str, fallback: str) -> str:
-    return (
-        f"no broker accepted task {headers.get('task')} ({headers.get('id')}) for {queue}; "
-        f"it will not run unless it is sent again. Redis: {primary}. SQS: {fallback}."
+def _nobody(headers: dict[str, Any], queue: str, primary: Refusal, fallback: Refusal) -> PublishError:
+    may_run = primary.uncertain or fallback.uncertain
+    hence = (
+        "one that was given it did not answer in time, so it may run all the same: send it again under the "
+        "same task id"
+        if may_run
+        else "it will not run unless it is sent again"
+    )
+    return PublishError(
+        f"no broker accepted task {headers.get('task')} ({headers.get('id')}) for {queue}; {hence}. "
+        f"Redis: {primary.why}. SQS: {fallback.why}.",
+        may_run=may_run,
     )

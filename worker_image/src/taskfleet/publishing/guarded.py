@@ -1,0 +1,48 @@
+"""A broker behind its circuit breaker: while it is known to be dead, it costs no publish its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kombu.exceptions import LimitExceeded
+
+from taskfleet.publishing.breaker import Breaker
+from taskfleet.publishing.brokers import NOT_ACCEPTED, Broker, may_have_taken
+from taskfleet.publishing.probe import Probe
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a broker did not accept a message; ``uncertain`` if it may have taken it all the same."""
+
+    why: str
+    uncertain: bool = False
+
+
+def refusal(error: BaseException) -> Refusal:
+    """From what a broker's ``send`` raised."""
+    return Refusal(f"{type(error).__name__}: {error}", may_have_taken(error))
+
+
+class Guarded:
+    """Safe for threads, one per process."""
+
+    def __init__(self, broker: Broker, breaker: Breaker, probe: Probe) -> None:
+        self._broker, self._breaker, self._probe = broker, breaker, probe
+
+    def offer(self, body: Any, queue: str, options: dict[str, Any]) -> Refusal | None:
+        """None if it was accepted."""
+        if not self._breaker.allows():
+            return Refusal("its circuit breaker is open: it did not answer lately")
+        try:
+            self._broker.send(body, queue, dict(options))
+        except LimitExceeded:
+            # This process is busy with itself, which says nothing about the broker.
+            return Refusal("all connections of this process were in use")
+        except NOT_ACCEPTED as error:
+            if self._breaker.failed():
+                self._probe.start()
+            return refusal(error)
+        self._breaker.succeeded()
+        return None
