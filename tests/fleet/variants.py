@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from aws_cdk import App, CfnResource
+from aws_cdk import App
 from infra.app import build
 from infra.environments import LOCAL
 from infra.settings import Settings
@@ -18,13 +18,11 @@ def _wider() -> Settings:
 
 
 def main(variant: str) -> None:
-    """Synthesize one variant: ``wider``, or ``broken`` (wider, with a resource that can't be made)."""
-    app = build(App(analytics_reporting=False), settings=[_wider()])
+    """Synthesize one variant: ``wider``, or ``broken`` (wider, with an application that is not there)."""
+    settings = _wider()
     if variant == "broken":
-        (stage,) = [child for child in app.node.children if child.node.id == "local"]
-        (release,) = [child for child in stage.node.children if child.node.id.startswith("release-")]
-        CfnResource(release, "CannotBeMade", type="AWS::Taskfleet::CannotBeMade")
-    app.synth()
+        settings = replace(settings, app="no_such_package.app:app")
+    build(App(analytics_reporting=False), settings=[settings]).synth()
 
 
 if __name__ == "__main__":
