@@ -32,7 +32,7 @@ def test_the_operator_is_told(fleet: Deployed) -> None:
     faults = fleet.drill()
 
     def up() -> bool | None:
-        answer: bool | None = fleet.fleet_json("status")["brokers"]["primary"]["up"]
+        answer: bool | None = fleet.fleet_json("status")["broker_up"]
         return answer
 
     try:
