@@ -29,6 +29,7 @@ class FaultyTcp:
     def stop(self) -> None:
         """Refuse, and cut what there is."""
         self.refuse()
+        self._run(self._end_tasks)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def refuse(self) -> None:
@@ -68,6 +69,12 @@ class FaultyTcp:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    async def _end_tasks(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _close_links(self) -> None:
         for link in list(self._links):
