@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import publish
+from benchmarks import consume, publish
 from drills.fleet import Fleet
 from drills.report import Report
 from local.fleet_environment import NotUp
@@ -31,7 +31,10 @@ class Benchmark:
 
 BENCHMARKS = {
     benchmark.name: benchmark
-    for benchmark in (Benchmark("publish", "median and 99th percentile of a publish to Redis", publish.run),)
+    for benchmark in (
+        Benchmark("publish", "median and 99th percentile of a publish to Redis", publish.run),
+        Benchmark("consume", "no-op tasks a second through a worker, and its idle latency", consume.run),
+    )
 }
 
 

@@ -62,10 +62,12 @@ def _url(variables: Mapping[str, str], password: str) -> str:
     return f"rediss://default:{password}@{variables[BROKER_HOST.name]}:{variables[BROKER_PORT.name]}/0"
 
 
+def client(url: str, variables: Mapping[str, str]) -> Any:
+    """A client of the broker, to look at its queues."""
+    return redis.Redis.from_url(url, ssl_ca_certs=variables["SSL_CERT_FILE"], socket_timeout=10)
+
+
 def _empty_queues(variables: Mapping[str, str], password: str) -> None:
-    client: Any = redis.Redis.from_url(
-        _url(variables, password), ssl_ca_certs=variables["SSL_CERT_FILE"], socket_timeout=10
-    )
-    with client:
+    with client(_url(variables, password), variables) as broker:
         for queue in (names.versioned_queue(QUEUE, RELEASE), PLAIN_QUEUE):
-            client.delete(*redis_lists(queue))
+            broker.delete(*redis_lists(queue))

@@ -1,0 +1,104 @@
+"""`consume`: no-op tasks a second through one worker, and how long an idle one lets a task wait.
+
+Plain Celery as its documentation starts it against a worker of a fleet with everything on: late
+acknowledgement, leases, limits, JSON logs, timing. Both have two slots, on the same broker with TLS, in turn
+in every round. A worker's start is left out: the clock runs from a tenth of the queue to nine tenths.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from taskfleet.contract import names
+
+from benchmarks import scratch
+from benchmarks.consumers import SLOTS, worker
+from drills.fleet import Fleet
+from drills.report import Check, Figure, Report
+from drills.tally import percentile
+from local.places import REPOSITORY
+
+KINDS = ("plain", "ours")
+QUEUES = {"plain": scratch.PLAIN_QUEUE, "ours": names.versioned_queue(scratch.QUEUE, scratch.RELEASE)}
+TASKS, ROUNDS, PINGS = 4000, 5, 60
+LEAST_TIMES_PLAIN = 1.1
+# Half a millisecond more is not felt, and is what two runs of the same thing differ by here.
+NO_WORSE = 1.05
+NOISE_SECONDS = 0.0005
+LOOK_SECONDS = 0.02
+WAIT_SECONDS = 120.0
+
+
+def run(fleet: Fleet) -> Report:
+    """Measure both, in turn, and compare."""
+    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    waits: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    with scratch.environment(fleet) as variables, tempfile.TemporaryDirectory() as directory:
+        client = scratch.client(variables[scratch.PLAIN_URL], variables)
+        for _ in range(ROUNDS):
+            for kind in KINDS:
+                _feed(variables, kind, "fill", TASKS)
+                with worker(kind, variables, Path(directory)) as notes:
+                    rates[kind].append(_rate(client, QUEUES[kind]))
+                    waits[kind] += _waits(variables, kind, notes)
+    return compare(rates, waits)
+
+
+def _feed(variables: Mapping[str, str], kind: str, what: str, times: int) -> None:
+    command = [sys.executable, "-m", "benchmarks.feeder", kind, what, str(times)]
+    subprocess.run(command, env=dict(variables), cwd=REPOSITORY, check=True)
+
+
+def _rate(client: Any, queue: str) -> float:
+    first, began = _when_at_most(client, queue, 0.9 * TASKS)
+    last, ended = _when_at_most(client, queue, 0.1 * TASKS)
+    _when_at_most(client, queue, 0)
+    return (first - last) / (ended - began)
+
+
+def _when_at_most(client: Any, queue: str, left: float) -> tuple[int, float]:
+    end = time.monotonic() + WAIT_SECONDS
+    while (waiting := client.llen(queue)) > left:
+        if time.monotonic() > end:
+            raise RuntimeError(f"after {WAIT_SECONDS:.0f} s {waiting} tasks still wait in {queue}")
+        time.sleep(LOOK_SECONDS)
+    return waiting, time.monotonic()
+
+
+def _waits(variables: Mapping[str, str], kind: str, notes: Path) -> list[float]:
+    _feed(variables, kind, "ping", PINGS)
+    end = time.monotonic() + WAIT_SECONDS
+    while len(lines := notes.read_text().splitlines()) < PINGS and time.monotonic() < end:
+        time.sleep(LOOK_SECONDS)
+    return [float(line) for line in lines]
+
+
+def compare(rates: Mapping[str, Sequence[float]], waits: Mapping[str, Sequence[float]]) -> Report:
+    """The report of each kind's tasks a second, one number a round, and its seconds from publish to begin."""
+    medians = {kind: statistics.median(rates[kind]) for kind in KINDS}
+    ratio = statistics.median(ours / plain for ours, plain in zip(rates["ours"], rates["plain"], strict=True))
+    figures: dict[str, Figure] = {"tasks of each in a round": TASKS, "slots": SLOTS, "rounds": ROUNDS}
+    for kind in KINDS:
+        figures[f"{kind}: no-op tasks per second, median"] = medians[kind]
+        figures[f"{kind}: in each round"] = ", ".join(f"{rate:.0f}" for rate in rates[kind])
+    figures["consume_ratio"] = ratio
+    checks = [
+        Check(
+            f"tasks per second at least {LEAST_TIMES_PLAIN:g} times plain: {ratio:.2f}",
+            ratio >= LEAST_TIMES_PLAIN,
+        )
+    ]
+    for name, percent in (("p50", 50.0), ("p99", 99.0)):
+        of = {kind: percentile(list(waits[kind]), percent) or 0.0 for kind in KINDS}
+        figures |= {f"{kind}: idle latency {name}, seconds": of[kind] for kind in KINDS}
+        no_worse = of["ours"] <= max(NO_WORSE * of["plain"], of["plain"] + NOISE_SECONDS)
+        text = f"idle latency {name} no worse: {1000 * of['ours']:.1f} ms, plain {1000 * of['plain']:.1f} ms"
+        checks.append(Check(text, no_worse))
+    return Report(name="consume", checks=checks, figures=figures)
