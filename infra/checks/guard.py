@@ -7,6 +7,7 @@ for a stack that somebody adds. Written in CloudFormation Guard, evaluated offli
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from aws_cdk import App, CloudFormationValidatePlugin, ValidationRuleSource, Validations
 
@@ -69,8 +70,13 @@ def rules() -> str:
 
 def add_to(app: App) -> None:
     """Evaluate them at synth, beside the CDK's own rules (which stay on)."""
-    source = ValidationRuleSource(name="taskfleet", content=rules())
-    Validations.of(app).add_plugins(CloudFormationValidatePlugin(guard_rules=[source]))
+    Validations.of(app).add_plugins(_plugin())
+
+
+@cache
+def _plugin() -> CloudFormationValidatePlugin:
+    """One per process, for as many apps as tests build: its engine takes two seconds to start."""
+    return CloudFormationValidatePlugin(guard_rules=[ValidationRuleSource(name="taskfleet", content=rules())])
 
 
 def _rule(name: str, resources: str, clause: str, message: str) -> str:
