@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import consume, publish
+from benchmarks import consume, outage, publish
 from drills.fleet import Fleet
 from drills.report import Report
 from local.fleet_environment import NotUp
@@ -34,6 +34,7 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark("publish", "median and 99th percentile of a publish to Redis", publish.run),
         Benchmark("consume", "no-op tasks a second through a worker, and its idle latency", consume.run),
+        Benchmark("outage", "Redis dies or hangs: plain Celery, its failover list, ours", outage.run),
     )
 }
 

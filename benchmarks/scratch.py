@@ -67,6 +67,24 @@ def client(url: str, variables: Mapping[str, str]) -> Any:
     return redis.Redis.from_url(url, ssl_ca_certs=variables["SSL_CERT_FILE"], socket_timeout=10)
 
 
+@contextlib.contextmanager
+def database(variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The same with plain Celery in a database of its own: what it leaves behind meets nobody's worker."""
+    url = variables[PLAIN_URL].removesuffix("/0") + "/1"
+    try:
+        yield {**variables, PLAIN_URL: url}
+    finally:
+        with client(url, variables) as broker:
+            broker.flushdb()
+
+
+def remove_sqs_queues(fleet: Fleet, prefix: str) -> None:
+    """What a failover list made in SQS."""
+    sqs = fleet.client("sqs")
+    for url in sqs.list_queues(QueueNamePrefix=prefix).get("QueueUrls", ()):
+        sqs.delete_queue(QueueUrl=url)
+
+
 def _empty_queues(variables: Mapping[str, str], password: str) -> None:
     with client(_url(variables, password), variables) as broker:
         for queue in (names.versioned_queue(QUEUE, RELEASE), PLAIN_QUEUE):
