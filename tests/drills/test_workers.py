@@ -1,0 +1,36 @@
+"""What the drills of workers make of the journal."""
+
+from __future__ import annotations
+
+from drills.children import Sample, Scales
+from drills.scale_in import ended_twice, interrupted
+
+Line = dict[str, object]
+
+
+def began(task: str, pid: int, at: float = 0.0) -> Line:
+    return {"event": "began", "id": task, "pid": pid, "at": at}
+
+
+def ended(task: str, pid: int, at: float = 1.0) -> Line:
+    return {"event": "record", "id": task, "pid": pid, "at": at, "run": "scale-in-1", "n": 1}
+
+
+def test_a_task_that_began_in_a_stopped_process_and_ended_in_another_was_interrupted() -> None:
+    records = [began("a", 7), began("a", 8), ended("a", 8), began("b", 7), ended("b", 7), began("c", 9)]
+
+    assert interrupted(records, frozenset({7})) == {"a"}
+
+
+def test_one_that_ended_twice_is_told() -> None:
+    records = [ended("a", 7), ended("b", 7), ended("b", 8)]
+
+    assert ended_twice(records) == ["b"]
+
+
+def test_a_containers_peak_is_the_most_that_it_held_at_once() -> None:
+    scales = Scales(list)
+    scales.samples = [Sample(0.0, "a", 3), Sample(0.1, "b", 5), Sample(6.0, "a", 4), Sample(11.0, "a", 2)]
+
+    assert scales.peak() == 5
+    assert scales.peaks(every_seconds=5.0) == [5, 4, 2]
