@@ -3,6 +3,7 @@
 Plain Celery as its documentation starts it against a worker of a fleet with everything on: late
 acknowledgement, leases, limits, JSON logs, timing. Both have two slots, on the same broker with TLS, in turn
 in every round. A worker's start is left out: the clock runs from a tenth of the queue to nine tenths.
+The processor time that a worker uses for a task is told beside it: it says more on a busy machine.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 
 from taskfleet.contract import names
 
-from benchmarks import scratch
-from benchmarks.consumers import SLOTS, worker
+from benchmarks import processor, scratch
+from benchmarks.consumers import SLOTS, Worker, worker
 from drills.fleet import Fleet
 from drills.report import Check, Figure, Report
 from drills.tally import percentile
@@ -40,15 +41,18 @@ def run(fleet: Fleet) -> Report:
     """Measure both, in turn, and compare."""
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
     waits: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    costs: dict[str, list[float]] = {kind: [] for kind in KINDS}
     with scratch.environment(fleet) as variables, tempfile.TemporaryDirectory() as directory:
         client = scratch.client(variables[scratch.PLAIN_URL], variables)
         for _ in range(ROUNDS):
             for kind in KINDS:
                 _feed(variables, kind, "fill", TASKS)
-                with worker(kind, variables, Path(directory)) as notes:
-                    rates[kind].append(_rate(client, QUEUES[kind]))
-                    waits[kind] += _waits(variables, kind, notes)
-    return compare(rates, waits)
+                with worker(kind, variables, Path(directory)) as started:
+                    rate, cost = _rate(client, QUEUES[kind], started)
+                    rates[kind].append(rate)
+                    costs[kind].append(cost)
+                    waits[kind] += _waits(variables, kind, started.notes)
+    return compare(rates, waits, costs)
 
 
 def _feed(variables: Mapping[str, str], kind: str, what: str, times: int) -> None:
@@ -56,11 +60,14 @@ def _feed(variables: Mapping[str, str], kind: str, what: str, times: int) -> Non
     subprocess.run(command, env=dict(variables), cwd=REPOSITORY, check=True)
 
 
-def _rate(client: Any, queue: str) -> float:
+def _rate(client: Any, queue: str, started: Worker) -> tuple[float, float]:
+    """Tasks a second, and the seconds of processor time that the worker used for each."""
     first, began = _when_at_most(client, queue, 0.9 * TASKS)
+    used_before = processor.seconds(started.session)
     last, ended = _when_at_most(client, queue, 0.1 * TASKS)
+    used = processor.seconds(started.session) - used_before
     _when_at_most(client, queue, 0)
-    return (first - last) / (ended - began)
+    return (first - last) / (ended - began), used / (first - last)
 
 
 def _when_at_most(client: Any, queue: str, left: float) -> tuple[int, float]:
@@ -80,13 +87,20 @@ def _waits(variables: Mapping[str, str], kind: str, notes: Path) -> list[float]:
     return [float(line) for line in lines]
 
 
-def compare(rates: Mapping[str, Sequence[float]], waits: Mapping[str, Sequence[float]]) -> Report:
-    """The report of each kind's tasks a second, one number a round, and its seconds from publish to begin."""
+def compare(
+    rates: Mapping[str, Sequence[float]],
+    waits: Mapping[str, Sequence[float]],
+    costs: Mapping[str, Sequence[float]],
+) -> Report:
+    """The report of each kind's tasks a second, one number a round, of its seconds from publish to begin, and
+    of the processor time that a task costs.
+    """
     medians = {kind: statistics.median(rates[kind]) for kind in KINDS}
     ratio = statistics.median(ours / plain for ours, plain in zip(rates["ours"], rates["plain"], strict=True))
     figures: dict[str, Figure] = {"tasks of each in a round": TASKS, "slots": SLOTS, "rounds": ROUNDS}
     for kind in KINDS:
         figures[f"{kind}: no-op tasks per second, median"] = medians[kind]
+        figures[f"{kind}: processor time of the worker per task, seconds"] = statistics.median(costs[kind])
         figures[f"{kind}: in each round"] = ", ".join(f"{rate:.0f}" for rate in rates[kind])
     figures["consume_ratio"] = ratio
     checks = [

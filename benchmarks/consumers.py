@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from taskfleet.contract import environment as env
@@ -44,9 +45,17 @@ COMMANDS = {
 }
 
 
+@dataclass(frozen=True)
+class Worker:
+    """A worker that is ready, in a session of its own; `benchmarks.apps.arrived` writes to ``notes``."""
+
+    session: int
+    notes: Path
+
+
 @contextmanager
-def worker(kind: str, variables: Mapping[str, str], directory: Path) -> Iterator[Path]:
-    """A worker that is ready; gives the file that `benchmarks.apps.arrived` writes to."""
+def worker(kind: str, variables: Mapping[str, str], directory: Path) -> Iterator[Worker]:
+    """A worker of this kind, until the end of the block."""
     notes, log = directory / f"{kind}.notes", directory / f"{kind}.log"
     notes.write_text("")
     own = {v.name: value for v, value in OUR_VARIABLES.items()} if kind == "ours" else {}
@@ -61,7 +70,7 @@ def worker(kind: str, variables: Mapping[str, str], directory: Path) -> Iterator
         )
     try:
         _wait_until_ready(process, log)
-        yield notes
+        yield Worker(process.pid, notes)
     finally:
         _stop(process)
 
