@@ -7,6 +7,7 @@ import random
 import time
 
 from taskfleet.brokers import PRIMARY_TRANSPORT
+
 from tests.brokers.celery_app import make_app
 from tests.brokers.workers import Ledger, StartWorker
 from tests.support.processes import wait_for
@@ -24,12 +25,12 @@ def test_nothing_is_lost(valkey: Valkey, start_worker: StartWorker, ledger: Ledg
     names: list[str] = []
     workers = [start_worker(url=valkey.url, transport=PRIMARY_TRANSPORT, options=OPTIONS) for _ in range(2)]
     for kill in range(KILLS):
+        done_before = len(ledger.lines())
         batch = [f"{kill}-{number}" for number in range(TASKS_PER_KILL)]
         with app.producer_pool.acquire() as producer:
             for name in batch:
                 app.send_task("note", (name,), queue="tests", producer=producer)
         names += batch
-        done_before = len(ledger.lines())
         wait_for(lambda before=done_before: len(ledger.lines()) > before + 200, seconds=40, what="full rate")
         time.sleep(random.random() / 4)
         workers.pop(0).kill()
