@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local.agent import procfs
 
+from local.agent import procfs
 from tests.fleet.deployed import Deployed
 
 HERE = Path(__file__).parent

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from drills.fleet import Fleet
 from example_tasks.work import journal
+
+from drills.fleet import Fleet
 from local import fleet_environment
 from local.places import REPOSITORY, VARIABLE, Places
 from local.ports import Ports
@@ -37,7 +38,9 @@ class Deployed:
         """The CDK's command line with the emulated account's credentials."""
         command = [str(REPOSITORY / "node_modules/.bin/cdk"), *arguments]
         # Not the checkout's cdk.out: another synth may be writing there.
-        return self._run([*command, "--output", str(self.places.root / "cdk.test")], self.shell(), timeout=timeout)
+        return self._run(
+            [*command, "--output", str(self.places.root / "cdk.test")], self.shell(), timeout=timeout
+        )
 
     def fleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The operators' command."""
@@ -128,7 +131,9 @@ class Deployed:
 
     def wait_for_run(self, run: str, count: int, *, seconds: float) -> list[dict[str, Any]]:
         """Until every one of ``count`` numbers was executed; all executions."""
-        wait_until(lambda: len({line["n"] for line in self.executed(run)}) == count, seconds, f"{count} of {run}")
+        wait_until(
+            lambda: len({line["n"] for line in self.executed(run)}) == count, seconds, f"{count} of {run}"
+        )
         return self.executed(run)
 
 

@@ -13,20 +13,22 @@ import time
 
 from example_tasks.app import app
 
-from drills.producer import watch_publisher
+from drills.watch import Watch
 
 
 def main() -> None:
     """Publish everything that was asked for."""
-    accepted_by = watch_publisher()
+    watch = Watch(app.taskfleet.publisher)
     sent = []
     for order in json.load(sys.stdin):
         for number in range(order.get("count", 1)):
-            kwargs = {name: number if value == "#" else value for name, value in order.get("kwargs", {}).items()}
-            accepted_by.clear()
+            kwargs = {
+                name: number if value == "#" else value for name, value in order.get("kwargs", {}).items()
+            }
+            watch.begin()
             began = time.monotonic()
             result = app.send_task(order["task"], kwargs=kwargs, **order.get("options", {}))
-            sent.append({"id": result.id, "broker": accepted_by[0], "seconds": time.monotonic() - began})
+            sent.append({"id": result.id, "broker": watch.broker, "seconds": time.monotonic() - began})
     json.dump(sent, sys.stdout)
 
 

@@ -16,7 +16,9 @@ from tests.fleet.deployed import Deployed
 def _deploy(fleet: Deployed, variant: str | None) -> tuple[int, str]:
     app = ["--app", f"{sys.executable} -m tests.fleet.variants {variant}"] if variant else []
     context = ["-c", "env=local", "-c", "release=live", "-c", "live=true"]
-    done = fleet.cdk("deploy", "local/release-live", "--exclusively", *context, *app, "--require-approval", "never")
+    done = fleet.cdk(
+        "deploy", "local/release-live", "--exclusively", *context, *app, "--require-approval", "never"
+    )
     return done.returncode, done.stdout + done.stderr
 
 

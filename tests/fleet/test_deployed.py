@@ -34,7 +34,9 @@ def test_each_queue_has_its_twin_and_a_place_for_dead_letters(fleet: Deployed, p
     sqs = fleet.client("sqs")
     for queue in pool.queues:
         twin = sqs.get_queue_url(QueueName=names.fallback_queue("local", queue, "live"))["QueueUrl"]
-        policy = sqs.get_queue_attributes(QueueUrl=twin, AttributeNames=["All"])["Attributes"]["RedrivePolicy"]
+        policy = sqs.get_queue_attributes(QueueUrl=twin, AttributeNames=["All"])["Attributes"][
+            "RedrivePolicy"
+        ]
         assert names.dead_letter_queue("local", queue) in policy
 
 
@@ -42,7 +44,9 @@ def test_the_manifest_says_what_the_settings_say(fleet: Deployed) -> None:
     name = parameters.release_manifest("local", "live")
     text = fleet.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
     manifest = ReleaseManifest.from_json(text)
-    assert {pool.name: pool.queues for pool in manifest.pools} == {pool.name: pool.queues for pool in LOCAL.pools}
+    assert {pool.name: pool.queues for pool in manifest.pools} == {
+        pool.name: pool.queues for pool in LOCAL.pools
+    }
 
 
 def test_no_container_has_a_secret_in_its_environment(fleet: Deployed) -> None:

@@ -18,7 +18,15 @@ def _states(fleet: Deployed) -> dict[str, str]:
 def green(fleet: Deployed) -> str:
     """The second release, deployed as `make deploy ENV=local RELEASE=r2` does, and past its gate."""
     deploy = fleet.cdk(
-        "deploy", "local/*", "-c", "env=local", "-c", f"release={GREEN}", "--require-approval", "never", timeout=300
+        "deploy",
+        "local/*",
+        "-c",
+        "env=local",
+        "-c",
+        f"release={GREEN}",
+        "--require-approval",
+        "never",
+        timeout=300,
     )
     assert deploy.returncode == 0, deploy.stdout + deploy.stderr
     return GREEN
@@ -30,7 +38,9 @@ def test_blue_serves_until_green_is_promoted_and_loses_nothing(fleet: Deployed, 
     early, sent = fleet.record("low", 60, seconds=0.3)
     assert {one["broker"] for one in sent} == {"primary"}
 
-    wait_until(lambda: fleet.fleet("release", "promote", green, "--yes").returncode == 0, 90, "the gate passes")
+    wait_until(
+        lambda: fleet.fleet("release", "promote", green, "--yes").returncode == 0, 90, "the gate passes"
+    )
     assert fleet.current() == green
     late, _ = fleet.record("low", 10)
 

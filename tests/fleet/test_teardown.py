@@ -27,5 +27,8 @@ def test_destroy_leaves_nothing(fleet: Deployed) -> None:
     destroyed = fleet.cdk("destroy", "local/*", *context, "--force", timeout=300)
     assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
     stacks = fleet.client("cloudformation").describe_stacks()["Stacks"]
-    assert [s["StackName"] for s in stacks if s["StackName"].startswith("local-")] in ([], ["local-release-live"])
+    assert [s["StackName"] for s in stacks if s["StackName"].startswith("local-")] in (
+        [],
+        ["local-release-live"],
+    )
     wait_until(lambda: not fleet.drill().containers(), 60, "no container runs")

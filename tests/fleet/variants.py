@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 from aws_cdk import App
+
 from infra.app import build
 from infra.environments import LOCAL
 from infra.settings import Settings
