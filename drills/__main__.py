@@ -8,19 +8,37 @@ from __future__ import annotations
 import argparse
 import sys
 
-from drills.broker_kill import BROKER_KILL
+from drills.broker_cuts import BROKER_FLAP, BROKER_HALFOPEN
+from drills.broker_failover import BROKER_FAILOVER
+from drills.broker_outage import BROKER_BLACKHOLE, BROKER_HANG, BROKER_KILL
 from drills.child_kill import CHILD_KILL
 from drills.drill import Drill
 from drills.fleet import Fleet
 from drills.leak import LEAK
 from drills.long_task import LONG_TASK
 from drills.scale_in import SCALE_IN
+from drills.sqs_outage import BOTH_DOWN, FALLBACK_DOWN
 from drills.worker_kill import WORKER_KILL
 from local.fleet_environment import NotUp
 from local.places import Places
 
 DRILLS: dict[str, Drill] = {
-    drill.name: drill for drill in (BROKER_KILL, WORKER_KILL, CHILD_KILL, LONG_TASK, SCALE_IN, LEAK)
+    drill.name: drill
+    for drill in (
+        BROKER_KILL,
+        BROKER_HANG,
+        BROKER_BLACKHOLE,
+        BROKER_HALFOPEN,
+        BROKER_FLAP,
+        BROKER_FAILOVER,
+        FALLBACK_DOWN,
+        BOTH_DOWN,
+        WORKER_KILL,
+        CHILD_KILL,
+        LONG_TASK,
+        SCALE_IN,
+        LEAK,
+    )
 }
 
 

@@ -89,16 +89,16 @@ def common_figures(seen: Observed) -> dict[str, Figure]:
     seconds = [publish.seconds for publish in seen.publishes]
     return {
         "submitted": counted.submitted,
-        "accepted by Redis": counted.accepted_by_primary,
-        "accepted by SQS": counted.accepted_by_fallback,
-        "refused with an error": counted.refused,
+        "accepted_by_redis": counted.accepted_by_primary,
+        "accepted_by_sqs": counted.accepted_by_fallback,
+        "refused": counted.refused,
         "executed": counted.executed,
         "duplicates": counted.duplicates,
         "lost": len(counted.lost),
         "parked": seen.parked,
-        "longest publish, seconds": max(seconds, default=None),
-        "99 % of publishes within, seconds": percentile(seconds, 99),
-        "longest from publish to execution, seconds": longest_wait(seen.publishes, seen.executions),
+        "longest_publish_seconds": max(seconds, default=None),
+        "p99_publish_seconds": percentile(seconds, 99),
+        "longest_wait_seconds": longest_wait(seen.publishes, seen.executions),
     }
 
 

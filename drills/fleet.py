@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import redis
 from taskfleet.contract import names
 from taskfleet.contract.environment import ENVIRONMENT
 
 from local import fleet_environment
 from local.agent import procfs
 from local.agent.process import kill_session
-from local.broker import control
+from local.broker import control, failover, nodes
 from local.broker.faults import Fault
+from local.emulator.faults import PASS
 from local.places import Places
-from local.supervisor.fleet import BROKER
+from local.ports import Ports
 from local.supervisor.status import Status
+
+_NOBODY_PORT = 1  # of 127.0.0.1: privileged, and nobody listens there
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Fleet:
     def __init__(self, places: Places) -> None:
         self.places = places
         self.environment: Mapping[str, str] = fleet_environment.of_producer(places)
+        self._hung: list[int] = []  # processes that were told to stop
 
     def workers(self, *pools: str) -> list[Worker]:
         """The running workers of these pools on the primary broker, of all releases."""
@@ -71,7 +78,8 @@ class Fleet:
     def broker_pid(self) -> int:
         """The primary broker's process. Raises ``RuntimeError`` if it does not run."""
         status = Status.read(self.places.status)
-        pid = status.children[BROKER].pid if status and BROKER in status.children else None
+        child = status.children.get(nodes.primary(self.places, self.ports).child) if status else None
+        pid = child.pid if child else None
         if pid is None:
             raise RuntimeError(f"the broker does not run, says {self.places.status}")
         return pid
@@ -81,13 +89,70 @@ class Fleet:
         self.fault(Fault.REFUSE)
         os.kill(self.broker_pid(), signal.SIGKILL)
 
+    def hang_broker(self) -> None:
+        """SIGSTOP it until `heal`: it is there, takes connections, and answers nothing."""
+        self._hung.append(self.broker_pid())
+        os.kill(self._hung[-1], signal.SIGSTOP)
+
+    def cut_broker(self) -> None:
+        """Reset every connection, and refuse new ones until `heal`."""
+        self.fault(Fault.REFUSE)
+        self.fault(Fault.CUT)
+
+    def cut_replica(self) -> None:
+        """The replica hears nothing of its primary any more."""
+        with self.node(nodes.replica(self.places, self.ports)) as replica:
+            replica.execute_command("REPLICAOF", "127.0.0.1", _NOBODY_PORT)
+
+    def fail_over(self) -> None:
+        """Promote the replica and move the endpoint to it, as ElastiCache does."""
+        failover.fail_over(self.places, self.ports, self.broker_password())
+
+    def node(self, node: nodes.Node) -> redis.Redis:
+        """A connection to one node itself, past the front."""
+        return failover.client(node, self.broker_password())
+
+    def broker_password(self) -> str:
+        """From the deployed secret."""
+        secret = names.broker_secret(self.environment[ENVIRONMENT.name])
+        answer = self.client("secretsmanager").get_secret_value(SecretId=secret)
+        return str(json.loads(answer["SecretString"])["password"])
+
+    @property
+    def ports(self) -> Ports:
+        """The fleet's ports. Raises ``RuntimeError`` without them."""
+        ports = Ports.load(self.places.ports)
+        if ports is None:
+            raise RuntimeError(f"there are no ports in {self.places.ports}")
+        return ports
+
+    def sqs_fault(self, fault: str) -> None:
+        """Let SQS, and nothing else of the account, fail so (`local.emulator.faults`)."""
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.environment['AWS_ENDPOINT_URL']}/_local/faults",
+            json.dumps({"service": "sqs", "fault": fault}).encode(),
+            method="PUT",
+        )
+        with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - loopback
+            pass
+
+    def alarm_is_on(self, kind: str) -> bool:
+        """Whether this alarm of the environment is in ALARM."""
+        name = names.alarm(self.environment[ENVIRONMENT.name], kind)
+        (alarm,) = self.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        return bool(alarm["StateValue"] == "ALARM")
+
     def fault(self, fault: Fault) -> None:
         """Let the broker's front fail so."""
         control.send(self.places.front_control, fault)
 
     def heal(self) -> None:
-        """Undo every fault of the front."""
+        """Undo every fault of the front and of SQS, and let a hung broker go on."""
+        while self._hung:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._hung.pop(), signal.SIGCONT)
         self.fault(Fault.PASS)
+        self.sqs_fault(PASS)
 
     def client(self, service: str) -> Any:
         """A boto3 client of the fleet's account."""

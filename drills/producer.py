@@ -1,7 +1,6 @@
 """``python -m drills.producer``: one producer process of a drill's load, at a set rate.
 
-Every publish leaves a line of JSON in ``--out``: number, time, seconds that it took, the broker that
-accepted it, or the error.
+Every publish leaves a line of JSON in ``--out``, a `drills.tally.Publish`.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from example_tasks.app import app
 from example_tasks.tasks import drill
 from taskfleet.errors import TaskfleetError
 
 from drills.tally import Publish
+from drills.watch import Watch
 
 WARM_UP_PUBLISHES = 5
 
@@ -37,10 +37,10 @@ def main() -> int:
     parser.add_argument("--options", type=json.loads, default={}, help="JSON object for `apply_async`")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    accepted_by = watch_publisher()
+    watch = Watch(app.taskfleet.publisher)
     _warm_up(given)
     with given.out.open("w") as out:  # which says that the load begins
-        _produce(given, out, accepted_by)
+        _produce(given, out, watch)
     return 0
 
 
@@ -50,45 +50,37 @@ def _warm_up(given: argparse.Namespace) -> None:
         drill.record.apply_async((f"{given.run}-warm-up", number), queue=given.queues.split(",")[0])
 
 
-def _produce(given: argparse.Namespace, out: TextIO, accepted_by: list[str]) -> None:
+def _produce(given: argparse.Namespace, out: TextIO, watch: Watch) -> None:
     queues, turn = given.queues.split(","), [float(text) for text in given.task_seconds.split(",")]
     started = time.monotonic()
     for number in range(round(given.rate * given.seconds)):
         # Each has its own moment: after a slow publish the next ones follow at once, as users do.
         time.sleep(max(0.0, started + number / given.rate - time.monotonic()))
         n, queue = given.first + number * given.step, queues[number % len(queues)]
-        publish = _publish(given, n, turn[number % len(turn)], queue, accepted_by)
+        publish = _publish(given, n, turn[number % len(turn)], queue, watch)
         print(json.dumps(dataclasses.asdict(publish)), file=out, flush=True)
 
 
-def _publish(
-    given: argparse.Namespace, n: int, task_seconds: float, queue: str, accepted_by: list[str]
-) -> Publish:
+def _publish(given: argparse.Namespace, n: int, task_seconds: float, queue: str, watch: Watch) -> Publish:
     task, arguments = getattr(drill, given.task), {"run": given.run, "n": n, "seconds": task_seconds}
-    at, began, error = time.time(), time.monotonic(), None
-    accepted_by.clear()
+    at, began, error, may_run = time.time(), time.monotonic(), None, False
+    watch.begin()
     try:
         task.apply_async(kwargs=arguments, queue=queue, **given.options)
     except TaskfleetError as raised:
-        error = str(raised)
+        error, may_run = str(raised), getattr(raised, "may_run", False)
     seconds = time.monotonic() - began
-    broker = accepted_by[0] if accepted_by else None
-    return Publish(n=n, at=at, seconds=seconds, broker=broker, error=error)
-
-
-def watch_publisher() -> list[str]:
-    """A list that holds the broker that accepted the latest publish: ``apply_async`` doesn't say it."""
-    accepted_by: list[str] = []
-    publisher = app.taskfleet.publisher
-    publish = publisher.publish
-
-    def watched(*arguments: Any) -> str:
-        broker: str = publish(*arguments)
-        accepted_by.append(broker)
-        return broker
-
-    publisher.publish = watched
-    return accepted_by
+    return Publish(
+        n=n,
+        at=at,
+        seconds=seconds,
+        broker=watch.broker,
+        error=error,
+        may_run=may_run,
+        queue=queue,
+        sqs_seconds=watch.sqs_seconds,
+        opened=watch.opened,
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """``figures`` by plain names, seconds and counts."""
+    """``figures`` by plain names: counts, and what ends in ``_seconds``, ``_ratio`` or another unit."""
 
     name: str
     checks: Sequence[Check]
@@ -39,7 +39,10 @@ class Report:
     def table(self) -> str:
         """For people."""
         width = max(map(len, self.figures), default=0)
-        figures = [f"  {name.ljust(width)}  {_shown(value)}" for name, value in self.figures.items()]
+        figures = [
+            f"  {name.replace('_', ' ').ljust(width)}  {_shown(value)}"
+            for name, value in self.figures.items()
+        ]
         checks = [f"  {'holds' if check.holds else 'FAILS'}  {check.text}" for check in self.checks]
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         return "\n".join([f"{self.name}: {verdict}", *figures, *checks])

@@ -12,13 +12,21 @@ from taskfleet.contract.environment import FALLBACK, PRIMARY
 
 @dataclass(frozen=True, kw_only=True)
 class Publish:
-    """One call of ``apply_async``: ``broker`` accepted it after ``seconds``, or None did."""
+    """One call of ``apply_async``: ``broker`` accepted it after ``seconds``, or None did.
+
+    ``may_run`` is what the error said; ``sqs_seconds`` were SQS's own, if it was asked; ``opened`` tells that
+    the call opened a circuit breaker.
+    """
 
     n: int
     at: float
     seconds: float
     broker: str | None
     error: str | None = None
+    may_run: bool = False
+    queue: str = ""
+    sqs_seconds: float | None = None
+    opened: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

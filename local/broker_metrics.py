@@ -7,6 +7,7 @@ nothing, here as there.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,23 +23,28 @@ _ANSWER_SECONDS = 2.0
 
 
 class BrokerMetrics:
-    """Of the one node of ``environment``'s broker, whose valkey-server listens on ``port``."""
+    """Of the nodes of ``environment``'s broker, whose valkey-servers listen on ``ports``."""
 
-    def __init__(self, *, environment: str, port: int, secretsmanager: Any, cloudwatch: Any) -> None:
-        self._environment, self._port = environment, port
+    def __init__(
+        self, *, environment: str, ports: Sequence[int], secretsmanager: Any, cloudwatch: Any
+    ) -> None:
+        self._environment = environment
+        self._nodes = dict(zip(names.broker_nodes(environment, len(ports)), ports, strict=True))
         self._secretsmanager, self._cloudwatch = secretsmanager, cloudwatch
         self._published: float | None = None
-        self._processor: tuple[float, float] | None = None  # when, and the seconds used until then
+        self._processor: dict[str, tuple[float, float]] = {}  # node: when, and the seconds used until then
 
     def publish_if_due(self, now: float) -> None:
         """Publish if a minute has begun since the last time (``now`` in seconds since the epoch)."""
         if self._published is not None and now // EVERY_SECONDS == self._published // EVERY_SECONDS:
             return
         self._published = now
-        info = self._info()
-        if info is None:
-            return
-        (node,) = names.broker_nodes(self._environment, 1)
+        for node, port in self._nodes.items():
+            info = self._info(port)
+            if info is not None:
+                self._publish(node, info, now)
+
+    def _publish(self, node: str, info: dict[str, Any], now: float) -> None:
         self._cloudwatch.put_metric_data(
             Namespace=NAMESPACE,
             MetricData=[
@@ -49,28 +55,29 @@ class BrokerMetrics:
                     "Value": value,
                     "Unit": "Percent",
                 }
-                for name, value in self._values(info, now).items()
+                for name, value in self._values(node, info, now).items()
             ],
         )
 
-    def _values(self, info: dict[str, Any], now: float) -> dict[str, float]:
+    def _values(self, node: str, info: dict[str, Any], now: float) -> dict[str, float]:
         most = float(info["maxmemory"])
         values = {"DatabaseMemoryUsagePercentage": 100 * info["used_memory"] / most if most else 0.0}
         used = float(info["used_cpu_sys_main_thread"]) + float(info["used_cpu_user_main_thread"])
-        before, self._processor = self._processor, (now, used)
+        before = self._processor.get(node)
+        self._processor[node] = (now, used)
         # Less than before: it was started again meanwhile, and counts from zero.
         if before is not None and now > before[0] and used >= before[1]:
             values["EngineCPUUtilization"] = 100 * (used - before[1]) / (now - before[0])
         return values
 
-    def _info(self) -> dict[str, Any] | None:
-        """The node's INFO; None while it, or its secret, is not there."""
+    def _info(self, port: int) -> dict[str, Any] | None:
+        """A node's INFO; None while it, or its secret, is not there."""
         try:
             secret = self._secretsmanager.get_secret_value(SecretId=names.broker_secret(self._environment))
             password = json.loads(secret["SecretString"])["password"]
             with redis.Redis(
                 host="127.0.0.1",
-                port=self._port,
+                port=port,
                 password=password,
                 socket_timeout=_ANSWER_SECONDS,
                 retry=Retry(NoBackoff(), 0),  # the alarms wait meanwhile

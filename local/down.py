@@ -84,12 +84,18 @@ def _kill(child: ChildStatus) -> bool:
 
 def forget(places: Places) -> None:
     """Remove the account, the broker's data and everything else but the logs."""
-    for folder in (places.account, places.broker, places.certificates, places.cdk_out):
+    for folder in (places.account, places.broker, places.broker_2, places.certificates, places.cdk_out):
         shutil.rmtree(folder, ignore_errors=True)
     for name in ("images", "tasks", "journal"):  # the agent's
         shutil.rmtree(places.root / name, ignore_errors=True)
     files: tuple[Path, ...] = (places.ports, places.status, places.env, places.ca, places.trusted)
-    for file in (*files, places.front_control, places.supervisor_pid, places.root / "agent.lock"):
+    for file in (
+        *files,
+        places.broker_endpoint,
+        places.front_control,
+        places.supervisor_pid,
+        places.root / "agent.lock",
+    ):
         file.unlink(missing_ok=True)
 
 

@@ -37,6 +37,16 @@ class Places:
         return self.root / "broker"
 
     @property
+    def broker_2(self) -> Path:
+        """That of its second node."""
+        return self.root / "broker-2"
+
+    @property
+    def broker_endpoint(self) -> Path:
+        """Where the broker's endpoint leads to since a failover (`local.broker.nodes`)."""
+        return self.root / "broker-endpoint"
+
+    @property
     def logs(self) -> Path:
         """One log per process."""
         return self.root / "logs"

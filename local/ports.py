@@ -11,11 +11,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Ports:
-    """All on 127.0.0.1. ``broker`` is the TLS front, ``valkey`` the server behind it."""
+    """All on 127.0.0.1. ``broker`` is the TLS front, ``valkey`` and ``replica`` the servers behind it."""
 
     emulator: int
     broker: int
     valkey: int
+    replica: int
 
     @classmethod
     def load(cls, path: Path) -> Ports | None:
@@ -29,7 +30,7 @@ class Ports:
     def choose(cls, path: Path) -> Ports:
         """Free ones, kept at ``path``."""
         with ExitStack() as held:  # all at once, so that they differ
-            sockets = [held.enter_context(socket.socket()) for _ in range(3)]
+            sockets = [held.enter_context(socket.socket()) for _ in range(4)]
             for one in sockets:
                 one.bind(("127.0.0.1", 0))
             chosen = cls(*(one.getsockname()[1] for one in sockets))

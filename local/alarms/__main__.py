@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from local.account import ENVIRONMENT
 from local.alarms.rounds import Rounds
@@ -59,7 +59,7 @@ def main() -> int:
         sources.append(
             BrokerMetrics(
                 environment=ENVIRONMENT,
-                port=ports.valkey,
+                ports=(ports.valkey, ports.replica),
                 secretsmanager=_client("secretsmanager"),
                 cloudwatch=cloudwatch,
             )
@@ -75,7 +75,7 @@ def _run(stopped: threading.Event, rounds: Rounds, sources: Sequence[Source]) ->
         boundary = now - now % ROUND_SECONDS
         try:
             for source in sources:
-                source.publish_if_due(boundary)
+                _publish(source, boundary)
             rounds.run(boundary)
             wait = boundary + ROUND_SECONDS + SETTLE_SECONDS - time.time()
         except (BotoCoreError, ClientError, OSError) as error:
@@ -87,6 +87,14 @@ def _run(stopped: threading.Event, rounds: Rounds, sources: Sequence[Source]) ->
                 log.info("the account answers again")
             answered = True
         stopped.wait(max(wait, 0.1))
+
+
+def _publish(source: Source, now: float) -> None:
+    """A service that is down costs its own metrics, not the alarms."""
+    try:
+        source.publish_if_due(now)
+    except (ClientError, ReadTimeoutError) as error:
+        log.warning("no metrics of %s: %s", type(source).__name__, error)
 
 
 def _client(service: str) -> Any:

@@ -19,6 +19,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--upstream-port", type=int, required=True, help="where valkey-server listens")
     parser.add_argument("--certificate", type=Path, required=True)
     parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--moved", type=Path, help="the file that keeps the port which it was moved to")
     parser.add_argument("--control", type=Path, required=True, help="the control socket to make")
     return parser.parse_args()
 
@@ -26,7 +27,9 @@ def _arguments() -> argparse.Namespace:
 async def _run(arguments: argparse.Namespace) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(arguments.certificate, arguments.key)
-    front = Front(port=arguments.port, upstream_port=arguments.upstream_port, context=context)
+    front = Front(
+        port=arguments.port, upstream_port=arguments.upstream_port, context=context, moved=arguments.moved
+    )
     front.listen()
     server = await control.serve(front, arguments.control)
     stop = asyncio.Event()

@@ -22,13 +22,15 @@ from local.broker.front import Front
 from local.places import Places
 
 
-def send(path: Path, fault: Fault, *, seconds: float = 0.0, timeout_seconds: float = 5.0) -> dict[str, Any]:
+def send(
+    path: Path, fault: Fault, *, seconds: float = 0.0, port: int = 0, timeout_seconds: float = 5.0
+) -> dict[str, Any]:
     """Let the front whose control socket is ``path`` fail so. Raises ``OSError`` if there is none,
     ``ValueError`` if it refuses."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout_seconds)
         connection.connect(str(path))
-        connection.sendall(json.dumps({"fault": fault, "seconds": seconds}).encode() + b"\n")
+        connection.sendall(json.dumps({"fault": fault, "seconds": seconds, "port": port}).encode() + b"\n")
         answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())
     if not answer.get("ok"):
         raise ValueError(answer.get("error"))

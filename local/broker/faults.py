@@ -14,6 +14,7 @@ class Fault(StrEnum):
     REFUSE = "refuse"  # listen no more: new connections are refused. Existing ones go on
     DELAY = "delay"  # everything arrives `seconds` later, in both directions
     BLACKHOLE = "blackhole"  # nothing gets through and nothing is reset, until healed; then it all arrives
+    MOVE = "move"  # new connections lead to the server at `port`, as an endpoint after a failover
     HALF_OPEN = "half-open"  # the peers of today's connections are gone without a word; new ones are served
 
 
@@ -23,6 +24,7 @@ class Command:
 
     fault: Fault
     seconds: float = 0.0
+    port: int = 0
 
     @classmethod
     def parse(cls, data: dict[str, object]) -> Command:
@@ -35,4 +37,7 @@ class Command:
         seconds = data.get("seconds", 0.0)
         if not isinstance(seconds, int | float) or not 0 <= seconds <= 3600:
             raise ValueError(f"seconds must be a number from 0 to 3600, not {seconds!r}")
-        return cls(fault=fault, seconds=float(seconds))
+        port = data.get("port", 0)
+        if not isinstance(port, int) or (fault is Fault.MOVE) != (0 < port < 65536):
+            raise ValueError(f"`move` and nothing else takes a port from 1 to 65535, not {port!r}")
+        return cls(fault=fault, seconds=float(seconds), port=port)

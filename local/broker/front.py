@@ -12,20 +12,29 @@ import contextlib
 import logging
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 from local.broker.faults import Command, Fault
 from local.broker.link import Link
+from local.broker.nodes import moved_to
 
 _HANDSHAKE_SECONDS = 10.0
 _log = logging.getLogger("taskfleet.front")
 
 
 class Front:
-    """Listens on ``port`` of 127.0.0.1 with TLS, and connects to ``upstream_port`` without."""
+    """Listens on ``port`` of 127.0.0.1 with TLS, and connects to ``upstream_port`` without.
 
-    def __init__(self, *, port: int, upstream_port: int, context: ssl.SSLContext) -> None:
-        self.upstream_port = upstream_port
+    ``moved`` is the file that keeps the port which the endpoint was moved to, if it was.
+    """
+
+    def __init__(
+        self, *, port: int, upstream_port: int, context: ssl.SSLContext, moved: Path | None = None
+    ) -> None:
+        # A failover outlives the front: which server is the primary must not depend on who was restarted.
+        self._moved = moved
+        self.upstream_port = (moved_to(moved) if moved else None) or upstream_port
         self.links: set[Link] = set()
         self.delay_seconds = 0.0
         self.holding = False
@@ -92,6 +101,10 @@ class Front:
             await self._refuse()
         elif command.fault is Fault.DELAY:
             self.delay_seconds = command.seconds
+        elif command.fault is Fault.MOVE:
+            self.upstream_port = command.port
+            if self._moved is not None:
+                self._moved.write_text(str(command.port))
         elif command.fault is Fault.BLACKHOLE:
             self._hold(True)
         else:

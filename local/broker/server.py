@@ -19,6 +19,8 @@ maxmemory {maxmemory}
 maxmemory-policy noeviction
 daemonize no
 requirepass {password}
+masterauth {password}
+repl-diskless-sync-delay 0
 """
 MAXMEMORY = "512mb"
 
@@ -28,13 +30,14 @@ def command() -> list[str]:
     return [str(get_binary_path()), "-"]
 
 
-def configuration(*, port: int, directory: Path, password: str) -> bytes:
+def configuration(*, port: int, directory: Path, password: str, replica_of: int | None = None) -> bytes:
     """What `command` is to be fed. Raises ``ValueError`` for a password that the format can't carry."""
     if any(c in password for c in "\"'\\ \n\r\t#") or not password:
         raise ValueError(
             "the broker's password must not be empty or hold quotes, backslashes, '#' or blanks: "
             "exclude them where the secret is generated (infra/stacks/broker.py)"
         )
-    return _CONFIGURATION.format(
-        port=port, directory=directory, password=password, maxmemory=MAXMEMORY
-    ).encode()
+    text = _CONFIGURATION.format(port=port, directory=directory, password=password, maxmemory=MAXMEMORY)
+    if replica_of is not None:
+        text += f"replicaof 127.0.0.1 {replica_of}\n"
+    return text.encode()

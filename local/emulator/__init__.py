@@ -45,6 +45,9 @@ under `/_local/`, for the parts of `local` only (nothing that is deployed may us
 ``POST /_local/scaling/activities``
     One activity, as ``DescribeScalingActivities`` is to show it.
 
+``PUT /_local/faults`` - one service fails, the others answer
+    ``{"service": "sqs", "fault": "error"}``; `local.emulator.faults` has the others, ``pass`` heals.
+
 ``POST /_local/save``
     Writes the account's state to disk now (it is written every few seconds anyway).
 """

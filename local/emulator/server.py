@@ -12,6 +12,7 @@ from typing import Any
 from ministack import app
 
 from local.emulator import persistence
+from local.emulator.faults import Faults
 from local.emulator.shims import autoscaling, deployments
 
 REGION = "us-east-1"
@@ -28,6 +29,7 @@ class Server:
     def __init__(self, *, saver: persistence.Saver | None) -> None:
         self._saver = saver
         self._ready = False
+        self._faults = Faults()
         self.interrupted: list[str] = []  # stacks in whose operation the account was lost
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -36,7 +38,7 @@ class Server:
             await self._lifespan(scope, receive, send)
         elif scope["type"] == "http" and scope["path"].startswith("/_local/"):
             await self._answer(scope, receive, send)
-        else:
+        elif scope["type"] != "http" or not await self._faults.met(scope, send):
             await app.app(scope, receive, send)
 
     async def _lifespan(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -82,6 +84,9 @@ class Server:
             if self._saver is not None:
                 self._saver.mark("ecs")
             return 200, answer
+        if (method, path) == ("PUT", "/_local/faults"):
+            self._faults.put(**json.loads(body))
+            return 200, {}
         if (method, path) == ("POST", "/_local/scaling/activities"):
             with app_scope():
                 autoscaling.record_activity(json.loads(body))

@@ -18,7 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet.contract import names
 
 from local.account import ENVIRONMENT, aws_environment, endpoint
-from local.broker import certificates, server
+from local.broker import certificates, nodes, server
+from local.broker.nodes import Node
 from local.emulator.__main__ import INTERRUPTED
 from local.places import VARIABLE, Places
 from local.ports import Ports
@@ -26,9 +27,10 @@ from local.supervisor.child import Spec
 
 _log = logging.getLogger("supervisor")
 
-EMULATOR, BROKER, FRONT, AGENT, ALARMS = "emulator", "broker", "front", "agent", "alarms"
+EMULATOR, FRONT, AGENT, ALARMS = "emulator", "front", "agent", "alarms"
+BROKER, REPLICA = "broker", "broker-2"  # until a failover the second one is the replica
 # What ends first must not miss what ends later: workers give back their tasks to a living broker.
-STOP_ORDER = ((AGENT, ALARMS), (FRONT,), (BROKER, EMULATOR))
+STOP_ORDER = ((AGENT, ALARMS), (FRONT,), (BROKER, REPLICA, EMULATOR))
 
 _CURE = (
     "the emulated AWS account was killed in the middle of a deployment and holds half of two states: "
@@ -41,6 +43,7 @@ def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
     """All of them."""
     environment = _environment(places, ports)
     certificate, key = certificates.ensure(places.certificates, places.ca)
+    first, second = nodes.nodes(places, ports)
     return (
         Spec(
             name=EMULATOR,
@@ -56,16 +59,26 @@ def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
             command=tuple(server.command()),
             environment=environment,
             needs=(EMULATOR,),
-            ready=lambda: _accepts(ports.valkey),
-            stdin=lambda: _broker_configuration(places, ports),
+            ready=lambda: _accepts(first.port),
+            stdin=lambda: _configuration(places, ports, first),
             waits_for=f"the secret {names.broker_secret(ENVIRONMENT)}, which is not deployed yet",
+        ),
+        Spec(
+            name=REPLICA,
+            command=tuple(server.command()),
+            environment=environment,
+            needs=(EMULATOR,),
+            ready=lambda: _accepts(second.port),
+            stdin=lambda: _configuration(places, ports, second, of=2),
+            waits_for=f"a replication group {names.broker(ENVIRONMENT)} of two nodes",
         ),
         Spec(
             name=FRONT,
             command=_python(
                 "local.broker",
                 port=ports.broker,
-                upstream_port=ports.valkey,
+                upstream_port=first.port,
+                moved=places.broker_endpoint,
                 control=places.front_control,
                 certificate=certificate,
                 key=key,
@@ -119,29 +132,52 @@ async def _accepts(port: int) -> bool:
     return True
 
 
-async def _broker_configuration(places: Places, ports: Ports) -> bytes:
-    """Waits until the secret is deployed."""
-    places.broker.mkdir(parents=True, exist_ok=True, mode=0o700)
-    while (password := await asyncio.to_thread(_password, ports)) is None:
+async def _configuration(places: Places, ports: Ports, node: Node, *, of: int = 1) -> bytes:
+    """Waits until the secret is deployed, and a group ``of`` so many nodes."""
+    node.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    while (password := await asyncio.to_thread(password_of, ports)) is None:
         await asyncio.sleep(0.5)
-    return server.configuration(port=ports.valkey, directory=places.broker, password=password)
+    while of > 1 and await asyncio.to_thread(_deployed_nodes, ports) < of:
+        await asyncio.sleep(0.5)
+    primary = nodes.primary(places, ports)
+    return server.configuration(
+        port=node.port,
+        directory=node.directory,
+        password=password,
+        replica_of=None if node == primary else primary.port,
+    )
 
 
-def _password(ports: Ports) -> str | None:
-    """The deployed secret's password; None while there is none, or the account does not answer."""
-    client: Any = boto3.client(
-        "secretsmanager",
+def _client(ports: Ports, service: str) -> Any:
+    return boto3.client(
+        service,
         endpoint_url=endpoint(ports),
         region_name="us-east-1",
         aws_access_key_id="local",
         aws_secret_access_key="local",  # noqa: S106 - the emulated account takes any
         config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
     )
+
+
+def password_of(ports: Ports) -> str | None:
+    """The deployed secret's password; None while there is none, or the account does not answer."""
     try:
-        answer = client.get_secret_value(SecretId=names.broker_secret(ENVIRONMENT))
+        answer = _client(ports, "secretsmanager").get_secret_value(SecretId=names.broker_secret(ENVIRONMENT))
     except (BotoCoreError, ClientError):
         return None
     return str(json.loads(answer["SecretString"])["password"])
+
+
+def _deployed_nodes(ports: Ports) -> int:
+    """Of the replication group; 0 while there is none, or the account does not answer."""
+    try:
+        answer = _client(ports, "elasticache").describe_replication_groups(
+            ReplicationGroupId=names.broker(ENVIRONMENT)
+        )
+    except (BotoCoreError, ClientError):
+        return 0
+    groups = answer["ReplicationGroups"][0]["NodeGroups"]
+    return sum(len(group["NodeGroupMembers"]) for group in groups)
 
 
 async def follow_rotation(ports: Ports) -> None:
@@ -149,7 +185,7 @@ async def follow_rotation(ports: Ports) -> None:
     known: str | None = None
     while True:
         await asyncio.sleep(_ROTATION_SECONDS)
-        password = await asyncio.to_thread(_password, ports)
+        password = await asyncio.to_thread(password_of, ports)
         if password is None or password == known:
             continue
         if known is not None:
@@ -163,5 +199,11 @@ async def follow_rotation(ports: Ports) -> None:
 
 
 def _add_password(ports: Ports, known: str, password: str) -> None:
-    with redis.Redis(host="127.0.0.1", port=ports.valkey, password=known, socket_timeout=5) as client:
-        client.execute_command("ACL", "SETUSER", "default", f">{password}")
+    for port in (ports.valkey, ports.replica):
+        with redis.Redis(host="127.0.0.1", port=port, password=known, socket_timeout=5) as client:
+            try:
+                client.execute_command("ACL", "SETUSER", "default", f">{password}")
+                client.config_set("masterauth", password)
+            except redis.ConnectionError:
+                if port == ports.valkey:  # without a replica nobody listens on the other
+                    raise

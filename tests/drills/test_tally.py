@@ -82,14 +82,14 @@ def test_a_report_holds_only_if_every_check_does_and_is_kept(tmp_path: Path) -> 
     report = Report(
         name="worker-kill",
         checks=[Check("lost 0: 0", True), Check("redelivered within 20 s: 31.0 s", False)],
-        figures={"submitted": 10, "longest publish, seconds": 0.25, "parked": None},
+        figures={"submitted": 10, "longest_publish_seconds": 0.25, "parked": None},
     )
 
     assert report.table().splitlines() == [
         "worker-kill: DOES NOT HOLD",
-        "  submitted                 10",
-        "  longest publish, seconds  0.250",
-        "  parked                    none",
+        "  submitted                10",
+        "  longest publish seconds  0.250",
+        "  parked                   none",
         "  holds  lost 0: 0",
         "  FAILS  redelivered within 20 s: 31.0 s",
     ]

@@ -39,7 +39,7 @@ def values(account: Account, environment: str, metric: str) -> list[float]:
 
 def measured(account: Account, environment: str, port: int) -> BrokerMetrics:
     clients = {name: account.client(name) for name in ("secretsmanager", "cloudwatch")}
-    return BrokerMetrics(environment=environment, port=port, **clients)
+    return BrokerMetrics(environment=environment, ports=(port,), **clients)
 
 
 def test_memory_and_processor_are_percentages_of_the_node(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from tests.support.processes import free_port, stop, wait_for
 
@@ -50,9 +51,10 @@ class Account:
         self.process.kill()
         self.process.wait()
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
         return boto3.client(
             service,
+            config=config,
             endpoint_url=f"http://localhost:{self.port}",
             region_name="us-east-1",
             aws_access_key_id="test",

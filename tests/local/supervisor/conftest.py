@@ -78,6 +78,13 @@ class Supervised:
         self.client("secretsmanager").create_secret(Name=names.broker_secret("local"), SecretString=secret)
         self.wait(lambda: self.runs("broker"), what="the broker")
 
+    def deploy_nodes(self, count: int) -> None:
+        self.client("elasticache").create_replication_group(
+            ReplicationGroupId=names.broker("local"),
+            ReplicationGroupDescription="broker",
+            NumCacheClusters=count,
+        )
+
     def broker(self, password: str = PASSWORD) -> redis.Redis:
         return redis.Redis(
             host="localhost",

@@ -53,6 +53,47 @@ def test_what_is_killed_comes_back_with_its_data_and_is_reported(supervised: Sup
     assert supervised.client("ssm").get_parameter(Name="/kept")["Parameter"]["Value"] == "yes"
 
 
+def test_a_second_node_replicates_is_promoted_and_stays_primary(supervised: Supervised) -> None:
+    assert supervised.status.children["broker-2"].state is State.WAITING
+    supervised.deploy_secret()
+    supervised.deploy_nodes(2)
+    supervised.wait(lambda: supervised.runs("broker-2"), what="the replica")
+
+    def kept_twice() -> bool:
+        writing = supervised.broker().pipeline(transaction=False).set("kept", "yes")
+        return writing.execute_command("WAIT", 1, 100).execute() == [True, 1]
+
+    supervised.wait(kept_twice, what="replication")
+    os.kill(supervised.pid("broker"), signal.SIGKILL)
+    failover = [sys.executable, "-m", "local.broker.failover"]
+    done = subprocess.run(
+        failover,
+        env={**os.environ, VARIABLE: str(supervised.places.root)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "the primary is broker-2\n"), done.stderr
+    moved = supervised.broker()
+    assert moved.info("server")["tcp_port"] == supervised.ports.replica
+    assert moved.get("kept") == "yes"
+    moved.set("since", "then")
+    for name in ("front", "broker", "broker-2"):  # whoever starts again keeps its part
+        before = supervised.pid(name)
+        os.kill(before, signal.SIGKILL)
+        supervised.wait(
+            lambda name=name, before=before: (
+                supervised.runs(name) and supervised.status.children[name].pid != before
+            ),
+            what=f"{name} again",
+        )
+    assert supervised.broker().info("server")["tcp_port"] == supervised.ports.replica
+    assert supervised.broker().get("since") == "then"
+    supervised.wait(
+        lambda: supervised.broker().info("replication")["connected_slaves"] == 1, what="the old primary"
+    )
+
+
 def test_a_second_supervisor_of_the_same_folder_refuses(supervised: Supervised) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "local.supervisor"],
@@ -89,6 +130,6 @@ def test_down_without_a_fleet_is_no_error(tmp_path: Path) -> None:
 
 def test_ports_are_free_distinct_and_kept(tmp_path: Path) -> None:
     chosen = Ports.choose(tmp_path / "ports.json")
-    assert len({chosen.emulator, chosen.broker, chosen.valkey}) == 3
+    assert len({chosen.emulator, chosen.broker, chosen.valkey, chosen.replica}) == 4
     assert chosen.taken() == []
     assert Ports.load(tmp_path / "ports.json") == chosen

@@ -58,9 +58,7 @@ def test_before_the_first_release_is_current_it_says_to_wait(tmp_path: Path, aws
 def test_the_shells_file_is_read_as_a_shell_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "mine")
     monkeypatch.setenv("KEPT", "yes")
-    (tmp_path / "env").write_text(
-        "export B='two words'\nexport C=\"$KEPT\"!\nunset AWS_PROFILE\n"
-    )
+    (tmp_path / "env").write_text("export B='two words'\nexport C=\"$KEPT\"!\nunset AWS_PROFILE\n")
 
     variables = sourced(tmp_path / "env")
 

@@ -1,0 +1,93 @@
+"""`fallback-down` and `both-down`: SQS fails, alone or while Redis is away as well."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.fleet import Fleet
+from drills.load import Load
+from drills.publishing import bounded
+from drills.report import Check, Figure, Report
+from drills.tally import tally
+from local.broker.faults import Fault
+from local.emulator.faults import ERROR, HANG
+
+ALARM = "fallback-down"
+ALARM_WITHIN_SECONDS = 90.0
+REFUSED_WITHIN_SECONDS = 2.0
+
+
+def _fallback_down(fleet: Fleet, short: bool) -> Report:
+    load = Load(rate=40, seconds=18) if short else Load(rate=100, seconds=60)
+
+    def wait_for_alarm() -> None:
+        end = time.monotonic() + ALARM_WITHIN_SECONDS
+        while not fleet.alarm_is_on(ALARM) and time.monotonic() < end:
+            time.sleep(1)
+
+    events = [
+        Event(3, "down", partial(fleet.sqs_fault, ERROR)),
+        Event(3, "told", wait_for_alarm),
+    ]
+    seen = observe(fleet, "fallback-down", load, events, settle_seconds=60)
+    told = seen.moments["told"] - seen.moments["down"]
+    figures: dict[str, Figure] = {**common_figures(seen), "alarm_seconds": told}
+    elsewhere = tally(seen.publishes, seen.executions).accepted_by_fallback
+    checks = [
+        nothing_lost(seen),
+        all_accepted(seen),
+        bounded(seen),
+        Check(f"Redis took every publish: {elsewhere} went to SQS", elsewhere == 0),
+        Check(
+            f"the alarm {ALARM} within {ALARM_WITHIN_SECONDS:g} s: {told:.1f} s", told < ALARM_WITHIN_SECONDS
+        ),
+    ]
+    return Report(name="fallback-down", checks=checks, figures=figures)
+
+
+def _both_down(fleet: Fleet, short: bool) -> Report:
+    load = Load(rate=40, seconds=18) if short else Load(rate=100, seconds=70)
+    down_at, mute_at, back_at = (4.0, 8.0, 12.0) if short else (15.0, 27.0, 40.0)
+
+    def down() -> None:
+        fleet.sqs_fault(ERROR)
+        fleet.fault(Fault.BLACKHOLE)
+
+    events = [
+        Event(down_at, "down", down),
+        Event(mute_at, "mute", partial(fleet.sqs_fault, HANG)),  # it takes the message and says nothing
+        Event(back_at, "back", fleet.heal),
+    ]
+    seen = observe(fleet, "both-down", load, events, settle_seconds=60 if short else 180)
+    return _report(seen)
+
+
+def _report(seen: Observed) -> Report:
+    refused = [publish for publish in seen.publishes if publish.broker is None]
+    ran = {execution.n for execution in seen.executions}
+    unsaid = [publish.n for publish in refused if publish.n in ran and not publish.may_run]
+    figures: dict[str, Figure] = {
+        **common_figures(seen),
+        "refused_saying_it_may_run": sum(publish.may_run for publish in refused),
+        "refused_and_executed": tally(seen.publishes, seen.executions).refused_but_executed,
+        "refused_and_executed_unsaid": len(unsaid),
+    }
+    checks = [
+        nothing_lost(seen),
+        bounded(seen, REFUSED_WITHIN_SECONDS),
+        Check(f"what nobody accepted raised PublishError: {len(refused)} calls", bool(refused)),
+        Check(
+            f"nothing was refused as certain and executed all the same: {len(unsaid)}"
+            f"{f', for instance number {unsaid[0]}' if unsaid else ''}",
+            not unsaid,
+        ),
+    ]
+    return Report(name="both-down", checks=checks, figures=figures)
+
+
+FALLBACK_DOWN = Drill(
+    "fallback-down", "SQS answers 503, Redis is fine: nobody notices, an alarm does", _fallback_down
+)
+BOTH_DOWN = Drill("both-down", "neither broker answers: PublishError, and nothing runs unsaid", _both_down)

@@ -1,0 +1,45 @@
+"""One service of the account fails on purpose."""
+
+from __future__ import annotations
+
+import urllib.error
+from collections.abc import Iterator
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from tests.local.emulator.account import Account
+
+
+@pytest.fixture
+def failing(account: Account) -> Iterator[Account]:
+    yield account
+    account.local("PUT", "/_local/faults", {"service": "sqs", "fault": "pass"})
+
+
+def test_sqs_fails_and_the_others_answer(failing: Account) -> None:
+    failing.local("PUT", "/_local/faults", {"service": "sqs", "fault": "error"})
+
+    with pytest.raises(ClientError, match="ServiceUnavailable"):
+        failing.client("sqs").list_queues()
+    assert failing.client("sns").list_topics()["Topics"] is not None
+
+
+def test_what_hung_arrives_after_healing(failing: Account) -> None:
+    sqs = failing.client("sqs")
+    url = sqs.create_queue(QueueName="late")["QueueUrl"]
+    failing.local("PUT", "/_local/faults", {"service": "sqs", "fault": "hang"})
+    impatient = sqs.meta.config.merge(Config(read_timeout=0.5, retries={"total_max_attempts": 1}))
+
+    with pytest.raises(ReadTimeoutError):
+        failing.client("sqs", impatient).send_message(QueueUrl=url, MessageBody="late")
+    failing.local("PUT", "/_local/faults", {"service": "sqs", "fault": "pass"})
+
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    assert message["Body"] == "late"
+
+
+def test_a_fault_that_is_not_known_is_refused(failing: Account) -> None:
+    with pytest.raises(urllib.error.HTTPError):
+        failing.local("PUT", "/_local/faults", {"service": "sqs", "fault": "tired"})
