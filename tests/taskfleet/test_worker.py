@@ -252,9 +252,10 @@ def test_what_a_worker_must_not_run_is_parked_and_the_worker_goes_on(fleet: Tiny
     app.send_task(RECORD, ["strange", 1], queue="low.r2")
     client.rename("low.r2", "elsewhere")
     client.lpush("low.r1", client.lpop("elsewhere"))  # as a person with redis-cli might
+    client.lpush("low.r1", "this is no message at all")
     app.send_task(RECORD, ["good", 1])
 
     fleet.wait_executed("good", 1)
-    wait_for(lambda: fleet.dead_letters("low") == 3, what="three parked messages")
+    wait_for(lambda: fleet.dead_letters("low") == 4, what="four parked messages")
     assert fleet.executed("strange") == []
     assert fleet.executed("pickled") == []
