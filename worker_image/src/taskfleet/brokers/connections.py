@@ -50,7 +50,8 @@ def primary_worker_options(settings: WorkerSettings) -> dict[str, Any]:
         "socket_connect_timeout": 3.0,
         "socket_keepalive": True,
         "health_check_interval": 10,
-        # Until a message that a dead worker held is given to another one.
+        # Until what a dead *stock* worker held is given to another one. A worker of ours has a lease of
+        # seconds instead, which it renews (`taskfleet.brokers.redis.session`).
         "visibility_timeout": settings.visibility_timeout_seconds,
         # Looked for every 5 s; the default looks every 100 s.
         "unacked_restore_interval": RESTORE_EVERY_SECONDS,
