@@ -97,11 +97,11 @@ def compare(
     """
     medians = {kind: statistics.median(rates[kind]) for kind in KINDS}
     ratio = statistics.median(ours / plain for ours, plain in zip(rates["ours"], rates["plain"], strict=True))
-    figures: dict[str, Figure] = {"tasks of each in a round": TASKS, "slots": SLOTS, "rounds": ROUNDS}
+    figures: dict[str, Figure] = {"tasks": TASKS, "slots": SLOTS, "rounds": ROUNDS}
     for kind in KINDS:
-        figures[f"{kind}: no-op tasks per second, median"] = medians[kind]
-        figures[f"{kind}: processor time of the worker per task, seconds"] = statistics.median(costs[kind])
-        figures[f"{kind}: in each round"] = ", ".join(f"{rate:.0f}" for rate in rates[kind])
+        figures[f"{kind}_tasks_per_second"] = medians[kind]
+        figures[f"{kind}_processor_seconds_per_1000_tasks"] = 1000 * statistics.median(costs[kind])
+        figures[f"{kind}_tasks_per_second_in_each_round"] = ", ".join(f"{rate:.0f}" for rate in rates[kind])
     figures["consume_ratio"] = ratio
     checks = [
         Check(
@@ -111,7 +111,7 @@ def compare(
     ]
     for name, percent in (("p50", 50.0), ("p99", 99.0)):
         of = {kind: percentile(list(waits[kind]), percent) or 0.0 for kind in KINDS}
-        figures |= {f"{kind}: idle latency {name}, seconds": of[kind] for kind in KINDS}
+        figures |= {f"{kind}_idle_latency_{name}_seconds": of[kind] for kind in KINDS}
         no_worse = of["ours"] <= max(NO_WORSE * of["plain"], of["plain"] + NOISE_SECONDS)
         text = f"idle latency {name} no worse: {1000 * of['ours']:.1f} ms, plain {1000 * of['plain']:.1f} ms"
         checks.append(Check(text, no_worse))

@@ -8,9 +8,7 @@ count as they are then: such figures are shown as "> 60".
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks import outage_apps, outage_plain, scratch
@@ -48,15 +46,7 @@ def _kill(fleet: Fleet) -> list[Event]:
 
 
 def _hang(fleet: Fleet) -> list[Event]:
-    pid = fleet.broker_pid()
-    return [
-        Event(GONE_AT, "gone", _signal(pid, signal.SIGSTOP)),
-        Event(BACK_AT, "back", _signal(pid, signal.SIGCONT)),
-    ]
-
-
-def _signal(pid: int, number: int) -> Callable[[], None]:
-    return lambda: os.kill(pid, number)
+    return [Event(GONE_AT, "gone", fleet.hang_broker), Event(BACK_AT, "back", fleet.heal)]
 
 
 def _plain(fleet: Fleet, kind: str, events: list[Event]) -> Result:
@@ -64,8 +54,7 @@ def _plain(fleet: Fleet, kind: str, events: list[Event]) -> Result:
         try:
             return outage_plain.run(kind, variables, events, rate=RATE, seconds=SECONDS, cap=CAP_SECONDS)
         finally:
-            for event in events[-1:]:
-                event.action()  # back, also if the bench failed in between
+            fleet.heal()
             scratch.remove_sqs_queues(fleet, outage_apps.queue(kind))
 
 
@@ -86,14 +75,15 @@ def report(results: Mapping[tuple[str, str], Result]) -> Report:
     for (kind, fault), result in results.items():
         longest, returned = result.longest_publish
         recovery, recovered = result.recovery
+        name = fault.replace("-", "_")
         figures |= {
-            f"{kind}, {fault}: accepted": result.accepted,
-            f"{kind}, {fault}: refused": result.refused,
-            f"{kind}, {fault}: not_sent": result.not_sent,
-            f"{kind}, {fault}: lost": result.lost,
-            f"{kind}, {fault}: duplicates": result.duplicates,
-            f"{kind}, {fault}: longest_publish_seconds": shown(longest, returned),
-            f"{kind}, {fault}: recovery_seconds": shown(recovery, recovered),
+            f"{kind}_{name}_accepted": result.accepted,
+            f"{kind}_{name}_refused": result.refused,
+            f"{kind}_{name}_not_sent": result.not_sent,
+            f"{kind}_{name}_lost": result.lost,
+            f"{kind}_{name}_duplicates": result.duplicates,
+            f"{kind}_{name}_longest_publish_seconds": shown(longest, returned),
+            f"{kind}_{name}_recovery_seconds": shown(recovery, recovered),
         }
         if kind == OURS:
             checks += [

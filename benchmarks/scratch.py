@@ -21,6 +21,7 @@ from drills.fleet import Fleet
 NAME = "bench"
 RELEASE = "r1"
 QUEUE = "bench"
+CONFIRMED = "confirmed"  # a publish to it waits for a replica of the broker
 PLAIN_QUEUE = "bench-plain"
 PLAIN_URL = "TASKFLEET_BENCH_PLAIN_URL"  # what plain Celery is given as its broker URL
 
@@ -50,8 +51,9 @@ def environment(fleet: Fleet) -> Iterator[dict[str, str]]:
 
 
 def _parameters() -> dict[str, str]:
-    pool = PoolManifest(QUEUE, (QUEUE,), (), slots=1, min_workers=0, max_workers=1, latency_target_seconds=60)
-    manifest = ReleaseManifest(RELEASE, "none", (pool,), drain_deadline_seconds=600)
+    queues = (QUEUE, CONFIRMED)
+    pool = PoolManifest(QUEUE, queues, (), slots=1, min_workers=0, max_workers=1, latency_target_seconds=60)
+    manifest = ReleaseManifest(RELEASE, "none", (pool,), drain_deadline_seconds=600, confirmed=(CONFIRMED,))
     return {
         parameters.release_manifest(NAME, RELEASE): manifest.to_json(),
         parameters.current_release(NAME): RELEASE,
@@ -87,5 +89,6 @@ def remove_sqs_queues(fleet: Fleet, prefix: str) -> None:
 
 def _empty_queues(variables: Mapping[str, str], password: str) -> None:
     with client(_url(variables, password), variables) as broker:
-        for queue in (names.versioned_queue(QUEUE, RELEASE), PLAIN_QUEUE):
+        ours = (names.versioned_queue(queue, RELEASE) for queue in (QUEUE, CONFIRMED))
+        for queue in (*ours, PLAIN_QUEUE):
             broker.delete(*redis_lists(queue))
