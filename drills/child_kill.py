@@ -52,10 +52,10 @@ def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:
     longest = max(interrupted, default=0.0)
     actually = sum(bool(pids) for pids in killer.killed)
     figures = common_figures(seen) | {
-        "children killed": actually,
-        "tasks that ran in a killed child": len(interrupted),
-        "longest from the kill to their execution, seconds": longest,
-        "workers that ended": workers_lost,
+        "children_killed": actually,
+        "tasks_interrupted": len(interrupted),
+        "longest_until_executed_again_seconds": longest,
+        "workers_ended": workers_lost,
     }
     checks = [
         nothing_lost(seen),

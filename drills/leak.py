@@ -39,15 +39,15 @@ def _report(seen: Observed, scales: Scales, *, killed: int) -> Report:
     most, at_most = max(children.values(), default=0), allowed // LEAK_MIB + 1
     replaced = sum(tasks * LEAK_MIB >= allowed * 0.8 for tasks in children.values())
     figures: dict[str, Figure] = common_figures(seen) | {
-        "leaked in all, MiB": LEAK_MIB * sum(children.values()),
-        "children that ran tasks": len(children),
-        "children that were full and were replaced": replaced,
-        "most tasks that one child ran": most,
-        "a child may hold, MiB": allowed,
-        "the container's limit, MiB": limit // MIB,
-        "most that a container held, MiB": peak // MIB,
-        f"the same in each {SPAN_SECONDS:g} s, MiB": ", ".join(str(held // MIB) for held in spans),
-        "processes killed for memory": killed,
+        "leaked_mib": LEAK_MIB * sum(children.values()),
+        "children_used": len(children),
+        "children_full_and_replaced": replaced,
+        "most_tasks_of_a_child": most,
+        "child_limit_mib": allowed,
+        "container_limit_mib": limit // MIB,
+        "container_peak_mib": peak // MIB,
+        f"container_peak_in_each_{SPAN_SECONDS:g}_seconds_mib": ", ".join(str(held // MIB) for held in spans),
+        "killed_for_memory": killed,
     }
     checks = [
         nothing_lost(seen),

@@ -54,7 +54,7 @@ def _run(fleet: Fleet, short: bool) -> Report:
     with ExitStack() as started:
         slow = {kind: started.enter_context(_started(fleet, load)) for kind, load in loads.items()}
         if not short:
-            slow["running, from SQS"] = started.enter_context(_started_on_sqs(fleet, running))
+            slow["running_from_sqs"] = started.enter_context(_started_on_sqs(fleet, running))
         quick = Load(rate=40 if short else 100, seconds=15 if short else 60)
         seen = observe(fleet, "long-task", quick, [], settle_seconds=60)
         deadline = time.monotonic() + waits
@@ -107,15 +107,15 @@ def _slow(kind: str, running: Running, due_seconds: float) -> Slow:
 
 
 def _report(seen: Observed, slow: Sequence[Slow], clock: float) -> Report:
-    figures: dict[str, Figure] = common_figures(seen) | {"the clock, seconds": clock}
+    figures: dict[str, Figure] = common_figures(seen) | {"clock_seconds": clock}
     checks = [nothing_lost(seen), all_accepted(seen)]
     for kind in slow:
         figures |= {
-            f"{kind.kind}: submitted": kind.tally.submitted,
-            f"{kind.kind}: executed": kind.tally.executed,
-            f"{kind.kind}: begun more than once": kind.copies,
-            f"{kind.kind}: due after, seconds": kind.due_seconds,
-            f"{kind.kind}: latest ended after, seconds": kind.latest_seconds,
+            f"{kind.kind}_submitted": kind.tally.submitted,
+            f"{kind.kind}_executed": kind.tally.executed,
+            f"{kind.kind}_copies": kind.copies,
+            f"{kind.kind}_due_seconds": kind.due_seconds,
+            f"{kind.kind}_latest_end_seconds": kind.latest_seconds,
         }
         checks.append(_exactly_once(kind))
     return Report(name="long-task", checks=checks, figures=figures)
@@ -123,9 +123,10 @@ def _report(seen: Observed, slow: Sequence[Slow], clock: float) -> Report:
 
 def _exactly_once(slow: Slow) -> Check:
     counted = slow.tally
-    text = f"{slow.kind} for {slow.due_seconds:g} s, exactly once: {counted.executed} of {counted.accepted}"
+    what = f"{slow.kind.replace('_', ' ')} for {slow.due_seconds:g} s"
+    text = f"{what}, exactly once: {counted.executed} of {counted.accepted}, {slow.copies} copies"
     exactly = counted.executed == counted.accepted == counted.submitted > 0
-    return Check(f"{text}, {slow.copies} copies", exactly and not counted.duplicates and not slow.copies)
+    return Check(text, exactly and not counted.duplicates and not slow.copies)
 
 
 LONG_TASK = Drill("long-task", "tasks of 3 times the visibility timeout, countdowns of 4 times", _run)

@@ -92,11 +92,11 @@ def _report(seen: Observed, stopper: Stopper, *, stops: int) -> Report:
     pids = frozenset[int]().union(*(stopped.pids for stopped in stopper.stopped))
     twice = ended_twice(seen.records)
     figures: dict[str, Figure] = common_figures(seen) | {
-        "workers stopped": len(stopper.stopped),
-        "longest from the call to the worker's end, seconds": longest,
-        "workers that had to be killed": codes[KILLED],
-        "tasks that a stopped worker did not end": len(interrupted(seen.records, pids)),
-        "tasks that ended and ran again": len(twice),
+        "workers_stopped": len(stopper.stopped),
+        "longest_stop_seconds": longest,
+        "workers_killed": codes[KILLED],
+        "tasks_interrupted": len(interrupted(seen.records, pids)),
+        "tasks_ended_and_run_again": len(twice),
     }
     checks = [
         nothing_lost(seen),

@@ -52,9 +52,9 @@ def _report(seen: Observed, killer: Killer, kills: int) -> Report:
     longest = max(interrupted, default=0.0)
     actually = sum(bool(pids) for pids in killer.killed)
     figures = common_figures(seen) | {
-        "workers killed": actually,
-        "tasks that ran in a killed worker": len(interrupted),
-        "longest from the kill to their execution, seconds": longest,
+        "workers_killed": actually,
+        "tasks_interrupted": len(interrupted),
+        "longest_until_executed_again_seconds": longest,
     }
     checks = [
         nothing_lost(seen),
