@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from kombu.connection import Connection
 from kombu.exceptions import LimitExceeded, OperationalError
-from kombu.messaging import Producer
 from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -18,6 +17,7 @@ from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.messages import REDIS_CONFIRM_PROBE
 from taskfleet.per_process import PerProcess
+from taskfleet.publishing.sized import SizedProducer
 from taskfleet.settings import ProducerSettings
 
 # What a broker that did not accept a message raises. Anything else is the caller's mistake, an
@@ -69,7 +69,9 @@ class _Pooled:
     def publish(self, body: Any, queue: str, options: dict[str, Any]) -> None:
         connection = self._producers.acquire(block=True, timeout=WAIT_FOR_CONNECTION_SECONDS)
         try:
-            producer = Producer(connection.default_channel, auto_declare=False)
+            producer: Any = SizedProducer(  # type: ignore[no-untyped-call]
+                connection.default_channel, auto_declare=False
+            )
             producer.publish(body, exchange="", routing_key=queue, retry=False, declare=[], **options)
         finally:
             connection.release()
