@@ -66,8 +66,10 @@ destroy: setup ## delete the stacks of ENV; the CDK asks first
 
 ##: the code
 
+TESTS_AT_ONCE ?= 4
+
 test: setup ## all tests; make test ARGS="tests/local -k front" for some
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(TESTS_AT_ONCE) $(ARGS)
 
 check: lint test ## what CI runs: style and types, then all tests
 

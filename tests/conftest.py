@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.ministack import MiniStack
 from tests.support.valkey import Valkey
+
+# Which tests share a process when several run at once (pytest-xdist): those that share a fleet, a synthesis
+# or a server. In this order, since what takes longest should begin first.
+_GROUPS = (
+    "fleet/test_drills",
+    "fleet/test_releases",
+    "fleet/test_teardown",
+    "fleet",
+    "infra",
+    "brokers",
+    "taskfleet",
+    "local",
+    "",
+)
+_SAME_FLEET = {"fleet/test_teardown": "fleet/test_releases"}
+
+
+def _group(item: pytest.Item) -> str:
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    return next(group for group in _GROUPS if path.startswith(group))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _GROUPS.index(_group(item)))
+    for item in items:
+        group = _group(item)
+        item.add_marker(pytest.mark.xdist_group(_SAME_FLEET.get(group, group)))
 
 
 @pytest.fixture(scope="session")

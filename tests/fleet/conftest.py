@@ -1,4 +1,4 @@
-"""One local fleet for all tests of this folder, deployed by `make up`'s command and taken down at the end."""
+"""Local fleets for the tests of this folder, deployed by `make up`'s command and taken down at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    deployed = Deployed(tmp_path_factory.mktemp("fleet"))
+    """A fleet to work on, to break and to mend: every test leaves it as it was."""
+    yield from _up_and_down(tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.fixture(scope="session")
+def doomed_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """A fleet for what can't be taken back: releases that end, a supervisor that is killed, `cdk destroy`."""
+    yield from _up_and_down(tmp_path_factory.mktemp("doomed-fleet"))
+
+
+def _up_and_down(directory: Path) -> Iterator[Deployed]:
+    deployed = Deployed(directory)
     up = deployed.local("up")
     try:
         assert up.returncode == 0, f"{up.stdout}\n{up.stderr}"

@@ -1,4 +1,4 @@
-"""The local environment with a change, for tests of updates: ``--app "python -m tests.fleet.variants NAME"``."""
+"""The local environment with a change, for tests of updates: ``python -m tests.fleet.variants NAME``."""
 
 from __future__ import annotations
 
