@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
-from taskfleet.contract import metrics, names, parameters, state
+from taskfleet.contract import dead_letters, metrics, names, parameters, state
 
 from infra.settings import Settings
 
@@ -44,11 +44,10 @@ class Permissions:
         """Consume and publish its own release's queues, park dead letters, prove gates, protect itself."""
         queues = [queue for pool in self.settings.pools for queue in pool.queues]
         own = [self._queue(names.fallback_queue(self.settings.name, queue, release)) for queue in queues]
-        dead = [self._queue(names.dead_letter_queue(self.settings.name, queue)) for queue in queues]
         statements = [
             *self._everybody(),
             _allow("Consume", (*_SEND, *_CONSUME), own),
-            _allow("Park", _SEND, dead),
+            _allow("Park", ("dynamodb:PutItem",), [self._dead_letters()]),
             _allow(
                 "ProveGates",
                 ("dynamodb:PutItem", "dynamodb:UpdateItem"),
@@ -83,11 +82,18 @@ class Permissions:
     def controller(self) -> Grants:
         """Measure, move releases through their states, and publish the pointer.
 
-        It deletes nothing: a retired release's stack is deleted by the person who retires it.
+        It deletes nothing but what it has moved from SQS's dead-letter queues into the store: a retired
+        release's stack is deleted by the person who retires it.
         """
+        queues = [queue for pool in self.settings.pools for queue in pool.queues]
+        dead = [self._queue(names.dead_letter_queue(self.settings.name, queue)) for queue in queues]
+        index = f"{self._dead_letters()}/index/{dead_letters.INDEX}"
         statements = [
             *self._everybody(),
             self._publish(),
+            _allow("TakeDeadLetters", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), dead),
+            _allow("KeepDeadLetters", ("dynamodb:PutItem",), [self._dead_letters()]),
+            _allow("CountDeadLetters", ("dynamodb:Query",), [index]),
             _allow(
                 "State",
                 ("BatchGetItem", "GetItem", "PutItem", "Scan"),
@@ -151,6 +157,11 @@ class Permissions:
 
     def _manifests(self) -> str:
         return parameters.release_manifests(self._env)
+
+    def _dead_letters(self) -> str:
+        return self.stack.format_arn(
+            service="dynamodb", resource="table", resource_name=names.dead_letters_table(self._env)
+        )
 
     def _queue(self, name: str) -> str:
         return self.stack.format_arn(service="sqs", resource=name)

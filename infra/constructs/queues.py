@@ -15,9 +15,6 @@ from infra.settings import Pool, Settings
 # Days that a message waits in a fallback queue. A message keeps its age when it is moved to the
 # dead-letter queue, so this is shorter than SQS's longest, which the dead letters have.
 FALLBACK_RETENTION_DAYS = 10
-# A worker that stops gives its messages back, and each time counts: enough for that, few enough for
-# a message that kills its worker.
-MAX_RECEIVES = 10
 LONG_POLL_SECONDS = 20
 
 
@@ -52,7 +49,8 @@ def fallback_queue(
         receive_message_wait_time=Duration.seconds(LONG_POLL_SECONDS),
         retention_period=Duration.days(FALLBACK_RETENTION_DAYS),
         dead_letter_queue=sqs.DeadLetterQueue(
-            queue=sqs.Queue.from_queue_arn(scope, f"Dead-{queue}", dead_arn), max_receive_count=MAX_RECEIVES
+            queue=sqs.Queue.from_queue_arn(scope, f"Dead-{queue}", dead_arn),
+            max_receive_count=limits.MOST_DELIVERIES,
         ),
         encryption=sqs.QueueEncryption.KMS,
         encryption_master_key=key,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 from taskfleet.contract import environment as variables
-from taskfleet.contract import names, state
+from taskfleet.contract import names
 
-from infra.base import publish, stateful
+from infra.base import publish
 from infra.constructs.alarms import Alarms
 from infra.constructs.capacity import Instances
 from infra.constructs.dashboard import FleetDashboard
@@ -22,6 +21,7 @@ from infra.constructs.permissions import Base, Grants, Permissions
 from infra.constructs.queues import dead_letter_queue
 from infra.constructs.roles import roles
 from infra.constructs.service import Place, exec_configuration, singleton_service
+from infra.constructs.tables import dead_letters_table, state_table
 from infra.constructs.task import Task, task_definition
 from infra.constructs.topic import alarm_topic
 from infra.settings import Capacity, Settings
@@ -30,7 +30,11 @@ from infra.stacks.network import NetworkStack
 
 
 class FleetStack(cdk.Stack):
-    """``cluster``, ``controller``, ``beat``, ``state_table``, ``dead_letters`` by queue, and ``topic``."""
+    """What lives as long as its environment.
+
+    ``cluster``, ``controller``, ``beat``, ``state_table``, ``dead_letters_table``, ``dead_letters`` by queue,
+    and ``topic``.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,8 @@ class FleetStack(cdk.Stack):
         )
         self._settings = settings
         self.topic = alarm_topic(self, "Alarms", settings=settings, key=network.key)
-        self.state_table = _state_table(self, settings, network)
+        self.state_table = state_table(self, settings=settings, key=network.key)
+        self.dead_letters_table = dead_letters_table(self, settings=settings, key=network.key)
         self.dead_letters = {
             queue: dead_letter_queue(self, settings=settings, queue=queue, key=network.key)
             for pool in settings.pools
@@ -133,23 +138,6 @@ class FleetStack(cdk.Stack):
         service = singleton_service(scope, "Service", name=name, definition=definition, place=place)
         service.node.add_dependency(task.roles.execution)
         return service
-
-
-def _state_table(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> dynamodb.Table:
-    return dynamodb.Table(
-        stack,
-        "State",
-        table_name=names.state_table(settings.name),
-        partition_key=dynamodb.Attribute(name=state.KEY, type=dynamodb.AttributeType.STRING),
-        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-        encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
-        encryption_key=network.key,
-        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-            point_in_time_recovery_enabled=True
-        ),
-        deletion_protection=settings.keep_data,
-        removal_policy=stateful(settings),
-    )
 
 
 def _cluster(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> ecs.Cluster:

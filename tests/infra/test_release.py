@@ -255,9 +255,7 @@ def test_a_worker_may_use_its_own_releases_queues_only(blueprint: Synthesis) -> 
     assert {arn.rpartition(":")[2] for arn in statements["Consume"]["Resource"]} == {
         names.fallback_queue("dev", queue, RELEASE) for queue in queues
     }
-    assert {arn.rpartition(":")[2] for arn in statements["Park"]["Resource"]} == {
-        names.dead_letter_queue("dev", queue) for queue in queues
-    }
+    assert statements["Park"]["Resource"].endswith(f":table/{names.dead_letters_table('dev')}")
     assert "sqs:ReceiveMessage" not in statements["Park"]["Action"]
     gates = statements["ProveGates"]["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
     assert gates in (state.GATES, [state.GATES])

@@ -21,9 +21,11 @@ from example_tasks.work import journal
 from taskfleet.contract import container, names, parameters, state
 from taskfleet.contract import environment as env
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
+from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.install import install
 from taskfleet.settings import ProducerSettings
 
+from tests.support import dead_letters
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
 from tests.support.tls import TlsFront
@@ -66,6 +68,7 @@ class TinyFleet:
             AttributeDefinitions=[{"AttributeName": state.KEY, "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
+        dead_letters.create_table(self.aws.client("dynamodb"), self.name)
 
     def deploy(
         self, release: str, queues: tuple[str, ...] = QUEUES, *, confirmed: tuple[str, ...] = ()
@@ -200,9 +203,14 @@ class TinyFleet:
         """Messages in its twin, those in flight included."""
         return self.sqs_depth(names.fallback_queue(self.name, queue, release))
 
+    @property
+    def store(self) -> DeadLetters:
+        """The dead-letter store."""
+        return DeadLetters(self.aws.client("dynamodb"), self.name)
+
     def dead_letters(self, queue: str) -> int:
-        """Messages in the dead-letter queue."""
-        return self.sqs_depth(names.dead_letter_queue(self.name, queue))
+        """Letters of a queue in the dead-letter store."""
+        return self.store.counts([queue])[queue]
 
     def sqs_depth(self, name: str) -> int:
         """Messages in an SQS queue, in flight and delayed ones included."""

@@ -15,11 +15,13 @@ from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.controller.controller import Controller
 from taskfleet.controller.edges import Edges
+from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases import gate, items
 from taskfleet.releases.actions import SendGate
 from taskfleet.releases.store import Store
 
+from tests.support import dead_letters
 from tests.support.ministack import MiniStack
 from tests.support.valkey import Valkey
 from tests.taskfleet.releases.factory import manifest
@@ -69,6 +71,7 @@ class Account:
             AttributeDefinitions=[{"AttributeName": keys.KEY, "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
+        dead_letters.create_table(self.dynamodb, self.name)
         self.ecs.create_cluster(clusterName=names.cluster(self.name))
         for queue in ("high", "low", "etl"):
             self.sqs.create_queue(QueueName=names.dead_letter_queue(self.name, queue))
@@ -83,6 +86,7 @@ class Account:
             "ecs": self.ecs,
             "cloudwatch": self.cloudwatch,
             "store": self.store,
+            "letters": DeadLetters(self.dynamodb, self.name),
             "gates": self.gates,
         }
         return Edges(**clients | changes)

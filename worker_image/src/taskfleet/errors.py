@@ -24,6 +24,10 @@ class PublishError(TaskfleetError):
         self.may_run = may_run
 
 
+class MessageTooLarge(TaskfleetError):
+    """The task's arguments are larger than a message may be; nothing was published."""
+
+
 class UnknownQueue(TaskfleetError):
     """The release that this would be published to has no such queue."""
 
@@ -34,3 +38,7 @@ class ReleaseError(TaskfleetError):
 
 class PointerUnknown(ReleaseError):
     """The current release can't be read, and nothing was read before that could be kept."""
+
+
+class DeadLetterError(TaskfleetError):
+    """A dead letter can't be sent again, or read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from taskfleet.cli import doctor, failures, moves, queues, releases, scale, status
+from taskfleet.cli import dead, doctor, failures, moves, queues, redrive, releases, scale, status
 from taskfleet.contract import environment as env
 
 
@@ -34,3 +34,5 @@ for command in (status.status, queues.queues, scale.scale, scale.restart, doctor
     fleet.add_command(command)
 for command in (releases.list_releases, releases.show_release, moves.promote, moves.rollback, moves.retire):
     release.add_command(command)
+fleet.add_command(dead.dead)
+dead.dead.add_command(redrive.redrive)

@@ -49,7 +49,7 @@ BROKER_UP = Metric("BrokerUp", "Count", _FLEET, "1 if the primary broker answere
 FALLBACK_UP = Metric("FallbackUp", "Count", _FLEET, "1 if SQS answered, else 0")
 BEAT_AGE = Metric("BeatAge", "Seconds", _FLEET, "since beat's last tick")
 DRAIN_OVERDUE = Metric("DrainOverdue", "Count", _FLEET, "releases that drain longer than their deadline")
-DEAD_LETTERS = Metric("DeadLetters", "Count", _FLEET, "messages in the dead-letter queues")
+DEAD_LETTERS = Metric("DeadLetters", "Count", _FLEET, "dead letters: in the store, and on SQS")
 
 # All that the controller publishes.
 METRICS: tuple[Metric, ...] = tuple(m for m in list(globals().values()) if isinstance(m, Metric))

@@ -63,6 +63,11 @@ def dead_letter_queue(environment: str, queue: str) -> str:
     return f"{PROJECT}-{environment}-dead-{queue}"
 
 
+def dead_letters_table(environment: str) -> str:
+    """The DynamoDB table of what was put aside (`taskfleet.contract.dead_letters`)."""
+    return f"{PROJECT}-{check('environment', environment)}-dead-letters"
+
+
 def cluster(environment: str) -> str:
     """The ECS cluster."""
     return f"{PROJECT}-{environment}"

@@ -10,11 +10,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from taskfleet.contract import names
 from taskfleet.controller import observe
+from taskfleet.controller.collect import collect
 from taskfleet.controller.datapoints import datapoints, put
 from taskfleet.controller.edges import Edges
 from taskfleet.controller.execute import Execution
 from taskfleet.controller.gather import Gathered, gather
-from taskfleet.controller.look import Look, ReleaseLook
+from taskfleet.controller.look import Look, ReleaseLook, total
 from taskfleet.releases.model import LIVE, Record, State
 from taskfleet.releases.observation import Memory, Rules
 from taskfleet.releases.plan import Plan, plan
@@ -43,6 +44,7 @@ class Controller:
         now, begun = round(self._clock(), 3), time.monotonic()
         seen = gather(self._edges, now=now, last=self._snapshot, rules=self._rules)
         planned, problems = self._act(seen)
+        problems += collect(self._edges, seen)
         look = self._build(seen, planned, (*seen.problems, *problems), took=time.monotonic() - begun)
         self.last = look
         self._publish(look)
@@ -143,11 +145,16 @@ def _both_up(seen: Gathered) -> bool | None:
 
 
 def _dead_letters(seen: Gathered, environment: str) -> dict[str, int | None]:
-    """By logical queue; one that does not exist is left out, as it holds nothing."""
-    queues = sorted({queue for record in seen.live for queue in record.manifest.queues})
-    named = {queue: names.dead_letter_queue(environment, queue) for queue in queues}
-    return {
-        queue: depth.total if (depth := seen.dead.depths.get(name)) else None
-        for queue, name in named.items()
-        if name not in seen.dead.missing
-    }
+    """By logical queue: in the store, and what SQS put aside that is not there yet."""
+    queues = sorted({*(seen.letters or ()), *(q for record in seen.live for q in record.manifest.queues)})
+    return {queue: _dead(seen, names.dead_letter_queue(environment, queue), queue) for queue in queues}
+
+
+def _dead(seen: Gathered, name: str, queue: str) -> int | None:
+    depth = seen.dead.depths.get(name)
+    # One that does not exist holds nothing, and one of a queue that no live release has is not asked.
+    on_sqs = 0 if name in seen.dead.missing else depth.total if depth else None
+    if on_sqs is None and not any(queue in record.manifest.queues for record in seen.live):
+        on_sqs = 0
+    in_store = None if seen.letters is None else seen.letters.get(queue, 0)
+    return total((on_sqs, in_store))

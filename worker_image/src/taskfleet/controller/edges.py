@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from taskfleet import aws
 from taskfleet.brokers import connections, credentials
+from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases.actions import SendGate
 from taskfleet.releases.gate import Gates
@@ -42,6 +43,7 @@ class Edges:
     ecs: Any
     cloudwatch: Any
     store: Store
+    letters: DeadLetters
     gates: GateSender
 
 
@@ -55,6 +57,7 @@ def connect(settings: ControllerSettings) -> Edges:
         ecs=aws.client("ecs", IN_A_LOOK),
         cloudwatch=aws.client("cloudwatch", IN_A_LOOK),
         store=Store(aws.client("dynamodb", IN_A_LOOK), settings.environment),
+        letters=DeadLetters(aws.client("dynamodb", IN_A_LOOK), settings.environment),
         gates=Gates(settings),
     )
 

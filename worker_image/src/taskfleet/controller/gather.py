@@ -41,6 +41,7 @@ class Gathered:
     broker_up: bool
     twins: FallbackLook
     dead: FallbackLook
+    letters: Mapping[str, int] | None  # in the dead-letter store, by logical queue
     services: Mapping[str, Service] | None
     problems: tuple[str, ...]
 
@@ -76,6 +77,9 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         (*_AWS, ReleaseError, ValueError, KeyError),
     )
     known = snapshot or last
+    letters = problems.ask(
+        "DynamoDB does not count dead letters", lambda: edges.letters.counts(_queues_of_all(known)), _AWS
+    )
     records = [r for r in known.records.values() if r.state in LIVE] if known else []
     with ThreadPoolExecutor(max_workers=3) as together:
         lists = together.submit(_primary, edges, records, now, problems)
@@ -95,6 +99,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         broker_up=broker_up,
         twins=twins,
         dead=dead,
+        letters=letters,
         services=ecs.result(),
         problems=tuple(problems),
     )
@@ -115,6 +120,12 @@ def _snapshot(
         for broker in rules.gate_brokers
     }
     return edges.store.read(live | set(manifests) | {last.pointer.release}, gates)
+
+
+def _queues_of_all(known: Snapshot | None) -> list[str]:
+    """The logical queues that any release has had: its dead letters outlive it."""
+    records = known.records.values() if known else ()
+    return sorted({queue for record in records for queue in record.manifest.queues})
 
 
 def _primary(

@@ -12,12 +12,16 @@ from kombu.connection import Connection
 from kombu.message import Message
 
 from taskfleet import health
+from taskfleet.dead_letters import writing
+from taskfleet.dead_letters.letter import Finding, Kind, Letter
 from taskfleet.logs import logger
-from taskfleet.worker import draining, parking
+from taskfleet.worker import draining, failures, parking, poison
 
 TICK_SECONDS = 1.0
 STAMP_EVERY_SECONDS = 2.0
 MOST_SECONDS_BETWEEN_CONNECTS = 10
+# What Celery raises at headers of a shape that it does not expect.
+_STUMBLES = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 class Consumer(StockConsumer):  # type: ignore[misc]
@@ -87,41 +91,57 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             self._stamped_at = now
             health.stamp(doing)
 
+    def update_strategies(self) -> None:
+        """As Celery's; what fails for good is kept (`taskfleet.worker.failures`)."""
+        for task in self.app.tasks.values():
+            failures.keep(task, self.timer)
+        super().update_strategies()
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], Any]:
         """As Celery's, and what must not run is parked."""
         handle = super().create_task_handler(*args, **kwargs)
         release: str = self.app.taskfleet.settings.release
 
         def on_message(message: Message) -> Any:
-            why_not = parking.why_not_run(message.headers, release)
-            return self.park(message, why_not) if why_not else handle(message)
+            finding = poison.examine(message, self.app.tasks, release)
+            if finding is not None:
+                return self.park(message, finding)
+            try:
+                return handle(message)
+            except _STUMBLES as error:
+                # Headers that Celery did not expect. It would end the worker, and the next one.
+                return self.park(message, Finding(Kind.INVALID, f"Celery can't start it: {error!r}"))
 
         return on_message
 
     def on_unknown_task(self, body: Any, message: Message, exc: BaseException) -> None:
         """A task that this release does not know: Celery would throw it away."""
-        self.park(message, f"this release has no task named {exc}")
+        self.park(message, Finding(Kind.UNKNOWN_TASK, f"this release has no task named {exc}"))
 
     def on_unknown_message(self, body: Any, message: Message) -> None:
         """A message that is no task."""
-        self.park(message, "it is not a Celery task message")
+        self.park(message, Finding(Kind.NO_TASK, "it is not a Celery task message"))
 
     def on_invalid_task(self, body: Any, message: Message, exc: BaseException) -> None:
-        """A task message that can't be run, or whose content is not JSON."""
-        self.park(message, f"it can't be run: {exc}")
+        """A task message that can't be run."""
+        self.park(message, Finding(Kind.INVALID, f"it can't be run: {exc}"))
 
     def on_decode_error(self, message: Message, exc: BaseException) -> None:
         """A body that can't be read."""
-        self.park(message, f"its body can't be read: {exc}")
+        self.park(message, Finding(Kind.UNREADABLE, f"its body can't be read: {exc}"))
 
-    def park(self, message: Message, reason: str) -> None:
-        """Put it into the dead-letter queue, then acknowledge it; not before SQS took it."""
-        settings = self.app.taskfleet.settings
+    def park(self, message: Message, finding: Finding) -> None:
+        """Put it into the dead-letter store, then acknowledge it; not before the store has it."""
+        self._park(message, writing.of_message(self.app.taskfleet.settings, message, finding))
+
+    def _park(self, message: Message, letter: Letter) -> None:
         try:
-            parking.park(settings, message, reason)
+            parking.park(self.app.taskfleet.settings, letter)
         except parking.NOT_PARKED as error:
-            logger.error("a message can't be parked yet (%s); it stays unacknowledged: %s", error, reason)
-            self.timer.call_after(parking.AGAIN_SECONDS, self.park, (message, reason))
+            logger.error(
+                "a message can't be parked yet (%s); it stays unacknowledged: %s", error, letter.reason
+            )
+            self.timer.call_after(parking.AGAIN_SECONDS, self._park, (message, letter))
             return
-        logger.error("a message was parked: %s", reason)
+        logger.error("a message is kept as dead letter %s: %s", letter.id, letter.reason)
         message.ack_log_error(logger, self.connection_errors)

@@ -1,0 +1,76 @@
+"""The DynamoDB tables: the state of the releases, and the dead letters."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+from taskfleet.contract import dead_letters, names, state
+
+from infra.base import stateful
+from infra.settings import Settings
+
+_TEXT, _NUMBER = dynamodb.AttributeType.STRING, dynamodb.AttributeType.NUMBER
+
+
+def state_table(scope: Construct, *, settings: Settings, key: kms.IKey) -> dynamodb.Table:
+    """Releases, their history, the pointer and the controller's last look."""
+    return _table(
+        scope,
+        "State",
+        settings=settings,
+        key=key,
+        name=names.state_table(settings.name),
+        partition_key=dynamodb.Attribute(name=state.KEY, type=_TEXT),
+    )
+
+
+def dead_letters_table(scope: Construct, *, settings: Settings, key: kms.IKey) -> dynamodb.Table:
+    """What could not be run, for as long as SQS would keep it. Listed by queue and time over its index."""
+    table = _table(
+        scope,
+        "DeadLetters",
+        settings=settings,
+        key=key,
+        name=names.dead_letters_table(settings.name),
+        partition_key=dynamodb.Attribute(name=dead_letters.ID, type=_TEXT),
+        sort_key=dynamodb.Attribute(name=dead_letters.PART, type=_NUMBER),
+        expires=dead_letters.EXPIRES,
+    )
+    table.add_global_secondary_index(
+        index_name=dead_letters.INDEX,
+        partition_key=dynamodb.Attribute(name=dead_letters.QUEUE, type=_TEXT),
+        sort_key=dynamodb.Attribute(name=dead_letters.PARKED, type=_TEXT),
+        projection_type=dynamodb.ProjectionType.INCLUDE,
+        non_key_attributes=list(dead_letters.LISTED),
+    )
+    return table
+
+
+def _table(
+    scope: Construct,
+    id: str,
+    *,
+    settings: Settings,
+    key: kms.IKey,
+    name: str,
+    partition_key: dynamodb.Attribute,
+    sort_key: dynamodb.Attribute | None = None,
+    expires: str | None = None,
+) -> dynamodb.Table:
+    return dynamodb.Table(
+        scope,
+        id,
+        table_name=name,
+        partition_key=partition_key,
+        sort_key=sort_key,
+        time_to_live_attribute=expires,
+        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+        encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
+        encryption_key=key,
+        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+            point_in_time_recovery_enabled=True
+        ),
+        deletion_protection=settings.keep_data,
+        removal_policy=stateful(settings),
+    )

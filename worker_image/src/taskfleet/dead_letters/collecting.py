@@ -1,0 +1,131 @@
+"""What others put aside: SQS itself (after too many receives), and workers that could not reach the store.
+
+The controller brings both into the store, a bounded number at each look. Each letter's id comes from the
+message: if the controller dies between keeping it and removing it there, the next look keeps it again,
+as the same letter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+from kombu.utils.json import loads
+
+from taskfleet.contract import names
+from taskfleet.contract.messages import REDIS_PARKED, RELEASE_HEADER
+from taskfleet.dead_letters.letter import Kind, Letter, Message
+from taskfleet.dead_letters.store import DeadLetters
+from taskfleet.dead_letters.writing import nothing_known, readable
+
+MOST_IN_A_LOOK = 50
+_AT_ONCE = 10  # ReceiveMessage
+# Longer than a look: what could not be kept is tried again by a later one.
+_HIDDEN_SECONDS = 30
+
+
+def from_sqs(sqs: Any, store: DeadLetters, environment: str, queue: str) -> int:
+    """Move messages of a logical queue's SQS dead-letter queue; how many. Errors of AWS pass through."""
+    url = sqs.get_queue_url(QueueName=names.dead_letter_queue(environment, queue))["QueueUrl"]
+    moved = 0
+    while moved < MOST_IN_A_LOOK:
+        found = sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=_AT_ONCE,
+            VisibilityTimeout=_HIDDEN_SECONDS,
+            WaitTimeSeconds=0,
+            MessageSystemAttributeNames=["ApproximateReceiveCount", "DeadLetterQueueSourceArn"],
+        ).get("Messages", [])
+        for message in found:
+            store.put(letter_of_sqs(message, queue=queue))
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        moved += len(found)
+        if not found:
+            break
+    return moved
+
+
+def from_redis(primary: redis.Redis, store: DeadLetters, versioned_queue: str) -> int:
+    """Move what the Redis transport kept of a queue; how many. Errors of Redis and AWS pass through."""
+    key, moved = REDIS_PARKED + versioned_queue, 0
+    while moved < MOST_IN_A_LOOK:
+        text: Any = primary.lindex(key, 0)
+        if text is None:
+            break
+        store.put(letter_of_redis(text, versioned_queue=versioned_queue))
+        primary.lrem(key, 1, text)
+        moved += 1
+    return moved
+
+
+def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> Letter:
+    """A letter of a message that SQS moved to a dead-letter queue."""
+    kept = _envelope(message["Body"])
+    headers, attributes = kept.headers, message.get("Attributes", {})
+    twin = str(attributes.get("DeadLetterQueueSourceArn", "its queue")).rpartition(":")[2]
+    return Letter(
+        id=_id(f"sqs:{message['MessageId']}"),
+        queue=queue,
+        task=_text(headers.get("task")),
+        task_id=_text(headers.get("id")),
+        release=_text(headers.get(RELEASE_HEADER)),
+        pool=None,
+        kind=Kind.TOO_MANY_DELIVERIES,
+        reason=f"SQS gave it to workers from {twin} as often as it may, and none acknowledged it",
+        at=time.time(),
+        args=_arguments(kept),
+        message=kept,
+    )
+
+
+def letter_of_redis(text: bytes, *, versioned_queue: str) -> Letter:
+    """A letter of what `taskfleet.brokers.redis.payloads.parked` wrote."""
+    kept = json.loads(text)
+    queue, release = names.split_versioned_queue(versioned_queue) or (versioned_queue, None)
+    return Letter(
+        id=_id(f"redis:{versioned_queue}:{text!r}"),
+        queue=queue,
+        task=None,
+        task_id=None,
+        release=release,
+        pool=None,
+        kind=Kind.NOT_A_MESSAGE,
+        reason=kept["reason"],
+        at=float(kept["at"]),
+        message=nothing_known(kept["payload"].encode()),
+    )
+
+
+def _envelope(text: str) -> Message:
+    """kombu's message in an SQS message's text; the text as it is if there is none."""
+    try:
+        payload = json.loads(text)
+        body = payload["body"]
+        return Message(
+            headers=dict(payload.get("headers") or {}),
+            properties=dict(payload.get("properties") or {}),
+            content_type=payload.get("content-type"),
+            content_encoding=payload.get("content-encoding"),
+            body=body.encode(),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return nothing_known(text.encode())
+
+
+def _arguments(message: Message) -> str | None:
+    try:
+        return readable(loads(message.body.decode()))
+    except (ValueError, TypeError):
+        return None
+
+
+def _id(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,108 @@
+"""Letters of what a worker holds: a message, what was none, or a task that failed for good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kombu.message import Message as Received
+
+from taskfleet.contract import names
+from taskfleet.contract.messages import DELIVERIES_HEADER
+from taskfleet.dead_letters.letter import Finding, Kind, Letter, Message
+from taskfleet.settings import WorkerSettings
+
+# Ours, from receipt to receipt: true of one delivery only.
+_OF_THE_DELIVERY = (DELIVERIES_HEADER, "redelivered")
+
+
+def of_message(
+    settings: WorkerSettings,
+    message: Received,
+    finding: Finding,
+    *,
+    exception: str | None = None,
+    traceback: str | None = None,
+) -> Letter:
+    """A letter of a message as Celery received it."""
+    headers = message.headers if isinstance(message.headers, Mapping) else {}
+    body = message.body if isinstance(message.body, bytes) else str(message.body or "").encode()
+    return Letter(
+        queue=_queue(settings, message.delivery_info or {}),
+        task=_text(headers.get("task")),
+        task_id=_text(headers.get("id")),
+        release=settings.release,
+        pool=settings.pool,
+        kind=finding.kind,
+        reason=finding.reason,
+        at=time.time(),
+        exception=exception,
+        traceback=traceback,
+        args=_arguments(message, headers),
+        message=Message(
+            headers={name: value for name, value in headers.items() if name not in _OF_THE_DELIVERY},
+            properties=message.properties or {},
+            content_type=message.content_type,
+            content_encoding=message.content_encoding,
+            body=body,
+        ),
+    )
+
+
+def of_text(settings: WorkerSettings, *, versioned_queue: str, payload: bytes, reason: str) -> Letter:
+    """A letter of what Redis held in a queue and is no message."""
+    return Letter(
+        queue=_queue(settings, {"routing_key": versioned_queue}),
+        task=None,
+        task_id=None,
+        release=settings.release,
+        pool=settings.pool,
+        kind=Kind.NOT_A_MESSAGE,
+        reason=reason,
+        at=time.time(),
+        message=nothing_known(payload),
+    )
+
+
+def nothing_known(payload: bytes) -> Message:
+    """A text as a message that has nothing else."""
+    return Message(headers={}, properties={}, content_type=None, content_encoding=None, body=payload)
+
+
+def readable(payload: Any) -> str | None:
+    """The arguments of a body as a person would write them; None if it has none."""
+    if not isinstance(payload, list | tuple) or len(payload) != 3:
+        return None
+    args, kwargs, _ = payload
+    if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
+        return None
+    return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+
+
+def _arguments(message: Received, headers: Mapping[str, Any]) -> str | None:
+    try:
+        text = readable(message.payload)
+    except Exception:  # noqa: BLE001 - a body that can't be read is why it is here; any decoder's error may come
+        text = None
+    if text is not None:
+        return text
+    said = [headers.get("argsrepr"), headers.get("kwargsrepr")]
+    return " ".join(str(each) for each in said if each) or None
+
+
+def _queue(settings: WorkerSettings, delivery: Mapping[str, Any]) -> str:
+    """The logical queue; where the message does not say it, the SQS queue's name does."""
+    routing_key = delivery.get("routing_key")
+    parts = names.split_versioned_queue(routing_key) if isinstance(routing_key, str) else None
+    if parts is not None:
+        return parts[0]
+    twin = str(delivery.get("sqs_queue", "")).rpartition("/")[2]
+    for queue in settings.queues:
+        if twin == names.fallback_queue(settings.environment, queue, settings.release):
+            return queue
+    return settings.queues[0]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,149 @@
+"""A task that failed for good is kept in the dead-letter store before its message is acknowledged.
+
+Nothing is added to a task that succeeds. It happens where Celery acknowledges (the worker's main
+process), which also knows of tasks whose process was killed or ran into its time limit.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import Terminated, TimeLimitExceeded
+from celery.exceptions import Ignore, InvalidTaskError, MaxRetriesExceededError, Reject, Retry
+from celery.worker.request import Request
+from celery.worker.state import task_ready
+from kombu.utils.imports import symbol_by_name
+
+from taskfleet.dead_letters import writing
+from taskfleet.dead_letters.letter import Finding, Kind, Letter
+from taskfleet.logs import logger
+from taskfleet.worker import parking
+
+# While the store does not answer a failed message stays unacknowledged for so long. Then it is given back,
+# and the task runs again: a slot is worth more than that.
+PATIENCE_SECONDS = 60.0
+AGAIN_SECONDS = 5.0
+
+_NO_FAILURE = (Retry, Ignore, Reject, Terminated)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a task ended with."""
+
+    error: BaseException
+    traceback: str | None
+
+
+def keep(task: Any, timer: Any) -> None:
+    """Have the requests of this task keep its final failures. ``timer`` is the consumer's."""
+    request = symbol_by_name(task.Request)
+    if not issubclass(request, KeepsFailures):
+        task.Request = type(request.__name__, (KeepsFailures, request), {"fleet_timer": timer})
+
+
+class KeepsFailures(Request):  # type: ignore[misc]
+    """Comes before a task's own request class."""
+
+    fleet_timer: Any
+    _failure: Failure | None = None
+    _ended = False
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Celery's, which ends with an acknowledgement, a rejection or neither."""
+        self._ended = True
+        error = exc_info.exception
+        error = error.exc if isinstance(error, ExceptionWithTraceback) else error
+        if not isinstance(error, (*_NO_FAILURE, *_expected(self.task))):
+            self._failure = Failure(error, exc_info.traceback)
+        if isinstance(error, MemoryError):
+            # Celery raises it again in the main process, and leaves the message in the worker's hands.
+            task_ready(self)
+            return self.acknowledge()
+        result = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        if self._failure is not None and self.acknowledged:
+            self.acknowledge()  # one that is acknowledged before it runs
+        return result
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Celery's; a hard time limit is a final failure, and has no traceback."""
+        if not soft:
+            self._ended = True
+            self._failure = Failure(TimeLimitExceeded(timeout), None)
+        super().on_timeout(soft, timeout)
+
+    def _retry_worker_lost(self, exc: Any, exc_info: Any) -> bool:
+        failure, self._failure = self._failure, None
+        if super()._retry_worker_lost(exc, exc_info):
+            return True
+        self._failure = failure
+        return False
+
+    def _success_was_stored(self) -> Any:
+        stored = super()._success_was_stored()
+        if stored:
+            self._failure = None
+        return stored
+
+    def acknowledge(self) -> None:
+        """Celery's, after a failure once the letter is kept."""
+        failure, self._failure = self._failure, None
+        if failure is None:
+            super().acknowledge()
+        else:
+            self._keep(_letter(self, failure), until=time.monotonic() + PATIENCE_SECONDS)
+
+    def reject(self, requeue: bool = False) -> None:
+        """Celery's. Without ``requeue`` it is the end of a failed task, or of one that Celery can't start."""
+        if not requeue and (self._failure is not None or not self._ended):
+            self._failure = self._failure or Failure(InvalidTaskError("Celery can't start it"), None)
+            self.acknowledge()
+        else:
+            self._failure = None
+            super().reject(requeue=requeue)
+
+    def _keep(self, letter: Letter, *, until: float) -> None:
+        try:
+            parking.park(self._app.taskfleet.settings, letter)
+        except parking.NOT_PARKED as error:
+            if time.monotonic() < until:
+                logger.error("the failure of %s can't be kept yet: %s", self.id, error)
+                self.fleet_timer.call_after(AGAIN_SECONDS, self._keep, (letter,), {"until": until})
+                return
+            logger.error("the failure of %s could not be kept, so it is given back: %s", self.id, error)
+            super().reject(requeue=True)
+            return
+        logger.error("the failure of %s is kept as dead letter %s: %s", self.id, letter.id, letter.reason)
+        super().acknowledge()
+
+
+def _expected(task: Any) -> tuple[type[BaseException], ...]:
+    throws = task.throws or ()
+    return throws if isinstance(throws, tuple) else (throws,)
+
+
+def _letter(request: Any, failure: Failure) -> Letter:
+    return writing.of_message(
+        request._app.taskfleet.settings,
+        request._message,
+        _finding(request, failure.error),
+        exception=_says(failure.error),
+        traceback=failure.traceback,
+    )
+
+
+def _finding(request: Any, error: BaseException) -> Finding:
+    if isinstance(error, InvalidTaskError):
+        return Finding(Kind.INVALID, _says(error))
+    retries, most = request._context.retries or 0, request.task.max_retries
+    spent = isinstance(error, MaxRetriesExceededError) or (most is not None and 0 < most <= retries)
+    kind = Kind.RETRIES_EXHAUSTED if spent else Kind.FAILED
+    after = f" after {retries} retries" if retries else ""
+    return Finding(kind, f"failed{after}: {_says(error)}")
+
+
+def _says(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
