@@ -11,6 +11,7 @@ from benchmarks.apps import APPS, ARRIVED, NOTHING
 
 # Between two pings, so that each meets an idle worker, and no two the same moment of its loop.
 PAUSE_SECONDS = (0.02, 0.06)
+SETTLE_SECONDS = 0.5
 
 
 def main() -> int:
@@ -21,6 +22,9 @@ def main() -> int:
     parser.add_argument("times", type=int)
     given = parser.parse_args()
     tasks = APPS[given.kind].tasks
+    if given.what == "ping":
+        tasks[NOTHING].delay(0)  # connect: that is no worker's latency
+        time.sleep(SETTLE_SECONDS)
     for number in range(given.times):
         if given.what == "fill":
             tasks[NOTHING].delay(number)
