@@ -19,7 +19,7 @@ from tests.support.valkey import Valkey
 LEASE_SECONDS = 6
 OPTIONS = {"lease_seconds": LEASE_SECONDS, "socket_timeout": 2, "socket_connect_timeout": 2}
 # Longer than the lease: whoever counted wall-clock time would now give everything to others.
-OUTAGE_SECONDS = LEASE_SECONDS + 4
+OUTAGE_SECONDS = LEASE_SECONDS + 2
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def test_the_living_keep_what_they_hold_over_an_outage(
 ) -> None:
     for _ in range(2):
         _worker(start_worker, own_valkey)
-    _send(own_valkey, "note", "far", countdown=OUTAGE_SECONDS + 12)
-    _send(own_valkey, "slow", "ends in the outage", 5)
-    _send(own_valkey, "slow", "ends after it", OUTAGE_SECONDS + 14)
+    _send(own_valkey, "note", "far", countdown=OUTAGE_SECONDS + 6)
+    _send(own_valkey, "slow", "ends in the outage", 4)
+    _send(own_valkey, "slow", "ends after it", OUTAGE_SECONDS + 7)
     ledger.wait("begin ends in the outage", "begin ends after it")
     wait_for(lambda: own_valkey.client().hlen("unacked") == 3, what="the fetch of all")
     time.sleep(1.2)  # appendfsync everysec
@@ -85,8 +85,8 @@ def test_a_cut_connection_repeats_nothing(
 ) -> None:
     for _ in range(2):
         _worker(start_worker, own_valkey, proxy.port)
-    _send(own_valkey, "slow", "running", 8)
-    _send(own_valkey, "note", "far", countdown=12)
+    _send(own_valkey, "slow", "running", 6)
+    _send(own_valkey, "note", "far", countdown=8)
     ledger.wait("begin running")
 
     for _ in range(4):
@@ -132,7 +132,7 @@ def test_a_worker_that_is_cut_off_gives_way_and_comes_back(
     own_valkey: Valkey, proxy: FaultyTcp, start_worker: StartWorker, ledger: Ledger
 ) -> None:
     alone = _worker(start_worker, own_valkey, proxy.port)
-    _send(own_valkey, "note", "far", countdown=25)
+    _send(own_valkey, "note", "far", countdown=17)
     wait_for(lambda: own_valkey.client().hlen("unacked") == 1, what="the fetch")
     other = _worker(start_worker, own_valkey)
 

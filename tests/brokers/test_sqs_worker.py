@@ -19,7 +19,7 @@ from tests.brokers.workers import Ledger, StartWorker
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
 
-OPTIONS = {"region": "us-east-1", "wait_time_seconds": 2, "lease_seconds": 6}
+OPTIONS = {"region": "us-east-1", "wait_time_seconds": 2, "lease_seconds": 4}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_task_of_twice_its_lease_runs_once(
     for _ in range(2):
         _worker(start_worker, queue, pool=pool)
 
-    _send(queue, "slow", "long", 13)
+    _send(queue, "slow", "long", 9)
 
     ledger.wait("end long")
     wait_for(lambda: _counts(aws, queue) == (0, 0, 0), what="the delete")

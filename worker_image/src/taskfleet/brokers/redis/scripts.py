@@ -10,7 +10,7 @@ from __future__ import annotations
 from taskfleet.contract import limits, messages
 
 # Fetching, acknowledging and beating must work on a broker whose memory is full, or it never gets
-# emptier and every lease lapses. Publishing must not.
+# emptier and every lease lapses. Publishing must not. (Flags need Redis 7 or any Valkey.)
 _EVEN_WHEN_FULL = "#!lua flags=allow-oom\n"
 
 # At most so many rings are kept: enough to wake a fleet, few enough to run through when all is idle.
