@@ -15,6 +15,7 @@ from billiard.exceptions import Terminated, TimeLimitExceeded
 from celery.exceptions import Ignore, InvalidTaskError, MaxRetriesExceededError, Reject, Retry
 from celery.worker.request import Request
 from celery.worker.state import task_ready
+from kombu.utils.encoding import safe_str
 from kombu.utils.imports import symbol_by_name
 
 from taskfleet.dead_letters import writing
@@ -51,13 +52,14 @@ class KeepsFailures(Request):  # type: ignore[misc]
     fleet_timer: Any
     _failure: Failure | None = None
     _ended = False
+    _keeping = False  # from then on only the store's answer ends it: Celery may report an end twice
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Celery's, which ends with an acknowledgement, a rejection or neither."""
         self._ended = True
         error = exc_info.exception
         error = error.exc if isinstance(error, ExceptionWithTraceback) else error
-        if not isinstance(error, (*_NO_FAILURE, *_expected(self.task))):
+        if not self._keeping and not isinstance(error, (*_NO_FAILURE, *_expected(self.task))):
             self._failure = Failure(error, exc_info.traceback)
         if isinstance(error, MemoryError):
             # Celery raises it again in the main process, and leaves the message in the worker's hands.
@@ -70,7 +72,7 @@ class KeepsFailures(Request):  # type: ignore[misc]
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Celery's; a hard time limit is a final failure, and has no traceback."""
-        if not soft:
+        if not soft and not self._keeping:
             self._ended = True
             self._failure = Failure(TimeLimitExceeded(timeout), None)
         super().on_timeout(soft, timeout)
@@ -91,13 +93,16 @@ class KeepsFailures(Request):  # type: ignore[misc]
     def acknowledge(self) -> None:
         """Celery's, after a failure once the letter is kept."""
         failure, self._failure = self._failure, None
-        if failure is None:
+        if failure is None and not self._keeping:
             super().acknowledge()
-        else:
+        elif failure is not None:
+            self._keeping = True
             self._keep(_letter(self, failure), until=time.monotonic() + PATIENCE_SECONDS)
 
     def reject(self, requeue: bool = False) -> None:
         """Celery's. Without ``requeue`` it is the end of a failed task, or of one that Celery can't start."""
+        if self._keeping:
+            return
         if not requeue and (self._failure is not None or not self._ended):
             self._failure = self._failure or Failure(InvalidTaskError("Celery can't start it"), None)
             self.acknowledge()
@@ -146,4 +151,4 @@ def _finding(request: Any, error: BaseException) -> Finding:
 
 
 def _says(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {safe_str(error)}"  # an exception's own text can fail, too

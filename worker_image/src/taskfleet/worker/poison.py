@@ -43,6 +43,9 @@ def _task(
     name, task_id = headers["task"], headers.get("id")
     if not isinstance(name, str) or not isinstance(task_id, str):
         return Finding(Kind.NO_TASK, f"its headers name no task and id: task {name!r}, id {task_id!r}")
+    strange = _strange(headers)
+    if strange:
+        return Finding(Kind.INVALID, strange)
     if name not in tasks:
         return Finding(Kind.UNKNOWN_TASK, f"release {release} has no task named {name!r}")
     try:
@@ -52,6 +55,17 @@ def _task(
     except Exception as error:  # noqa: BLE001 - whatever a decoder raises at bytes of somebody else's
         return Finding(Kind.UNREADABLE, f"its body can't be read: {type(error).__name__}: {error}")
     return _arguments(payload, tasks[name])
+
+
+def _strange(headers: Mapping[str, Any]) -> str | None:
+    """Headers that Celery would stumble over only when it starts the task, and its slot would be lost."""
+    retries, limits = headers.get("retries") or 0, headers.get("timelimit")
+    if not isinstance(retries, int):
+        return f"its header `retries` is no number: {retries!r}"
+    pair = not limits or (isinstance(limits, list | tuple) and len(limits) == 2)
+    if not pair or not all(isinstance(each, int | float | None) for each in limits or ()):
+        return f"its header `timelimit` is no pair of seconds: {limits!r}"
+    return None
 
 
 def _arguments(payload: Any, task: Any) -> Finding | None:

@@ -1,0 +1,89 @@
+"""Tasks that end in each way that a task can end; for the tests of this folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from example_tasks.work import journal
+from taskfleet.install import install
+from taskfleet.worker import failures
+
+IMPATIENT = "TESTS_IMPATIENT"
+
+app = install(Celery("endings", set_as_current=False))
+if os.environ.get(IMPATIENT):
+    failures.PATIENCE_SECONDS = 0.0
+
+
+class OutOfStock(Exception):
+    """Expected."""
+
+
+@app.task(name="ends.well")
+def well(n: int) -> None:
+    journal.write("record", run="well", n=n)
+
+
+@app.task(name="ends.badly")
+def badly(order: int, *, note: str = "") -> None:
+    journal.write("began-badly", order=order)
+    raise KeyError(f"order {order}")
+
+
+@app.task(name="ends.as-expected", throws=(OutOfStock,))
+def as_expected() -> None:
+    raise OutOfStock("none left")
+
+
+@app.task(name="ends.ignored")
+def ignored() -> None:
+    raise Ignore
+
+
+@app.task(name="ends.rejected")
+def rejected() -> None:
+    raise Reject("no", requeue=False)
+
+
+@app.task(name="ends.retried", bind=True, max_retries=2)
+def retried(self: Any) -> None:
+    raise self.retry(countdown=0.1, exc=ConnectionError("still closed"))
+
+
+@app.task(name="ends.retried-well", bind=True, max_retries=2)
+def retried_well(self: Any) -> None:
+    if not self.request.retries:
+        raise self.retry(countdown=0.1)
+
+
+@app.task(name="ends.late", soft_time_limit=1, time_limit=2)
+def late() -> None:
+    """Deaf to its soft limit."""
+    with contextlib.suppress(SoftTimeLimitExceeded):
+        time.sleep(60)
+    time.sleep(60)
+
+
+@app.task(name="ends.in-memory")
+def in_memory() -> None:
+    raise MemoryError("no room")
+
+
+@app.task(name="ends.early", acks_late=False)
+def early() -> None:
+    raise ValueError("acknowledged before it ran")
+
+
+@app.task(name="ends.kept-back", acks_on_failure_or_timeout=False)
+def kept_back() -> None:
+    raise ValueError("not acknowledged on failure")
+
+
+@app.task(name="ends.killed", max_retries=1, default_retry_delay=0.1)
+def killed() -> None:
+    os.kill(os.getpid(), 9)
