@@ -48,7 +48,7 @@ def _run(fleet: Fleet, short: bool) -> Report:
     clock = Lease().seconds if short else float(LOCAL_LIMITS.visibility_timeout_seconds)
     runs, waits = TIMES_RUNNING * clock, TIMES_WAITING * clock
     limits = {"soft_time_limit": runs + 60, "time_limit": runs + 90}
-    # One on each queue: the other slot of each worker is for the quick ones.
+    # Two: as many slots are left for the quick ones, which go through the same workers.
     running = Load(rate=2, seconds=1, task_seconds=runs, options=limits)
     loads = {"running": running, "waiting": Load(rate=20, seconds=1, options={"countdown": waits})}
     with ExitStack() as started:
