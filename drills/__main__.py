@@ -16,6 +16,7 @@ from drills.drill import Drill
 from drills.fleet import Fleet
 from drills.leak import LEAK
 from drills.long_task import LONG_TASK
+from drills.poison import POISON
 from drills.scale_in import SCALE_IN
 from drills.sqs_outage import BOTH_DOWN, FALLBACK_DOWN
 from drills.worker_kill import WORKER_KILL
@@ -37,6 +38,7 @@ DRILLS: dict[str, Drill] = {
         CHILD_KILL,
         LONG_TASK,
         SCALE_IN,
+        POISON,
         LEAK,
     )
 }

@@ -16,6 +16,7 @@ import boto3
 import redis
 from taskfleet.contract import names
 from taskfleet.contract.environment import ENVIRONMENT
+from taskfleet.dead_letters.store import DeadLetters
 
 from local import fleet_environment
 from local.agent import procfs
@@ -164,12 +165,17 @@ class Fleet:
             aws_secret_access_key=self.environment.get("AWS_SECRET_ACCESS_KEY", "test"),
         )
 
+    def letters(self) -> DeadLetters:
+        """The dead-letter store."""
+        return DeadLetters(self.client("dynamodb"), self.environment[ENVIRONMENT.name])
+
     def parked(self) -> int:
-        """Messages in all dead-letter queues."""
+        """Dead letters of all queues: in the store, and on SQS until the controller moves them there."""
         sqs = self.client("sqs")
         prefix = names.dead_letter_queue(self.environment[ENVIRONMENT.name], "x").removesuffix("x")
-        total = 0
-        for url in sqs.list_queues(QueueNamePrefix=prefix).get("QueueUrls", ()):
+        urls = sqs.list_queues(QueueNamePrefix=prefix).get("QueueUrls", ())
+        total = sum(self.letters().counts(url.rpartition(prefix)[2] for url in urls).values())
+        for url in urls:
             found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
             total += int(found["Attributes"]["ApproximateNumberOfMessages"])
         return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,3 +93,16 @@ MALFORMED = (
         frozenset({Kind.TOO_LARGE}),
     ),
 )
+
+
+def matched(said: Mapping[Kind, int], each: int) -> dict[str, int]:
+    """How many of the ``each`` messages of every kind the workers' words account for, by `Malformed.name`."""
+    left, found = dict(said), {}
+    # The narrow ones first: what may be called different things takes what they leave.
+    for malformed in sorted(MALFORMED, key=lambda one: len(one.kinds)):
+        found[malformed.name] = 0
+        for kind in sorted(malformed.kinds):
+            taken = min(left.get(kind, 0), each - found[malformed.name])
+            left[kind] = left.get(kind, 0) - taken
+            found[malformed.name] += taken
+    return found

@@ -7,15 +7,15 @@ import json
 import re
 from typing import Any
 
-PASS, ERROR, HANG = "pass", "error", "hang"
-FAULTS = (PASS, ERROR, HANG)
+PASS, ERROR, DENY, HANG = "pass", "error", "deny", "hang"
+FAULTS = (PASS, ERROR, DENY, HANG)
+_ANSWERS = {ERROR: (503, "ServiceUnavailable"), DENY: (403, "AccessDenied")}
 # The service in an AWS signature: Credential=<key>/<date>/<region>/<service>/aws4_request
 _SCOPE = re.compile(rb"Credential=[^/]+/[^/]+/[^/]+/([a-z0-9-]+)/aws4_request")
-_BODY = json.dumps({"__type": "ServiceUnavailable", "message": "a fault on purpose: make drill"}).encode()
 
 
 class Faults:
-    """Which services fail, and how: `ERROR` answers 503; `HANG` answers nothing, and acts once healed."""
+    """Which services fail, and how: `ERROR` is 503 and `DENY` 403; `HANG` answers nothing, and acts once healed."""
 
     def __init__(self) -> None:
         self._by_service: dict[str, str] = {}
@@ -33,11 +33,14 @@ class Faults:
         service = _service(scope)
         while self._by_service.get(service) == HANG:
             await asyncio.sleep(0.1)
-        if self._by_service.get(service) != ERROR:
+        fault = self._by_service.get(service, PASS)
+        if fault not in _ANSWERS:
             return False
-        headers = [(b"content-type", b"application/x-amz-json-1.0"), (b"content-length", b"%d" % len(_BODY))]
-        await send({"type": "http.response.start", "status": 503, "headers": headers})
-        await send({"type": "http.response.body", "body": _BODY})
+        status, code = _ANSWERS[fault]
+        body = json.dumps({"__type": code, "message": "a fault on purpose: make drill"}).encode()
+        headers = [(b"content-type", b"application/x-amz-json-1.0"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
         return True
 
 

@@ -86,9 +86,13 @@ def test_only_the_confirmed_queue_must_lose_nothing_in_a_failover() -> None:
 
 @pytest.mark.parametrize(("may_run", "holds"), [(True, True), (False, False)])
 def test_a_refused_publish_that_ran_must_have_said_so(may_run: bool, holds: bool) -> None:
-    refused = publish(1, None, error="no broker", may_run=may_run)
+    refused = [publish(1, None, may_run=may_run), publish(2, None)]
 
-    assert sqs_outage._report(seen([refused], [ran(1, 5.0)])).holds is holds
+    assert sqs_outage._report(seen(refused, [ran(1, 5.0)])).holds is holds
+
+
+def test_an_error_that_always_says_that_it_may_run_says_nothing() -> None:
+    assert not sqs_outage._report(seen([publish(1, None, may_run=True)])).holds
 
 
 def test_figures_have_plain_names() -> None:

@@ -18,10 +18,11 @@ def failing(account: Account) -> Iterator[Account]:
     account.local("PUT", "/_local/faults", {"service": "sqs", "fault": "pass"})
 
 
-def test_sqs_fails_and_the_others_answer(failing: Account) -> None:
-    failing.local("PUT", "/_local/faults", {"service": "sqs", "fault": "error"})
+@pytest.mark.parametrize(("fault", "code"), [("error", "ServiceUnavailable"), ("deny", "AccessDenied")])
+def test_sqs_fails_and_the_others_answer(failing: Account, fault: str, code: str) -> None:
+    failing.local("PUT", "/_local/faults", {"service": "sqs", "fault": fault})
 
-    with pytest.raises(ClientError, match="ServiceUnavailable"):
+    with pytest.raises(ClientError, match=code):
         failing.client("sqs").list_queues()
     assert failing.client("sns").list_topics()["Topics"] is not None
 

@@ -1,0 +1,124 @@
+"""`poison`: messages that no worker may run, of ten kinds, among good ones."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+from taskfleet.contract import names, parameters
+from taskfleet.contract.environment import ENVIRONMENT
+from taskfleet.dead_letters.letter import Heading
+
+from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.fleet import Fleet
+from drills.load import Load
+from drills.malformed import MALFORMED, matched
+from drills.report import Check, Report
+from local.broker import nodes
+
+QUEUES = ("high", "low")
+BATCHES = 10
+# The fallback workers must wake for what is on SQS.
+PARKED_WITHIN_SECONDS = 180.0
+
+
+class Poisoner:
+    """Puts malformed messages into the queues, every tenth on SQS, as no producer of ours would."""
+
+    def __init__(self, fleet: Fleet, *, each: int) -> None:
+        self._fleet, self.each = fleet, each
+        self.environment = fleet.environment[ENVIRONMENT.name]
+        pointer = parameters.current_release(self.environment)
+        self.release = str(fleet.client("ssm").get_parameter(Name=pointer)["Parameter"]["Value"])
+        self._texts = self._all()
+        self._batch = -(-self.total // BATCHES)
+
+    @property
+    def total(self) -> int:
+        """Of all kinds together."""
+        return self.each * len(MALFORMED)
+
+    def _all(self) -> Iterator[tuple[str, str]]:
+        """(queue, text), the kinds in turn."""
+        queues = itertools.cycle(QUEUES)
+        for _ in range(self.each):
+            queue = next(queues)
+            yield from ((queue, malformed.text(queue, self.release)) for malformed in MALFORMED)
+
+    def put(self) -> None:
+        """The next batch."""
+        fleet, sqs = self._fleet, self._fleet.client("sqs")
+        urls = {queue: self._twin(queue) for queue in QUEUES}
+        with closing(fleet.node(nodes.primary(fleet.places, fleet.ports))) as primary:
+            for number, (queue, text) in enumerate(itertools.islice(self._texts, self._batch)):
+                if number // len(MALFORMED) % 10 == 0:
+                    sqs.send_message(QueueUrl=urls[queue], MessageBody=text)
+                else:
+                    primary.lpush(names.versioned_queue(queue, self.release), text)
+
+    def _twin(self, queue: str) -> str:
+        name = names.fallback_queue(self.environment, queue, self.release)
+        return str(self._fleet.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
+
+    def letters(self, since: float) -> list[Heading]:
+        """What was put aside since then, seconds since the epoch."""
+        headings = self._fleet.letters().headings(QUEUES)
+        return list(itertools.takewhile(lambda heading: heading.at >= since, headings))
+
+    def wait_until_parked(self, since: float) -> list[Heading]:
+        """Every letter there is when all are parked, or when it has taken too long."""
+        end = time.monotonic() + PARKED_WITHIN_SECONDS
+        while len(found := self.letters(since)) < self.total and time.monotonic() < end:
+            time.sleep(2)
+        return found
+
+    def clear(self, found: Sequence[Heading]) -> None:
+        """The alarm is not left ringing."""
+        for heading in found:
+            self._fleet.letters().delete(heading.id)
+
+
+def _run(fleet: Fleet, short: bool) -> Report:
+    load = Load(rate=40, seconds=15) if short else Load(rate=100, seconds=100)
+    poisoner = Poisoner(fleet, each=4 if short else 100)
+    apart = load.seconds / (BATCHES + 1)
+    events = [Event((n + 1) * apart, f"batch {n}", poisoner.put) for n in range(BATCHES)]
+    since = round(time.time(), 3)
+    seen = observe(fleet, "poison", load, events, settle_seconds=60 if short else 180)
+    found = poisoner.wait_until_parked(since)
+    try:
+        return _report(seen, found, poisoner)
+    finally:
+        poisoner.clear(found)
+
+
+def _report(seen: Observed, found: Sequence[Heading], poisoner: Poisoner) -> Report:
+    by_kind = Counter(heading.kind for heading in found)
+    counted = matched(by_kind, poisoner.each)
+    missing = {name: number for name, number in counted.items() if number < poisoner.each}
+    without = sum(not heading.reason for heading in found)
+    figures = common_figures(seen) | {
+        "malformed": poisoner.total,
+        "parked": len(found),
+        **{f"parked_as_{kind}": number for kind, number in sorted(by_kind.items())},
+    }
+    checks = [
+        nothing_lost(seen),
+        all_accepted(seen),
+        Check(f"parked all of {poisoner.total}: {len(found)}", len(found) == poisoner.total),
+        Check(
+            f"{poisoner.each} of each of the {len(MALFORMED)} kinds were told apart"
+            + (f", but {missing}" if missing else ""),
+            not missing,
+        ),
+        Check(f"each has a reason: {without} have none", not without),
+    ]
+    return Report(name="poison", checks=checks, figures=figures)
+
+
+POISON = Drill(
+    "poison", "1,000 malformed messages of ten kinds among 10,000 good ones, on both brokers", _run
+)

@@ -1,0 +1,44 @@
+"""The drill's own counting: what a worker may say of each malformed message."""
+
+from __future__ import annotations
+
+import json
+
+from taskfleet.dead_letters.letter import Kind
+
+from drills.malformed import MALFORMED, matched, message
+
+ALL = {
+    Kind.NOT_A_MESSAGE: 3,
+    Kind.NO_TASK: 1,
+    Kind.UNREADABLE: 2,
+    Kind.UNKNOWN_TASK: 1,
+    Kind.OTHER_RELEASE: 1,
+    Kind.BAD_ARGUMENTS: 1,
+    Kind.TOO_LARGE: 1,
+}
+
+
+def test_there_are_ten_kinds_with_a_name_each() -> None:
+    assert len({malformed.name for malformed in MALFORMED}) == len(MALFORMED) == 10
+
+
+def test_all_told_as_either_broker_tells_them() -> None:
+    # SQS's transport calls a text that is no message one that names no task.
+    on_sqs = {**ALL, Kind.NOT_A_MESSAGE: 0, Kind.NO_TASK: 4}
+
+    assert set(matched(ALL, 1).values()) == set(matched(on_sqs, 1).values()) == {1}
+
+
+def test_one_that_is_missing_is_not_made_up_for_by_another() -> None:
+    wrong = {**ALL, Kind.UNREADABLE: 3, Kind.BAD_ARGUMENTS: 0}
+
+    assert matched(wrong, 1)["impossible arguments"] == 0
+
+
+def test_the_good_form_of_the_message_is_good() -> None:
+    """Or each of the ten could be refused for something else."""
+    content = json.loads(message("low", "r1"))
+
+    assert json.loads(content["body"])[0] == ["malformed", 0]
+    assert content["headers"]["task"] == "example_tasks.drill.record"
