@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drills import children
@@ -10,6 +11,7 @@ from drills.drill import Drill, Event, Observed, all_accepted, common_figures, n
 from drills.fleet import Fleet
 from drills.load import Load
 from drills.report import Check, Report
+from drills.tally import tally
 from drills.worker_kill import POOLS, redeliveries
 
 KILLS = 30
@@ -51,10 +53,13 @@ def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:
     interrupted = redeliveries(seen.records, list(zip(times, killer.killed, strict=True)))
     longest = max(interrupted, default=0.0)
     actually = sum(bool(pids) for pids in killer.killed)
+    explained = ended_and_killed(seen.records, frozenset[int]().union(*killer.killed))
+    duplicates = tally(seen.publishes, seen.executions).duplicates
     figures = common_figures(seen) | {
         "children_killed": actually,
         "tasks_interrupted": len(interrupted),
         "longest_until_executed_again_seconds": longest,
+        "duplicates_killed_before_they_were_acknowledged": explained,
         "workers_ended": workers_lost,
     }
     checks = [
@@ -64,6 +69,10 @@ def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:
             f"at least two thirds of {len(killer.killed)} children were killed: {actually}",
             3 * actually >= 2 * len(killer.killed),
         ),
+        Check(
+            f"a task ran twice only if its child was killed after its last line: {explained} of {duplicates}",
+            explained == duplicates,
+        ),
         Check(f"the workers themselves go on: {workers_lost} ended", workers_lost == 0),
         Check(
             f"executed again within {EXECUTED_AGAIN_WITHIN_SECONDS:g} s: {longest:.1f} s",
@@ -71,6 +80,18 @@ def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:
         ),
     ]
     return Report(name="child-kill", checks=checks, figures=figures)
+
+
+def ended_and_killed(records: Sequence[Mapping[str, object]], killed: frozenset[int]) -> int:
+    """Executions again of tasks that had come to their end in one of these processes.
+
+    That is the one window at least once leaves: done, and killed before it could be said.
+    """
+    ends: dict[object, list[object]] = {}
+    for record in records:
+        if record["event"] == "record":
+            ends.setdefault(record.get("id"), []).append(record["pid"])
+    return sum(len(pids) - 1 for pids in ends.values() if any(pid in killed for pid in pids[:-1]))
 
 
 CHILD_KILL = Drill(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drills.child_kill import ended_and_killed
 from drills.children import Sample, Scales
 from drills.scale_in import ended_twice, interrupted
 
@@ -20,6 +21,12 @@ def test_a_task_that_began_in_a_stopped_process_and_ended_in_another_was_interru
     records = [began("a", 7), began("a", 8), ended("a", 8), began("b", 7), ended("b", 7), began("c", 9)]
 
     assert interrupted(records, frozenset({7})) == {"a"}
+
+
+def test_a_repeat_is_explained_by_a_kill_after_the_first_end_and_by_nothing_else() -> None:
+    records = [ended("a", 7), ended("a", 8), ended("b", 9), ended("b", 8), ended("c", 7)]
+
+    assert ended_and_killed(records, frozenset({7})) == 1
 
 
 def test_one_that_ended_twice_is_told() -> None:
