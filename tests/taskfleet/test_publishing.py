@@ -11,7 +11,9 @@ import time
 import pytest
 from celery import Celery
 from taskfleet.contract import parameters
-from taskfleet.errors import PointerUnknown, PublishError, UnknownQueue
+from taskfleet.contract.environment import FALLBACK
+from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES
+from taskfleet.errors import MessageTooLarge, PointerUnknown, PublishError, UnknownQueue
 from taskfleet.install import install
 from taskfleet.publishing.publisher import only
 from taskfleet.settings import WorkerSettings
@@ -97,6 +99,34 @@ def test_when_redis_is_killed_the_same_task_goes_to_sqs_and_later_ones_return(fl
     wait_for(
         lambda: app.send_task("anything", queue="low") and fleet.waiting("low", "r1") >= 2, what="failback"
     )
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_arguments_over_the_limit_are_refused_at_the_caller(
+    fleet: TinyFleet, compression: str | None
+) -> None:
+    app = fleet.app()
+    overhead = len(
+        json.dumps([[""], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    )
+    fits = "x" * (MESSAGE_BODY_MAX_BYTES - overhead)
+
+    app.send_task("anything", [fits], compression=compression)
+    with pytest.raises(MessageTooLarge, match=r"the arguments of anything \(.*\) have 262145 bytes"):
+        app.send_task("anything", [fits + "x"], compression=compression)
+
+    assert (fleet.waiting("low", "r1"), fleet.waiting_on_sqs("low", "r1")) == (1, 0)
+
+
+def test_the_largest_message_fits_into_sqs_whatever_its_characters_are(fleet: TinyFleet) -> None:
+    """Quotes and backslashes are escaped once in the body and once more in the message around it."""
+    app = fleet.app()
+    with only(FALLBACK):
+        for character in ('"', "\\", "é", "x", "\n"):
+            size = len(json.dumps(character)) - 2
+            app.send_task("anything", [character * ((MESSAGE_BODY_MAX_BYTES - 200) // size)])
+
+    assert fleet.waiting_on_sqs("low", "r1") == 5
 
 
 def _ids_on_sqs(fleet: TinyFleet) -> set[str]:

@@ -13,3 +13,13 @@ from tests.taskfleet.controller.account import Account
 def account(aws: MiniStack, valkey: Valkey) -> Account:
     valkey.client().flushall()
     return Account(aws, valkey)
+
+
+@pytest.fixture
+def current(account: Account) -> Account:
+    """An environment whose first release is current."""
+    made, controller = account.deploy("blue"), account.controller()
+    account.pass_time(controller, 1)
+    account.run_gates(made)
+    account.pass_time(controller, 1)
+    return account

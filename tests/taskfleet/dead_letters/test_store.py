@@ -38,14 +38,15 @@ def letter(*, at: float = NOW, body: bytes = b"[[1], {}, {}]", **changes: Any) -
         "traceback": "Traceback …",
         "args": "1",
     }
+    known |= changes
     message = Message(
-        headers={"task": "shop.order", "id": "a-task", "retries": 2, "eta": None},
+        headers={"task": known["task"], "id": known["task_id"], "retries": 2, "eta": None},
         properties={"priority": 3},
         content_type="application/json",
         content_encoding="utf-8",
         body=body,
     )
-    return Letter(at=at, message=message, **known | changes)
+    return Letter(at=at, message=message, **known)
 
 
 class Table:

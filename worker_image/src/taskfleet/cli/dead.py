@@ -31,7 +31,9 @@ def dead() -> None:
 def filters(command: F) -> F:
     """Give a command ``--queue``, ``--task`` and ``--kind``."""
     for option in (
-        click.option("--kind", type=click.Choice(list(Kind)), help="Only those put aside for this."),
+        click.option(
+            "--kind", type=click.Choice([kind.value for kind in Kind]), help="Only those put aside for this."
+        ),
         click.option("--task", help="Only those of this task."),
         click.option("--queue", help="Only those of this logical queue."),
     ):
