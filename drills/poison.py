@@ -119,6 +119,6 @@ def _report(seen: Observed, found: Sequence[Heading], poisoner: Poisoner) -> Rep
     return Report(name="poison", checks=checks, figures=figures)
 
 
-POISON = Drill("poison", "1,000 malformed messages of ten kinds among 10,000 good, on both brokers", _run)
+POISON = Drill(
     "poison", "1,000 malformed messages of ten kinds among 10,000 good ones, on both brokers", _run
 )
