@@ -135,6 +135,7 @@ def test_sigterm_returns_what_outlasts_the_soft_shutdown(fleet: TinyFleet) -> No
     assert time.monotonic() - began < 15
     assert fleet.waiting("low", "r1") == 1
     assert fleet.executed("long") == []
+    assert fleet.dead_letters("low") == 0, "given back is no failure"
 
 
 def test_sigterm_is_heard_while_redis_hangs(fleet: TinyFleet) -> None:

@@ -40,10 +40,10 @@ def begun(fleet: TinyFleet) -> int:
     return len(list(fleet.events("began-badly")))
 
 
-@pytest.mark.parametrize("execution", ["prefork", "threads"])
+@pytest.mark.parametrize("execution", ["prefork", "threads", "gevent"])
 def test_each_final_failure_is_kept_once_and_nothing_else(fleet: TinyFleet, execution: str) -> None:
-    # A thread can neither be killed nor stopped at its time limit.
-    only_in_processes = {"ends.late", "ends.killed"} if execution == "threads" else set()
+    # Neither a thread nor a greenlet can be killed, or stopped at its time limit.
+    only_in_processes = {"ends.late", "ends.killed"} if execution != "prefork" else set()
     failing = {name: kind for name, kind in FAILING.items() if name not in only_in_processes}
     app = fleet.app()
     for name in (*failing, *NO_FAILURE):

@@ -66,8 +66,9 @@ class KeepsFailures(Request):  # type: ignore[misc]
             task_ready(self)
             return self.acknowledge()
         result = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
-        if self._failure is not None and self.acknowledged:
-            self.acknowledge()  # one that is acknowledged before it runs
+        if self._failure is not None and not self.task.acks_late:
+            self.acknowledge()  # the message went before the task ran: the letter is all that is left
+        self._failure = None
         return result
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
