@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import cdk, page, shell, steady
 from local.down import down, forget, supervisor_pid
+from local.last_words import last_words
 from local.places import REPOSITORY, Places
 from local.ports import Ports
 from local.progress import Step, step
@@ -153,7 +154,9 @@ def main() -> int:
         _clean_up(places, was_up)
         return 130
     except (CannotStart, cdk.CdkFailed, steady.NotSteady, BotoCoreError, ClientError, OSError) as error:
-        print(f"\n{error}\n\nLogs: {places.logs}   What runs goes on for a look; `make down` ends it.")
+        said = last_words(places)
+        print(f"\n{error}\n" + (f"\n{said}\n" if said else ""))
+        print(f"Logs: {places.logs}   What runs goes on for a look; `make down` ends it.")
         return 1
     print(f"Up in {time.monotonic() - began:.0f} s.")
     return 0

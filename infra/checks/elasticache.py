@@ -18,7 +18,8 @@ FAMILIES: dict[str, dict[str, str]] = {
         "9.0": "valkey9",
         "9.1": "valkey9",
     },
-    "redis": {"6.2": "redis6.x", "7.0": "redis7", "7.1": "redis7"},
+    # Not 6.2, which ElastiCache has as well: the transport's scripts need Redis 7 (`taskfleet.brokers.redis`).
+    "redis": {"7.0": "redis7", "7.1": "redis7"},
 }
 
 _GRAVITON = ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge")

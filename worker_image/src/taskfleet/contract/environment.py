@@ -60,7 +60,9 @@ CHILD_MEMORY_MIB = Variable(
 )
 MAX_TASKS_PER_CHILD = Variable("TASKFLEET_MAX_TASKS_PER_CHILD", "tasks until a child is replaced", _WORKER)
 VISIBILITY_TIMEOUT_SECONDS = Variable(
-    "TASKFLEET_VISIBILITY_TIMEOUT_SECONDS", "until a dead worker's message is given to another", _WORKER
+    "TASKFLEET_VISIBILITY_TIMEOUT_SECONDS",
+    "until a stock worker's message is given to another; ours are given on when their worker's lease ends",
+    _WORKER,
 )
 SOFT_TIME_LIMIT_SECONDS = Variable(
     "TASKFLEET_SOFT_TIME_LIMIT_SECONDS", "a task without its own limit gets SoftTimeLimitExceeded", _WORKER

@@ -1,0 +1,25 @@
+"""What containers wrote before they ended: the first thing to read when a deployment did not come up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from local.places import Places
+
+_LINES = 4
+_CHARACTERS = 300
+
+
+def last_words(places: Places) -> str:
+    """For each service that was started more than once, the end of its last log; empty if there is none."""
+    parts = []
+    for directory in sorted(path for path in places.logs.glob("*") if path.is_dir()):
+        logs = sorted(directory.glob("*.log"), key=lambda file: file.stat().st_mtime)
+        if len(logs) > 1 and (end := _end(logs[-1])):
+            parts.append(f"{directory.name} was started {len(logs)} times. The end of {logs[-1]}:\n{end}")
+    return "\n\n".join(parts)
+
+
+def _end(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return "\n".join(f"  {line[:_CHARACTERS]}" for line in lines[-_LINES:])
