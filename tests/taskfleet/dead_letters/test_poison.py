@@ -38,14 +38,15 @@ def left(fleet: TinyFleet, broker: str) -> int:
 
 
 @pytest.mark.parametrize("broker", [env.PRIMARY, env.FALLBACK])
-def test_ten_kinds_are_parked_and_the_good_ones_run(fleet: TinyFleet, broker: str) -> None:
+@pytest.mark.parametrize("execution", ["prefork", "gevent"])  # with an event loop, and without
+def test_ten_kinds_are_parked_and_the_good_ones_run(fleet: TinyFleet, broker: str, execution: str) -> None:
     app = fleet.app()
     for n, malformed in enumerate(MALFORMED):
         put(fleet, broker, malformed.text("low", "r1"))
         with only(broker):
             app.send_task(RECORD, ["good", n])
 
-    worker = fleet.start_worker("r1", **{env.BROKER.name: broker})
+    worker = fleet.start_worker("r1", **{env.BROKER.name: broker, env.EXECUTION.name: execution})
 
     fleet.wait_executed("good", len(MALFORMED), seconds=30)
     wait_for(lambda: fleet.dead_letters("low") == len(MALFORMED), what="ten letters")
