@@ -57,10 +57,10 @@ def test_every_fleet_command_of_a_page_exists(page: Path) -> None:
     commands = [(first or second).split("#")[0].strip() for first, second in lines]
     assert commands, "a page names the command that says whether it is real"
     for command in commands:
-        _parse(command)
+        parse(command)
 
 
-def _parse(command: str) -> None:
+def parse(command: str) -> None:
     """Let click read the words without running anything. Upper-case words stand for a name or a number."""
     words = [re.sub(r"^(N|OLD_NUMBER)$", "1", word) for word in shlex.split(command)[1:]]
     group: click.Command = fleet

@@ -1,0 +1,57 @@
+"""The README says what is true now: its links lead somewhere, its commands exist, its figures are printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from drills.__main__ import DRILLS
+from infra.cost import bill
+from tests.infra.conftest import blueprint  # noqa: F401 - the one synthesis of the session
+from tests.infra.synthesis import Synthesis
+from tests.test_runbooks import parse
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def test_no_link_is_dead() -> None:
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in target]
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_every_path_it_names_exists() -> None:
+    paths = re.findall(r"`((?:infra|worker_image|local|drills|runbooks|tests)/[\w./]*)`", TEXT)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_make_target_it_names_exists() -> None:
+    made = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z]+)\b(?= |`|\n)", TEXT.replace("make; no", ""))) - made <= {"it"}
+
+
+def test_every_drill_it_names_exists() -> None:
+    named = re.findall(r"DRILL=([a-z-]+)", TEXT)
+    assert named
+    assert set(named) <= set(DRILLS)
+
+
+def test_every_fleet_command_it_names_exists() -> None:
+    for command in re.findall(r"`(fleet [a-z][^`]*)`", TEXT):
+        if command.split()[1:] in (["release", "promote"], ["command"]):
+            command += " RELEASE"
+        parse(command)
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_what_an_environment_costs_is_what_the_command_prints(
+    blueprint: Synthesis,  # noqa: F811
+    environment: str,
+) -> None:
+    templates = [t for name, t in blueprint.templates.items() if name.startswith(f"{environment}-")]
+    dollars = round(sum(line.dollars for line in bill(environment, templates)))
+    assert f"| `{environment}` | ${dollars} |" in TEXT
