@@ -9,6 +9,7 @@ import time
 import pytest
 from botocore.exceptions import BotoCoreError
 
+from local.supervisor.fleet import AGENT, ALARMS, BROKER, EMULATOR, FRONT, REPLICA
 from local.supervisor.status import Status
 from tests.fleet.deployed import Deployed, wait_until
 
@@ -26,10 +27,9 @@ def _account_answers(fleet: Deployed) -> bool:
         return False
 
 
-@pytest.mark.parametrize("process", ["broker", "front", "agent", "alarms", "emulator"])
-def test_a_part_of_the_machine_is_started_again(fleet: Deployed, process: str) -> None:
+@pytest.mark.parametrize("name", [BROKER, REPLICA, FRONT, AGENT, ALARMS, EMULATOR])
+def test_a_part_of_the_machine_is_started_again(fleet: Deployed, name: str) -> None:
     before = _pids(fleet)
-    (name,) = [name for name in before if process in name]
     os.kill(before[name], signal.SIGKILL)
     wait_until(lambda: _pids(fleet).get(name, before[name]) != before[name], 30, f"{name} runs again")
     assert name in fleet.local("status").stdout
