@@ -15,7 +15,7 @@ _SCOPE = re.compile(rb"Credential=[^/]+/[^/]+/[^/]+/([a-z0-9-]+)/aws4_request")
 
 
 class Faults:
-    """Which services fail, and how: `ERROR` is 503, `DENY` 403; `HANG` answers nothing, and acts once healed."""
+    """Which services fail, and how: `ERROR` is 503, `DENY` 403; `HANG` is mute, and acts once healed."""
 
     def __init__(self) -> None:
         self._by_service: dict[str, str] = {}
