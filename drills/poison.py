@@ -26,10 +26,13 @@ PARKED_WITHIN_SECONDS = 180.0
 
 
 class Poisoner:
-    """Puts malformed messages into the queues, every tenth on SQS, as no producer of ours would."""
+    """Puts malformed messages into the queues as no producer of ours would, a tenth of them on SQS.
 
-    def __init__(self, fleet: Fleet, *, each: int) -> None:
-        self._fleet, self.each = fleet, each
+    Without ``sqs`` all go to Redis: nobody waits for the fallback workers to wake.
+    """
+
+    def __init__(self, fleet: Fleet, *, each: int, sqs: bool) -> None:
+        self._fleet, self.each, self._sqs = fleet, each, sqs
         self.environment = fleet.environment[ENVIRONMENT.name]
         pointer = parameters.current_release(self.environment)
         self.release = str(fleet.client("ssm").get_parameter(Name=pointer)["Parameter"]["Value"])
@@ -41,20 +44,20 @@ class Poisoner:
         """Of all kinds together."""
         return self.each * len(MALFORMED)
 
-    def _all(self) -> Iterator[tuple[str, str]]:
-        """(queue, text), the kinds in turn."""
+    def _all(self) -> Iterator[tuple[bool, str, str]]:
+        """(on SQS, queue, text), the kinds in turn."""
         queues = itertools.cycle(QUEUES)
-        for _ in range(self.each):
-            queue = next(queues)
-            yield from ((queue, malformed.text(queue, self.release)) for malformed in MALFORMED)
+        for number in range(self.each):
+            queue, on_sqs = next(queues), self._sqs and number % 10 == 0
+            yield from ((on_sqs, queue, malformed.text(queue, self.release)) for malformed in MALFORMED)
 
     def put(self) -> None:
         """The next batch."""
         fleet, sqs = self._fleet, self._fleet.client("sqs")
         urls = {queue: self._twin(queue) for queue in QUEUES}
         with closing(fleet.node(nodes.primary(fleet.places, fleet.ports))) as primary:
-            for number, (queue, text) in enumerate(itertools.islice(self._texts, self._batch)):
-                if number // len(MALFORMED) % 10 == 0:
+            for on_sqs, queue, text in itertools.islice(self._texts, self._batch):
+                if on_sqs:
                     sqs.send_message(QueueUrl=urls[queue], MessageBody=text)
                 else:
                     primary.lpush(names.versioned_queue(queue, self.release), text)
@@ -83,7 +86,7 @@ class Poisoner:
 
 def _run(fleet: Fleet, short: bool) -> Report:
     load = Load(rate=40, seconds=15) if short else Load(rate=100, seconds=100)
-    poisoner = Poisoner(fleet, each=4 if short else 100)
+    poisoner = Poisoner(fleet, each=4 if short else 100, sqs=not short)
     apart = load.seconds / (BATCHES + 1)
     events = [Event((n + 1) * apart, f"batch {n}", poisoner.put) for n in range(BATCHES)]
     since = round(time.time(), 3)
