@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.ministack import MiniStack
 from tests.support.valkey import Valkey
@@ -13,30 +14,35 @@ from tests.support.valkey import Valkey
 # Which tests share a process when several run at once (pytest-xdist): those that share a fleet, a synthesis
 # or a server. In this order, since what takes longest should begin first.
 _GROUPS = (
-    "fleet/test_drills",
-    "fleet/test_releases",
-    "fleet/test_teardown",
-    "fleet",
-    "infra",
-    "brokers",
-    "taskfleet",
-    "local",
-    "",
+    "tests/fleet/test_drills",
+    "tests/fleet/test_releases",
+    "tests/fleet/test_teardown",
+    "tests/fleet",
+    "tests/brokers",
+    "tests/infra",
+    "tests/taskfleet",
+    "tests/local",
+    "tests",
 )
-_SAME_FLEET = {"fleet/test_teardown": "fleet/test_releases"}
+_SAME_FLEET = {"tests/fleet/test_teardown": "tests/fleet/test_releases"}
 
 
-def _group(item: pytest.Item) -> str:
-    path = item.path.relative_to(Path(__file__).parent).as_posix()
-    return next(group for group in _GROUPS if path.startswith(group))
+def _group(nodeid: str) -> str:
+    return next(group for group in _GROUPS if nodeid.startswith(group))
 
 
-@pytest.hookimpl(tryfirst=True)
+class _ByGroup(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        group = _group(nodeid)
+        return _SAME_FLEET.get(group, group)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _GROUPS.index(_group(item)))
-    for item in items:
-        group = _group(item)
-        item.add_marker(pytest.mark.xdist_group(_SAME_FLEET.get(group, group)))
+    items.sort(key=lambda item: _GROUPS.index(_group(item.nodeid)))
 
 
 @pytest.fixture(scope="session")
