@@ -153,12 +153,12 @@ def test_delete_leaves_nothing_of_a_large_letter(table: Table) -> None:
 
 
 def test_what_has_expired_is_not_listed_and_the_table_forgets_it(table: Table) -> None:
-    table.store.put(letter(at=NOW - keys.KEEP_SECONDS - 60))
-    table.store.put(fresh := letter(at=NOW - keys.KEEP_SECONDS + 60))
+    table.store.put(letter(at=NOW - keys.KEEP_SECONDS - 3600))
+    table.store.put(fresh := letter(at=NOW - keys.KEEP_SECONDS + 3600))
 
     assert [each.id for each in table.store.headings(QUEUES)] == [fresh.id]
     assert table.store.counts(["low"]) == {"low": 1}
-    assert {int(item[keys.EXPIRES]["N"]) - int(NOW) for item in table.raw()} == {-60, 60}
+    assert {int(item[keys.EXPIRES]["N"]) - int(NOW) for item in table.raw()} == {-3600, 3600}
 
 
 def test_counting_ends_at_its_limit(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
