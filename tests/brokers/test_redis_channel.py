@@ -97,6 +97,29 @@ def test_no_more_is_fetched_than_there_is_room_for(connection: Connection, clien
     assert inbox.drain() == [0, 1, 2, 3]
 
 
+def test_a_waiting_consumer_has_asked_for_the_next_message_already(
+    connection: Connection, client: redis.Redis
+) -> None:
+    inbox = Inbox(connection, "q", prefetch=2)
+    assert inbox.drain() == []
+    with connection.clone() as producer:
+        _publish(producer, "q", "one")
+
+    # It does nothing meanwhile: the fetch was sent together with the wait for the bell.
+    wait_for(lambda: client.hlen("unacked") == 1, seconds=0.8, what="Redis to hand the message over")
+    assert inbox.drain(0.1) == ["one"]
+
+
+def test_an_acknowledgement_does_not_wait_for_the_bell(connection: Connection, client: redis.Redis) -> None:
+    _publish(connection, "q", "one")
+    inbox = Inbox(connection, "q", prefetch=2)
+    assert inbox.drain() == ["one"]
+    inbox.messages[0].ack()
+
+    inbox.drain(0.2)  # the wait for the bell takes a second
+    assert client.hlen("unacked") == 0
+
+
 def test_a_key_prefix_is_before_every_key(valkey: Valkey, client: redis.Redis) -> None:
     with _connect(valkey, global_keyprefix="mine:") as connection:
         _publish(connection, "q", "one", "two", "three")
