@@ -4,8 +4,8 @@
 write) counts as not accepted and goes to the other broker under the same task id: at least once, never
 zero. A task that must not run twice needs to look at its id.
 
-If neither broker accepts it, the call raises `taskfleet.errors.PublishError`; its ``may_run`` says whether one
-of them may have the task all the same.
+If neither broker accepts it, the call raises `taskfleet.errors.PublishError`; its ``may_run`` says whether
+one of them may have the task all the same.
 
 What Redis accepted is on its primary node alone at that moment: a failover loses what no replica has yet.
 A queue that a pool names in its ``confirmed`` setting (``infra/environments.py``) is confirmed: a publish to
