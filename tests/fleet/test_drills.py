@@ -1,16 +1,18 @@
-"""The short form of each drill, on the deployed fleet."""
+"""The short form of the two drills that touch most: one of the brokers, one of the workers.
+
+The others take `make drill DRILL=name`: all of them here would double the time of `make test`.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from drills.__main__ import DRILLS
-from drills.drill import Drill
 from tests.fleet.deployed import Deployed
 
 
-@pytest.mark.parametrize("drill", DRILLS.values(), ids=DRILLS.keys())
-def test_the_short_form_holds(fleet: Deployed, drill: Drill) -> None:
-    report = drill.run(fleet.drill(), True)
+@pytest.mark.parametrize("name", ["broker-kill", "worker-kill"])
+def test_the_short_form_holds(fleet: Deployed, name: str) -> None:
+    report = DRILLS[name].run(fleet.drill(), True)
 
     assert report.holds, report.table()
