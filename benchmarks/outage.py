@@ -82,8 +82,8 @@ def report(results: Mapping[tuple[str, str], Result]) -> Report:
             f"{kind}_{name}_not_sent": result.not_sent,
             f"{kind}_{name}_lost": result.lost,
             f"{kind}_{name}_duplicates": result.duplicates,
-            f"{kind}_{name}_longest_publish_seconds": shown(longest, returned),
-            f"{kind}_{name}_recovery_seconds": shown(recovery, recovered),
+            f"{kind}_{name}_longest_publish_seconds": longest if returned else None,
+            f"{kind}_{name}_recovery_seconds": recovery if recovered else None,
         }
         if kind == OURS:
             checks += [

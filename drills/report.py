@@ -25,7 +25,10 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """``figures`` by plain names: counts, and what ends in ``_seconds``, ``_ratio`` or another unit."""
+    """``figures`` by plain names: counts, and what ends in ``_seconds``, ``_ratio`` or another unit.
+
+    None is what was not measured, or had not come to its end when the watch did.
+    """
 
     name: str
     checks: Sequence[Check]
@@ -56,7 +59,7 @@ class Report:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "holds": self.holds,
             "checks": [{"text": check.text, "holds": check.holds} for check in self.checks],
-            "figures": dict(self.figures),
+            **self.figures,
         }
         path.write_text(json.dumps(content, indent=1) + "\n")
         return path

@@ -18,7 +18,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "9.0": "valkey9",
         "9.1": "valkey9",
     },
-    # Not 6.2, which ElastiCache has as well: the transport's scripts need Redis 7 (`taskfleet.brokers.redis`).
+    # Not 6.2, which ElastiCache has too: the transport's scripts need Redis 7 (`taskfleet.brokers.redis`).
     "redis": {"7.0": "redis7", "7.1": "redis7"},
 }
 

@@ -94,4 +94,4 @@ def test_a_report_holds_only_if_every_check_does_and_is_kept(tmp_path: Path) -> 
         "  FAILS  redelivered within 20 s: 31.0 s",
     ]
     kept = json.loads(report.write(tmp_path).read_text())
-    assert (kept["name"], kept["holds"], kept["figures"]["submitted"]) == ("worker-kill", False, 10)
+    assert (kept["name"], kept["holds"], kept["submitted"]) == ("worker-kill", False, 10)
