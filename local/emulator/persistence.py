@@ -24,6 +24,7 @@ PAUSE_SECONDS = 0.3
 _SHARE = 0.1
 _AT_LEAST_SECONDS = 2.0
 
+_STACKS = "cloudformation"
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Query", "Scan", "Simulate", "Lookup")
 
 _log = logging.getLogger("taskfleet.account")
@@ -35,6 +36,8 @@ class Saver:
     def __init__(self) -> None:
         self._changed: set[str] = set()
         self._not_before: dict[str, float] = {}
+        # Kept apart from the stacks' states: a small operation begins and ends between two rounds.
+        self._stacks_touched = False
 
     def watch(self) -> None:
         """See every request that MiniStack serves."""
@@ -50,6 +53,7 @@ class Saver:
             finally:
                 if _may_change(method, headers, body, query):
                     self._changed.add(key)
+                    self._stacks_touched |= key == _STACKS
 
         return handle
 
@@ -66,10 +70,16 @@ class Saver:
         busy = False
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
-            if stacks_in_progress() or busy:
-                self.mark_everything()
-            busy = bool(stacks_in_progress())
-            await self.save()
+            try:
+                working = self._stacks_touched or bool(stacks_in_progress())
+                self._stacks_touched = False
+                if working or busy:
+                    self.mark_everything()
+                busy = working
+                await self.save()
+            except Exception:
+                # An account that is silently no longer kept would be worse than a round that failed.
+                _log.exception("what changed could not be written; trying again")
 
     async def save(self, *, everything: bool = False) -> None:
         """Write what changed, or all there is."""

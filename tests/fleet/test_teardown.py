@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -20,6 +21,7 @@ def fleet(doomed_fleet: Deployed) -> Deployed:
 def test_a_killed_supervisor_takes_all_with_it_and_up_brings_it_back(fleet: Deployed) -> None:
     pid = supervisor_pid(fleet.places)
     assert pid is not None
+    time.sleep(3)  # what a SIGKILL can take back of the account is its last two seconds
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: processes_of(fleet) == [], 30, "every process is gone")
     up = fleet.local("up")

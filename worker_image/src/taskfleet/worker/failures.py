@@ -15,7 +15,7 @@ from billiard.exceptions import Terminated, TimeLimitExceeded
 from celery.exceptions import Ignore, InvalidTaskError, MaxRetriesExceededError, Reject, Retry
 from celery.worker.request import Request
 from celery.worker.state import task_ready
-from kombu.utils.encoding import safe_str
+from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
 
 from taskfleet.dead_letters import writing
@@ -152,4 +152,7 @@ def _finding(request: Any, error: BaseException) -> Finding:
 
 
 def _says(error: BaseException) -> str:
-    return f"{type(error).__name__}: {safe_str(error)}"  # an exception's own text can fail, too
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an exception's own text can fail in any way
+        return f"{type(error).__name__}: {safe_repr(error)}"
