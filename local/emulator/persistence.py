@@ -77,7 +77,7 @@ class Saver:
                     self.mark_everything()
                 busy = working
                 await self.save()
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever it was, the next round must come
                 # An account that is silently no longer kept would be worse than a round that failed.
                 _log.exception("what changed could not be written; trying again")
 
