@@ -50,7 +50,7 @@ bench: setup ## a comparison with plain Celery: make bench BENCH=publish; withou
 ##: an environment: ENV=dev (the default), staging, prod or local; RELEASE=… names the release
 
 synth: setup ## templates of ENV in cdk.out, without an account or a network
-	@$(CDK) synth "$(ENV)/*" $(CONTEXT) -c placeholder-account=allowed --quiet && echo "templates: cdk.out/"
+	@node_modules/.bin/cdk synth "$(ENV)/*" $(CONTEXT) -c placeholder-account=allowed --quiet && echo "templates: cdk.out/"
 
 diff: setup ## what a deploy of ENV would change
 	@$(CDK) diff "$(ENV)/*" $(CONTEXT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -39,3 +40,23 @@ def test_the_image_is_not_root_and_its_base_is_an_argument() -> None:
     users = [line.split()[1] for line in lines if line.startswith("USER")]
     assert users, "the image says which user it runs as"
     assert all(int(part) > 0 for part in users[-1].split(":")), "a number above 0, so that ECS can check it"
+
+
+def test_the_locked_requirements_alone_run_every_role(tmp_path: Path) -> None:
+    """In the checkout's environment a package that the image lacks can hide: something else brought it."""
+    uv, python = ROOT / ".venv/bin/uv", tmp_path / "venv/bin/python"
+    subprocess.run(
+        [uv, "venv", "--quiet", "--python", ROOT / ".venv/bin/python", tmp_path / "venv"], check=True
+    )
+    install = ["pip", "sync", "--quiet", "--require-hashes", "--python", python, IMAGE / "requirements.txt"]
+    subprocess.run([uv, *install], check=True)
+    modules = (
+        "taskfleet.worker.main, taskfleet.beat.main, taskfleet.controller.main, taskfleet.cli.main, gevent"
+    )
+    brokers = "taskfleet.brokers.redis, taskfleet.brokers.sqs"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(IMAGE / "src")}
+    program = (
+        f"import {brokers}, taskfleet.install, example_tasks.app; from importlib.util import find_spec\n"
+    )
+    program += f"assert all(find_spec(name) for name in '{modules}'.split(', '))"
+    subprocess.run([python, "-c", program], check=True, env=environment)
