@@ -167,9 +167,12 @@ def _belongs(task: Record, service: Record) -> bool:
 
 
 def _is_of(task: Record, deployment: Record, service: Record) -> bool:
-    """By the deployment's id if the agent gave one, else by its task definition (the newest that has it)."""
-    known = {d["id"] for d in service["deployments"]}
-    if task["startedBy"] in known:
+    """By the deployment's id if the agent gave one, else by its task definition (the newest that has it).
+
+    A task of a deployment that is no longer listed belongs to none: after a rollback the agent replaces
+    it, and the rollback is not through before that.
+    """
+    if task["startedBy"] != service["serviceName"]:
         return bool(task["startedBy"] == deployment["id"])
     same = [d["id"] for d in service["deployments"] if d["taskDefinition"] == task["taskDefinitionArn"]]
     return bool(same and same[0] == deployment["id"])

@@ -196,6 +196,30 @@ def test_a_broken_update_fails_the_stack_and_goes_back(account: Account) -> None
     account.delete("broken")
 
 
+def test_a_rollback_is_through_when_the_tasks_of_the_deployment_before_are_replaced(account: Account) -> None:
+    account.deploy("back", stack())
+    first = described(account)
+    good, began = first["taskDefinition"], first["deployments"][0]["id"]
+    old = task("high", good, CLUSTER, id="a" * 32, deployment=began)
+    account.report([old])
+    ecs = account.client("ecs")
+    container = {"name": "worker", "image": "taskfleet.localhost/a/b"}
+    made = ecs.register_task_definition(family="worker", containerDefinitions=[container])
+    bad = made["taskDefinition"]["taskDefinitionArn"]
+    ecs.update_service(cluster=CLUSTER, service="high", taskDefinition=bad)
+    failing = described(account)["deployments"][0]["id"]
+    failure = {"lastStatus": "STOPPED", "desiredStatus": "STOPPED", "stopCode": "TaskFailedToStart"}
+    account.report([old, *(task("high", bad, CLUSTER, deployment=failing, **failure) for _ in range(3))])
+
+    account.report([old])
+    rollback = described(account)["deployments"][0]
+    assert (rollback["taskDefinition"], rollback["rolloutState"]) == (good, "IN_PROGRESS")
+
+    account.report([task("high", good, CLUSTER, id="b" * 32, deployment=rollback["id"])])
+    assert described(account)["deployments"][0]["rolloutState"] == "COMPLETED"
+    account.delete("back")
+
+
 def test_a_stack_whose_services_never_start_leaves_nothing(account: Account) -> None:
     with Agent(account, cluster=CLUSTER) as agent:
         agent.broken.add("worker")
