@@ -1,6 +1,7 @@
 """``make drill DRILL=name`` (``python -m drills name``): break the local fleet on purpose, under load.
 
-Without a name: the list. Exit code 0 if everything held, 1 if not, 2 without a fleet.
+Without a name: the list. Several names, ``all``, or ``TIMES=…`` (``--times``): one after the other, with a
+table at the end. Exit code 0 if everything held, 1 if not, 2 without a fleet.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from drills import series
 from drills.broker_cuts import BROKER_FLAP, BROKER_HALFOPEN
 from drills.broker_failover import BROKER_FAILOVER
 from drills.broker_outage import BROKER_BLACKHOLE, BROKER_HANG, BROKER_KILL
@@ -43,14 +45,17 @@ DRILLS: dict[str, Drill] = {
     )
 }
 
+ALL = "all"
+
 
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m drills", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=sorted(DRILLS), help="which one; without it, the list")
+    parser.add_argument("names", nargs="*", type=_known, metavar="name", help="which; without one, the list")
+    parser.add_argument("--times", type=_at_least_once, default=1, help="run them so often, in turn")
     parser.add_argument("--short", action="store_true", help="the form that `make test` runs")
     given = parser.parse_args()
-    if given.name is None:
+    if not given.names:
         print(listing())
         return 0
     try:
@@ -58,7 +63,10 @@ def main() -> int:
     except NotUp as error:
         print(error, file=sys.stderr)
         return 2
-    drill = DRILLS[given.name]
+    chosen = list(DRILLS.values()) if ALL in given.names else [DRILLS[name] for name in given.names]
+    if len(chosen) * given.times > 1:
+        return 0 if series.run(fleet, chosen, times=given.times, short=given.short) else 1
+    (drill,) = chosen
     print(f"{drill.name}: {drill.fault}", flush=True)
     report = drill.run(fleet, given.short)
     print(report.table())
@@ -66,11 +74,25 @@ def main() -> int:
     return 0 if report.holds else 1
 
 
+def _known(name: str) -> str:
+    if name not in DRILLS and name != ALL:
+        raise argparse.ArgumentTypeError(f"there is no drill {name!r}: one of {', '.join(DRILLS)}, or {ALL}")
+    return name
+
+
+def _at_least_once(text: str) -> int:
+    times = int(text)
+    if times < 1:
+        raise argparse.ArgumentTypeError(f"{times} times is never: 1 or more")
+    return times
+
+
 def listing() -> str:
     """Every drill with its fault."""
     width = max(map(len, DRILLS))
     lines = [f"  {name.ljust(width)}  {drill.fault}" for name, drill in sorted(DRILLS.items())]
-    return "\n".join(["make drill DRILL=…", *lines])
+    everything = f"  {ALL.ljust(width)}  each of them; with TIMES=3, three times over"
+    return "\n".join(["make drill DRILL=…", *lines, everything])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from functools import partial
 
 from taskfleet.contract.environment import PRIMARY
 
+from drills.chance import near, one_in_each
 from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
 from drills.fleet import Fleet
 from drills.load import PRODUCERS, Load
@@ -20,7 +21,7 @@ CUTS = 10
 
 def _half_open(fleet: Fleet, short: bool) -> Report:
     load = Load(rate=40, seconds=18) if short else Load(rate=100, seconds=60)
-    began_at = 4.0 if short else 15.0
+    began_at = near(4.0, 0.5) if short else near(15.0, 2.5)
     events = [Event(began_at, "vanished", partial(fleet.fault, Fault.HALF_OPEN))]
     seen = observe(fleet, "broker-halfopen", load, events, settle_seconds=60 if short else 120)
     began = seen.moments["vanished"]
@@ -62,7 +63,7 @@ def _seconds(value: float | None) -> str:
 def _flap(fleet: Fleet, short: bool) -> Report:
     cuts, apart, away, first = (4, 3.5, 1.0, 2.0) if short else (CUTS, 6.0, 1.5, 4.0)
     load = Load(rate=40 if short else 100, seconds=first + cuts * apart)
-    begins = [first + number * apart for number in range(cuts)]
+    begins = one_in_each(cuts, apart=apart, first=first, share=0.25)
     events = [
         event
         for number, at in enumerate(begins)

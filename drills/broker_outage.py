@@ -1,9 +1,10 @@
-"""`broker-kill`, `broker-hang`, `broker-blackhole`: Redis is away for 25 s under load, in three ways."""
+"""`broker-kill`, `broker-hang`, `broker-blackhole`: Redis is away for 25 s, in three ways."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from drills.chance import near
 from drills.drill import Drill, Event, all_accepted, common_figures, nothing_lost, observe
 from drills.fleet import Fleet
 from drills.load import Load
@@ -15,10 +16,10 @@ from local.broker.faults import Fault
 def _drill(name: str, what: str, fail: Callable[[Fleet], None]) -> Drill:
     def run(fleet: Fleet, short: bool) -> Report:
         load = Load(rate=40, seconds=18) if short else Load(rate=100, seconds=70)
-        began_at, ended_at = (4.0, 12.0) if short else (15.0, 40.0)
+        began_at, away = (near(4.0, 0.5), 8.0) if short else (near(15.0, 2.5), 25.0)
         events = [
             Event(began_at, "away", lambda: fail(fleet)),
-            Event(ended_at, "back", fleet.heal),
+            Event(began_at + away, "back", fleet.heal),
         ]
         seen = observe(fleet, name, load, events, settle_seconds=60 if short else 180)
         began, ended = seen.moments["away"], seen.moments["back"]
@@ -34,7 +35,7 @@ def _drill(name: str, what: str, fail: Callable[[Fleet], None]) -> Drill:
     return Drill(name, f"{what}: publishes go to SQS, and return", run)
 
 
-BROKER_KILL = _drill("broker-kill", "SIGKILL Redis at 15 s, back at 40 s with its data", Fleet.kill_broker)
+BROKER_KILL = _drill("broker-kill", "SIGKILL Redis, back after 25 s with its data", Fleet.kill_broker)
 BROKER_HANG = _drill("broker-hang", "SIGSTOP Redis for 25 s", Fleet.hang_broker)
 BROKER_BLACKHOLE = _drill(
     "broker-blackhole",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drills import children
+from drills.chance import one_in_each, one_of
 from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
 from drills.fleet import Fleet
 from drills.load import Load
@@ -31,7 +31,7 @@ class Killer:
     def kill(self) -> None:
         """One child of one worker of the two pools, whichever: the worker itself lives."""
         found = [pid for worker in self.fleet.workers(*POOLS) for pid in children.children(worker)]
-        pid = random.choice(found) if found else None  # noqa: S311 - no secret
+        pid = one_of(found) if found else None
         self.killed.append(frozenset({pid}) if pid is not None and children.kill(pid) else frozenset())
 
 
@@ -40,12 +40,12 @@ def _run(fleet: Fleet, short: bool) -> Report:
     apart, first = (1.5, 2.0) if short else (2.0, 3.0)
     load = Load(rate=40 if short else 100, seconds=first + kills * apart, task_seconds=TASK_SECONDS)
     killer = Killer(fleet)
-    moments = [first + (number + random.random()) * apart for number in range(kills)]  # noqa: S311
+    moments = one_in_each(kills, apart=apart, first=first)
     events = [Event(at, f"kill {number}", killer.kill) for number, at in enumerate(moments)]
     before = {worker.container for worker in fleet.workers(*POOLS)}
     seen = observe(fleet, "child-kill", load, events, settle_seconds=60 if short else 120)
     after = {worker.container for worker in fleet.workers(*POOLS)}
-    return _report(seen, killer, workers_lost=len(before - after))
+    return _report(seen, killer, workers_lost=fleet.exited(before - after))
 
 
 def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:

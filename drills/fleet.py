@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from taskfleet.dead_letters.store import DeadLetters
 from local import fleet_environment
 from local.agent import procfs
 from local.agent.process import kill_session
+from local.agent.task import EXITED
 from local.broker import control, failover, nodes
 from local.broker.faults import Fault
 from local.emulator.faults import PASS
@@ -75,6 +76,14 @@ class Fleet:
             return None  # it is starting, or ends just now
         logs = list(self.places.logs.glob(f"*/{container}.log"))
         return Worker(container, logs[0].parent.name, session, pid) if logs else None
+
+    def exited(self, containers: Collection[str]) -> int:
+        """How many of these containers ended by themselves; a scale-in is not meant."""
+        cluster = names.cluster(self.environment[ENVIRONMENT.name])
+        found = (
+            self.client("ecs").describe_tasks(cluster=cluster, tasks=list(containers)) if containers else {}
+        )
+        return sum(task.get("stopCode") == EXITED for task in found.get("tasks", ()))
 
     def broker_pid(self) -> int:
         """The primary broker's process. Raises ``RuntimeError`` if it does not run."""

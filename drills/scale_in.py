@@ -6,7 +6,6 @@ within the worker's soft shutdown; a few run longer, are stopped, and must be ru
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from taskfleet.contract import names
 from taskfleet.contract.environment import ENVIRONMENT
 
+from drills.chance import one_in_each, one_of
 from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
 from drills.fleet import Fleet
 from drills.load import Load
@@ -50,7 +50,7 @@ class Stopper:
         workers = [w for w in self.fleet.workers(*POOLS) if w.container not in self._containers()]
         if not workers:
             return
-        worker = random.choice(workers)  # noqa: S311 - no secret
+        worker = one_of(workers)
         self.stopped.append(Stopped(worker.container, worker.pids(), time.time()))
         cluster = names.cluster(self.fleet.environment[ENVIRONMENT.name])
         self.fleet.client("ecs").stop_task(
@@ -78,7 +78,7 @@ def _run(fleet: Fleet, short: bool) -> Report:
     apart, first = (5.0, 3.0) if short else (6.0, 4.0)
     load = Load(rate=40 if short else 100, seconds=first + stops * apart, task_seconds=TASK_SECONDS)
     stopper = Stopper(fleet)
-    moments = [first + number * apart + random.uniform(0, apart / 2) for number in range(stops)]  # noqa: S311
+    moments = one_in_each(stops, apart=apart, first=first, share=0.5)
     events = [Event(at, f"stop {number}", stopper.stop) for number, at in enumerate(moments)]
     seen = observe(fleet, "scale-in", load, events, settle_seconds=60 if short else 120)
     return _report(seen, stopper, stops=stops)

@@ -22,11 +22,12 @@ REFUSED_WITHIN_SECONDS = 2.0
 def _fallback_down(fleet: Fleet, short: bool) -> Report:
     load = Load(rate=40, seconds=18) if short else Load(rate=100, seconds=60)
 
-    def wait_for_alarm() -> None:
+    def wait_for_alarm(on: bool = True) -> None:
         end = time.monotonic() + ALARM_WITHIN_SECONDS
-        while not fleet.alarm_is_on(ALARM) and time.monotonic() < end:
+        while fleet.alarm_is_on(ALARM) is not on and time.monotonic() < end:
             time.sleep(1)
 
+    wait_for_alarm(on=False)  # of a drill before
     events = [
         Event(3, "down", partial(fleet.sqs_fault, ERROR)),
         Event(3, "told", wait_for_alarm),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from drills.chance import one_in_each, one_of
 from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
 from drills.fleet import Fleet
 from drills.load import Load
@@ -29,7 +29,7 @@ class Killer:
         if not workers:
             self.killed.append(frozenset())
             return
-        worker = random.choice(workers)  # noqa: S311 - no secret
+        worker = one_of(workers)
         self.killed.append(worker.pids())
         worker.kill()
 
@@ -39,8 +39,7 @@ def _run(fleet: Fleet, short: bool) -> Report:
     apart, first = (5.0, 3.0) if short else (6.0, 4.0)
     load = Load(rate=40 if short else 100, seconds=first + kills * apart, task_seconds=0.02)
     killer = Killer(fleet)
-    # At a moment of chance within its interval: a kill at a fixed beat may always miss the same window.
-    moments = [first + number * apart + random.uniform(0, apart / 2) for number in range(kills)]  # noqa: S311
+    moments = one_in_each(kills, apart=apart, first=first, share=0.5)
     events = [Event(at, f"kill {number}", killer.kill) for number, at in enumerate(moments)]
     seen = observe(fleet, "worker-kill", load, events, settle_seconds=60 if short else 180)
     return _report(seen, killer, kills)
