@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from queue import Empty
 from typing import Any
 
 import pytest
 import redis
 from kombu import Connection, Consumer, Producer
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from taskfleet.brokers import PRIMARY_TRANSPORT
 from taskfleet.contract import messages
@@ -216,6 +218,30 @@ def test_an_answer_that_was_lost_comes_again(connection: Connection, client: red
     assert inbox.drain(1) == ["held", "lost"]
     assert client.hlen("unacked") == 2
     assert client.zcard(messages.REDIS_SESSIONS) == 1
+
+
+def test_a_socket_that_is_readable_without_a_message_does_not_stop_the_loop(connection: Connection) -> None:
+    inbox = Inbox(connection, "q")
+    news = Exchange("news", type="fanout")
+    broadcasts = [Queue("everyone", news, auto_delete=True)]
+    Consumer(inbox.channel, broadcasts, on_message=inbox.messages.append).consume()
+    inbox.drain(0.5)  # both have asked, and nothing is there any more
+    events: list[str] = []
+
+    def woken() -> None:
+        for event in ("LISTEN", "BRPOP"):
+            with contextlib.suppress(Empty):
+                inbox.channel.handlers[event]()
+            events.append(event)
+
+    loop = threading.Thread(target=woken, daemon=True)
+    loop.start()
+    loop.join(0.5)
+
+    assert events == ["LISTEN", "BRPOP"]
+    Producer(inbox.channel, exchange=news).publish("heard")
+    _publish(connection, "q", "worked")
+    assert sorted(inbox.drain(1)) == ["heard", "worked"]
 
 
 def test_scripts_that_redis_has_forgotten_are_sent_again(connection: Connection, client: redis.Redis) -> None:

@@ -10,6 +10,7 @@ from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
+from taskfleet.brokers.redis.broadcasts import BroadcastingChannel
 from taskfleet.brokers.redis.fetching import FetchingChannel
 from taskfleet.contract import messages, names
 
@@ -20,7 +21,7 @@ class NotConfirmed(RedisConnectionError):
     """Fewer replicas than asked for have the message. It may be delivered, and it may be lost."""
 
 
-class Channel(FetchingChannel):
+class Channel(FetchingChannel, BroadcastingChannel):
     """The channel of `taskfleet.brokers.redis.Transport`."""
 
     confirm_replicas: int | dict[str, int] = 0
@@ -56,16 +57,6 @@ class Channel(FetchingChannel):
         except OutOfMemoryError as error:
             # Only publishing by exchange needs it, and nobody can publish now.
             logger.warning("Redis is full, so queue %s could not be bound to %r: %s", queue, exchange, error)
-
-    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
-        """Broadcasts (Celery's events) reach whoever listens now, so nobody waits for a broker that is away.
-
-        Celery publishes its heartbeat with endless retries: while Redis hung, SIGTERM was not heard.
-        """
-        try:
-            super()._put_fanout(exchange, message, routing_key, **kwargs)
-        except self.connection_errors as error:
-            logger.warning("An event could not be broadcast and is dropped: %s", error)
 
     def _ring(self, queue: str, batch: Any) -> None:
         if batch is not None:

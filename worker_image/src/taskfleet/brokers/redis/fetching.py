@@ -81,6 +81,9 @@ class FetchingChannel(DeliveringChannel):
     def _brpop_read(self, **options: Any) -> bool:
         connection = self.client.connection
         try:
+            # With TLS a socket can be readable without an answer in it: the main loop must not wait for one.
+            if not connection.can_read(timeout=0):
+                raise Empty
             # The bell's answer says nothing, and the fetch's follows it at once.
             reply = [self.client.parse_response(connection, asked, **options) for asked in self._asked][-1]
         except NoScriptError:
