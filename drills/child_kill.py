@@ -13,6 +13,7 @@ from drills.load import Load
 from drills.report import Check, Report
 from drills.tally import tally
 from drills.worker_kill import POOLS, redeliveries
+from local.agent.task import EXITED
 
 KILLS = 30
 # A tenth of the tasks runs long enough that kills of chance meet them while they run.
@@ -44,8 +45,9 @@ def _run(fleet: Fleet, short: bool) -> Report:
     events = [Event(at, f"kill {number}", killer.kill) for number, at in enumerate(moments)]
     before = {worker.container for worker in fleet.workers(*POOLS)}
     seen = observe(fleet, "child-kill", load, events, settle_seconds=60 if short else 120)
-    after = {worker.container for worker in fleet.workers(*POOLS)}
-    return _report(seen, killer, workers_lost=fleet.exited(before - after))
+    gone = before - {worker.container for worker in fleet.workers(*POOLS)}
+    ended = sum(task.get("stopCode") == EXITED for task in fleet.tasks(gone))  # not by a scale-in
+    return _report(seen, killer, workers_lost=ended)
 
 
 def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:

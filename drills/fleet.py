@@ -21,7 +21,6 @@ from taskfleet.dead_letters.store import DeadLetters
 from local import fleet_environment
 from local.agent import procfs
 from local.agent.process import kill_session
-from local.agent.task import EXITED
 from local.broker import control, failover, nodes
 from local.broker.faults import Fault
 from local.emulator.faults import PASS
@@ -77,13 +76,20 @@ class Fleet:
         logs = list(self.places.logs.glob(f"*/{container}.log"))
         return Worker(container, logs[0].parent.name, session, pid) if logs else None
 
-    def exited(self, containers: Collection[str]) -> int:
-        """How many of these containers ended by themselves; a scale-in is not meant."""
-        cluster = names.cluster(self.environment[ENVIRONMENT.name])
-        found = (
-            self.client("ecs").describe_tasks(cluster=cluster, tasks=list(containers)) if containers else {}
-        )
-        return sum(task.get("stopCode") == EXITED for task in found.get("tasks", ()))
+    def tasks(self, containers: Collection[str]) -> list[dict[str, Any]]:
+        """What ECS says of these containers."""
+        if not containers:
+            return []
+        found = self.client("ecs").describe_tasks(cluster=self._cluster, tasks=list(containers))
+        return list(found["tasks"])
+
+    def stop(self, container: str, reason: str) -> None:
+        """Let ECS stop it, as it does when it takes capacity away."""
+        self.client("ecs").stop_task(cluster=self._cluster, task=container, reason=reason)
+
+    @property
+    def _cluster(self) -> str:
+        return names.cluster(self.environment[ENVIRONMENT.name])
 
     def broker_pid(self) -> int:
         """The primary broker's process. Raises ``RuntimeError`` if it does not run."""

@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from taskfleet.contract import names
-from taskfleet.contract.environment import ENVIRONMENT
-
 from drills.chance import one_in_each, one_of
 from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
 from drills.fleet import Fleet
@@ -46,27 +43,24 @@ class Stopper:
     stopped: list[Stopped] = field(default_factory=list)
 
     def stop(self) -> None:
-        """One worker of the two pools, whichever; all have work."""
-        workers = [w for w in self.fleet.workers(*POOLS) if w.container not in self._containers()]
-        if not workers:
+        """One worker of the two pools, whichever has begun to work; one that still starts holds nothing."""
+        workers = {
+            w.container: w for w in self.fleet.workers(*POOLS) if w.container not in self._containers()
+        }
+        ready = [_id(task) for task in self.fleet.tasks(workers) if task["healthStatus"] == "HEALTHY"]
+        if not ready:
             return
-        worker = one_of(workers)
+        worker = workers[one_of(ready)]
         self.stopped.append(Stopped(worker.container, worker.pids(), time.time()))
-        cluster = names.cluster(self.fleet.environment[ENVIRONMENT.name])
-        self.fleet.client("ecs").stop_task(
-            cluster=cluster, task=worker.container, reason="the drill scale-in"
-        )
+        self.fleet.stop(worker.container, reason="the drill scale-in")
 
-    def ends(self) -> list[Mapping[str, Any]]:
+    def ends(self) -> list[dict[str, Any]]:
         """What ECS says of them, once all have stopped."""
-        cluster = names.cluster(self.fleet.environment[ENVIRONMENT.name])
         deadline = time.monotonic() + HARD + 10
         while True:
-            found = self.fleet.client("ecs").describe_tasks(cluster=cluster, tasks=self._containers())[
-                "tasks"
-            ]
+            found = self.fleet.tasks(self._containers())
             if all(task["lastStatus"] == "STOPPED" for task in found) or time.monotonic() > deadline:
-                return list(found)
+                return found
             time.sleep(0.5)
 
     def _containers(self) -> list[str]:
@@ -109,9 +103,13 @@ def _report(seen: Observed, stopper: Stopper, *, stops: int) -> Report:
     return Report(name="scale-in", checks=checks, figures=figures)
 
 
+def _id(task: Mapping[str, Any]) -> str:
+    return str(task["taskArn"].rpartition("/")[2])
+
+
 def _seconds_to_stop(task: Mapping[str, Any], asked: Mapping[str, float]) -> float:
     ended = task.get("stoppedAt")
-    return float(ended.timestamp()) - asked[task["taskArn"].rpartition("/")[2]] if ended else float(HARD)
+    return float(ended.timestamp()) - asked[_id(task)] if ended else float(HARD)
 
 
 def _shown(codes: Mapping[object, int]) -> str:
