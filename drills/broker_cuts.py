@@ -20,8 +20,8 @@ CUTS = 10
 
 
 def _half_open(fleet: Fleet, short: bool) -> Report:
-    load = Load(rate=40, seconds=18) if short else Load(rate=100, seconds=60)
-    began_at = near(4.0, 0.5) if short else near(15.0, 2.5)
+    load = Load(rate=40, seconds=12) if short else Load(rate=100, seconds=60)
+    began_at = near(3.0, 0.5) if short else near(15.0, 2.5)
     events = [Event(began_at, "vanished", partial(fleet.fault, Fault.HALF_OPEN))]
     seen = observe(fleet, "broker-halfopen", load, events, settle_seconds=60 if short else 120)
     began = seen.moments["vanished"]
@@ -61,7 +61,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _flap(fleet: Fleet, short: bool) -> Report:
-    cuts, apart, away, first = (4, 3.5, 1.0, 2.0) if short else (CUTS, 6.0, 1.5, 4.0)
+    cuts, apart, away, first = (4, 2.5, 1.0, 2.0) if short else (CUTS, 6.0, 1.5, 4.0)
     load = Load(rate=40 if short else 100, seconds=first + cuts * apart)
     begins = one_in_each(cuts, apart=apart, first=first, share=0.25)
     events = [

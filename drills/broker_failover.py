@@ -19,8 +19,8 @@ CONFIRMED, PLAIN = "delivery", "high"  # of infra/environments.py, `local`
 
 
 def _run(fleet: Fleet, short: bool) -> Report:
-    load = Load(rate=40 if short else 100, seconds=18 if short else 70, queues=(CONFIRMED, PLAIN))
-    cut_at, killed_at, moved_at = (3.0, 4.0, 10.0) if short else (13.0, 15.0, 35.0)
+    load = Load(rate=40 if short else 100, seconds=12 if short else 70, queues=(CONFIRMED, PLAIN))
+    cut_at, killed_at, moved_at = (2.0, 3.0, 7.0) if short else (13.0, 15.0, 35.0)
 
     def move() -> None:
         fleet.fail_over()

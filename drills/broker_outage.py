@@ -15,8 +15,8 @@ from local.broker.faults import Fault
 
 def _drill(name: str, what: str, fail: Callable[[Fleet], None]) -> Drill:
     def run(fleet: Fleet, short: bool) -> Report:
-        load = Load(rate=40, seconds=18) if short else Load(rate=100, seconds=70)
-        began_at, away = (near(4.0, 0.5), 8.0) if short else (near(15.0, 2.5), 25.0)
+        load = Load(rate=40, seconds=12) if short else Load(rate=100, seconds=70)
+        began_at, away = (near(3.0, 0.5), 5.0) if short else (near(15.0, 2.5), 25.0)
         events = [
             Event(began_at, "away", lambda: fail(fleet)),
             Event(began_at + away, "back", fleet.heal),

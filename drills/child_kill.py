@@ -37,8 +37,8 @@ class Killer:
 
 
 def _run(fleet: Fleet, short: bool) -> Report:
-    kills = 10 if short else KILLS
-    apart, first = (1.5, 2.0) if short else (2.0, 3.0)
+    kills = 8 if short else KILLS
+    apart, first = (1.25, 2.0) if short else (2.0, 3.0)
     load = Load(rate=40 if short else 100, seconds=first + kills * apart, task_seconds=TASK_SECONDS)
     killer = Killer(fleet)
     moments = one_in_each(kills, apart=apart, first=first)

@@ -69,7 +69,7 @@ class Stopper:
 
 def _run(fleet: Fleet, short: bool) -> Report:
     stops = 3 if short else 10
-    apart, first = (5.0, 3.0) if short else (6.0, 4.0)
+    apart, first = (4.0, 2.0) if short else (6.0, 4.0)
     load = Load(rate=40 if short else 100, seconds=first + stops * apart, task_seconds=TASK_SECONDS)
     stopper = Stopper(fleet)
     moments = one_in_each(stops, apart=apart, first=first, share=0.5)

@@ -20,7 +20,7 @@ REFUSED_WITHIN_SECONDS = 2.0
 
 
 def _fallback_down(fleet: Fleet, short: bool) -> Report:
-    load = Load(rate=40, seconds=18) if short else Load(rate=100, seconds=60)
+    load = Load(rate=40, seconds=12) if short else Load(rate=100, seconds=60)
 
     def wait_for_alarm(on: bool = True) -> None:
         end = time.monotonic() + ALARM_WITHIN_SECONDS
@@ -49,8 +49,8 @@ def _fallback_down(fleet: Fleet, short: bool) -> Report:
 
 
 def _both_down(fleet: Fleet, short: bool) -> Report:
-    load = Load(rate=40, seconds=18) if short else Load(rate=100, seconds=70)
-    down_at, mute_at, back_at = (4.0, 8.0, 12.0) if short else (15.0, 27.0, 40.0)
+    load = Load(rate=40, seconds=12) if short else Load(rate=100, seconds=70)
+    down_at, mute_at, back_at = (3.0, 5.5, 8.0) if short else (15.0, 27.0, 40.0)
 
     def down() -> None:
         fleet.sqs_fault(DENY)  # which is certain: it has nothing

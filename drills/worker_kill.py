@@ -36,7 +36,7 @@ class Killer:
 
 def _run(fleet: Fleet, short: bool) -> Report:
     kills = 3 if short else KILLS
-    apart, first = (5.0, 3.0) if short else (6.0, 4.0)
+    apart, first = (4.0, 2.0) if short else (6.0, 4.0)
     load = Load(rate=40 if short else 100, seconds=first + kills * apart, task_seconds=0.02)
     killer = Killer(fleet)
     moments = one_in_each(kills, apart=apart, first=first, share=0.5)

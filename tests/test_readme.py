@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drills.__main__ import DRILLS
+from drills.__main__ import ALL, DRILLS
 from infra.cost import bill
 from tests.infra.conftest import blueprint  # noqa: F401 - the one synthesis of the session
 from tests.infra.synthesis import Synthesis
@@ -37,7 +37,14 @@ def test_every_make_target_it_names_exists() -> None:
 def test_every_drill_it_names_exists() -> None:
     named = re.findall(r"DRILL=([a-z-]+)", TEXT)
     assert named
-    assert set(named) <= set(DRILLS)
+    assert set(named) <= {*DRILLS, ALL, "name"}
+
+
+def test_every_drill_has_its_row_and_leads_to_where_it_is_written() -> None:
+    rows = dict(re.findall(r"\[`([a-z-]+)`\]\((drills/\w+\.py)\)", TEXT))
+
+    assert set(rows) == set(DRILLS)
+    assert [name for name, file in rows.items() if f'"{name}"' not in (ROOT / file).read_text()] == []
 
 
 def test_every_fleet_command_it_names_exists() -> None:

@@ -20,6 +20,7 @@ class FaultyTcp:
         self._links: set[_Link] = set()
         self._server: asyncio.Server | None = None
         self.black_hole = False
+        self.delay_seconds = 0.0  # for everything, in both directions
 
     def start(self) -> None:
         """Accept connections."""
@@ -105,6 +106,7 @@ class _Link:
                 if self.dropped or self.proxy.black_hole:
                     self.dropped = True
                     continue
+                await asyncio.sleep(self.proxy.delay_seconds)
                 sink.write(data)
                 await sink.drain()
         if not self.dropped:

@@ -10,6 +10,7 @@ from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
+from taskfleet.brokers.redis import deadline
 from taskfleet.brokers.redis.broadcasts import BroadcastingChannel
 from taskfleet.brokers.redis.fetching import FetchingChannel
 from taskfleet.contract import messages, names
@@ -24,6 +25,8 @@ class NotConfirmed(RedisConnectionError):
 class Channel(FetchingChannel, BroadcastingChannel):
     """The channel of `taskfleet.brokers.redis.Transport`."""
 
+    connection_class = deadline.Connection
+    connection_class_ssl = deadline.SSLConnection
     confirm_replicas: int | dict[str, int] = 0
     confirm_timeout_ms = 500
 
