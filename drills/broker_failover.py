@@ -31,7 +31,7 @@ def _run(fleet: Fleet, short: bool) -> Report:
         Event(killed_at, "killed", fleet.kill_broker),
         Event(moved_at, "moved", move),
     ]
-    seen = observe(fleet, "broker-failover", load, events, settle_seconds=20 if short else 60)
+    seen = observe(fleet, "broker-failover", load, events, settle_seconds=20 if short else 60, short=short)
     return _report(seen)
 
 

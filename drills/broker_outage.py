@@ -21,7 +21,7 @@ def _drill(name: str, what: str, fail: Callable[[Fleet], None]) -> Drill:
             Event(began_at, "away", lambda: fail(fleet)),
             Event(began_at + away, "back", fleet.heal),
         ]
-        seen = observe(fleet, name, load, events, settle_seconds=60 if short else 180)
+        seen = observe(fleet, name, load, events, settle_seconds=60 if short else 180, short=short)
         began, ended = seen.moments["away"], seen.moments["back"]
         checks = [
             nothing_lost(seen),

@@ -23,7 +23,7 @@ def _run(fleet: Fleet, short: bool) -> Report:
     load = Load(rate=15 if short else 30, seconds=16 if short else 60, task="leak", queues=POOL.queues[:1])
     killed = _killed(fleet)
     with Scales(lambda: fleet.workers(POOL.name)) as scales:
-        seen = observe(fleet, "leak", load, [], settle_seconds=90)
+        seen = observe(fleet, "leak", load, [], settle_seconds=90, short=short)
     return _report(seen, scales, killed=_killed(fleet) - killed)
 
 

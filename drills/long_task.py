@@ -56,7 +56,7 @@ def _run(fleet: Fleet, short: bool) -> Report:
         if not short:
             slow["running_from_sqs"] = started.enter_context(_started_on_sqs(fleet, running))
         quick = Load(rate=40 if short else 100, seconds=15 if short else 60)
-        seen = observe(fleet, "long-task", quick, [], settle_seconds=60)
+        seen = observe(fleet, "long-task", quick, [], settle_seconds=60, short=short)
         deadline = time.monotonic() + waits
         for load in slow.values():
             load.wait_for_executions(max(0.0, deadline - time.monotonic()) + 30)

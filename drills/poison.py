@@ -90,7 +90,7 @@ def _run(fleet: Fleet, short: bool) -> Report:
     apart = load.seconds / (BATCHES + 1)
     events = [Event((n + 1) * apart, f"batch {n}", poisoner.put) for n in range(BATCHES)]
     since = round(time.time(), 3)
-    seen = observe(fleet, "poison", load, events, settle_seconds=60 if short else 180)
+    seen = observe(fleet, "poison", load, events, settle_seconds=60 if short else 180, short=short)
     found = poisoner.wait_until_parked(since)
     try:
         return _report(seen, found, poisoner)

@@ -40,8 +40,8 @@ def open_p99(seen: Observed, *, began: float, ended: float) -> float | None:
 
 def bounded(seen: Observed, seconds: float = LONGEST_PUBLISH_SECONDS) -> Check:
     """No publish took longer."""
-    longest = max((publish.seconds for publish in seen.publishes), default=0.0)
-    return Check(f"no publish over {seconds:g} s: the longest took {longest:.3f} s", longest <= seconds)
+    longest, limit = max((publish.seconds for publish in seen.publishes), default=0.0), seen.limit(seconds)
+    return Check(f"no publish over {limit:g} s: the longest took {longest:.3f} s", longest <= limit)
 
 
 def as_fast_as_sqs(seen: Observed, *, began: float, ended: float) -> Check:
@@ -49,5 +49,6 @@ def as_fast_as_sqs(seen: Observed, *, began: float, ended: float) -> Check:
     opened, sqs = open_p99(seen, began=began, ended=ended), sqs_p99(seen)
     if opened is None or sqs is None:
         return Check("with the breaker open, publishes go to SQS: there were none", holds=False)
-    text = f"with the breaker open, 99 % of publishes within {MOST_TIMES_SQS:g} times SQS's own"
-    return Check(f"{text}: {opened / sqs:.2f}", opened <= MOST_TIMES_SQS * sqs)
+    times = seen.limit(MOST_TIMES_SQS)
+    text = f"with the breaker open, 99 % of publishes within {times:g} times SQS's own"
+    return Check(f"{text}: {opened / sqs:.2f}", opened <= times * sqs)

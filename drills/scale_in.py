@@ -74,7 +74,7 @@ def _run(fleet: Fleet, short: bool) -> Report:
     stopper = Stopper(fleet)
     moments = one_in_each(stops, apart=apart, first=first, share=0.5)
     events = [Event(at, f"stop {number}", stopper.stop) for number, at in enumerate(moments)]
-    seen = observe(fleet, "scale-in", load, events, settle_seconds=60 if short else 120)
+    seen = observe(fleet, "scale-in", load, events, settle_seconds=60 if short else 120, short=short)
     return _report(seen, stopper, stops=stops)
 
 

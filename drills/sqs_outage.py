@@ -32,7 +32,7 @@ def _fallback_down(fleet: Fleet, short: bool) -> Report:
         Event(3, "down", partial(fleet.sqs_fault, ERROR)),
         Event(3, "told", wait_for_alarm),
     ]
-    seen = observe(fleet, "fallback-down", load, events, settle_seconds=60)
+    seen = observe(fleet, "fallback-down", load, events, settle_seconds=60, short=short)
     told = seen.moments["told"] - seen.moments["down"]
     figures: dict[str, Figure] = {**common_figures(seen), "alarm_seconds": told}
     elsewhere = tally(seen.publishes, seen.executions).accepted_by_fallback
@@ -62,7 +62,7 @@ def _both_down(fleet: Fleet, short: bool) -> Report:
         Event(back_at, "back", fleet.heal),
     ]
     # SQS gives a message to a worker that no longer waits for it, and again after the visibility timeout.
-    seen = observe(fleet, "both-down", load, events, settle_seconds=120 if short else 180)
+    seen = observe(fleet, "both-down", load, events, settle_seconds=120 if short else 180, short=short)
     return _report(seen)
 
 
