@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -15,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import cdk, page, shell, steady
 from local.down import down, forget, supervisor_pid
 from local.last_words import last_words
-from local.places import REPOSITORY, Places
+from local.places import REPOSITORY, VARIABLE, Places
 from local.ports import Ports
 from local.progress import Step, step
 from local.supervisor.status import State, Status
@@ -23,6 +24,8 @@ from local.supervisor.status import State, Status
 _PROCESSES_SECONDS = 60.0
 _SERVICES_SECONDS = 120.0
 _RELEASE_SECONDS = 120.0
+# Linux takes 107 bytes, macOS 103.
+_LONGEST_SOCKET_PATH = 103
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -50,6 +53,12 @@ def up(places: Places) -> None:
 
 
 def _start(places: Places) -> Ports:
+    too_many = len(os.fsencode(places.front_control)) - _LONGEST_SOCKET_PATH
+    if too_many > 0:
+        raise CannotStart(
+            f"{places.root} is {too_many} characters too long for a Unix socket in it: "
+            f"set {VARIABLE} to a shorter folder"
+        )
     with step("Start broker, AWS account and agent") as doing:
         places.logs.mkdir(parents=True, exist_ok=True)
         if supervisor_pid(places) is not None:
