@@ -74,6 +74,7 @@ class Worker:
             celery_app.OPTIONS: json.dumps(dict(options or {})),
             celery_app.CONFIGURATION: json.dumps(dict(configuration or {})),
             celery_app.LEDGER: str(ledger.path),
+            "TMPDIR": str(directory),  # a killed worker leaves some there
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
