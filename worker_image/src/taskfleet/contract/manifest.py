@@ -7,7 +7,8 @@ never changed afterwards, so that whoever read it may keep it.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,24 @@ class ReleaseManifest:
 
     @classmethod
     def from_json(cls, text: str) -> ReleaseManifest:
-        """Read what `to_json` wrote. Raises ``ValueError`` for anything else."""
+        """Read what this or a later version of `to_json` wrote. Raises ``ValueError`` for anything else."""
         try:
-            data = json.loads(text)
+            data = _known(cls, json.loads(text))
             pools = tuple(
-                PoolManifest(**{**pool, "queues": tuple(pool["queues"]), "helps": tuple(pool["helps"])})
+                PoolManifest(
+                    **{
+                        **_known(PoolManifest, pool),
+                        "queues": tuple(pool["queues"]),
+                        "helps": tuple(pool["helps"]),
+                    }
+                )
                 for pool in data.pop("pools")
             )
             return cls(pools=pools, **{**data, "confirmed": tuple(data.get("confirmed", ()))})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a release manifest ({error}): {text[:200]!r}") from error
+
+
+def _known(of: type, data: dict[str, Any]) -> dict[str, Any]:
+    """Without what a later version of this package has added: old producers must go on."""
+    return {field.name: data[field.name] for field in fields(of) if field.name in data}

@@ -6,6 +6,7 @@ A manifest never changes, so one that was read is kept.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from taskfleet.contract import parameters
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.errors import PointerUnknown
 from taskfleet.per_process import PerProcess
+
+logger = logging.getLogger(__name__)
 
 KEEP_SECONDS = 5.0
 
@@ -99,9 +102,20 @@ class Releases:
                 raise PointerUnknown(f"the current release can't be read: {error}") from error
             return
         # A pointer that vanished is no reason to stop: fail static on that, too.
-        if value is not None and value != parameters.NO_RELEASE:
+        if value is not None and value != parameters.NO_RELEASE and self._may_follow(value):
             self._current = value
         self._until = self._clock() + (KEEP_SECONDS if self._current else 0)
+
+    def _may_follow(self, release: str) -> bool:
+        """Whether to publish to this release: while there is one to stay with, not before its queues are known."""
+        if self._current is None:
+            return True
+        try:
+            self._manifest(release)
+        except PointerUnknown as error:
+            logger.warning("publishing to release %s still: %s", self._current, error)
+            return False
+        return True
 
     def _read_manifest(self, release: str) -> _Manifest:
         name = parameters.release_manifest(self._environment, release)
@@ -111,5 +125,8 @@ class Releases:
             raise PointerUnknown(f"the queues of release {release} can't be read: {error}") from error
         if text is None:
             raise PointerUnknown(f"release {release} is not deployed: there is no parameter {name}")
-        manifest = ReleaseManifest.from_json(text)
+        try:
+            manifest = ReleaseManifest.from_json(text)
+        except ValueError as error:
+            raise PointerUnknown(f"the queues of release {release} can't be understood: {error}") from error
         return _Manifest(frozenset(manifest.queues), frozenset(manifest.confirmed))

@@ -1,0 +1,74 @@
+"""Which release a producer publishes to, when not everything about it can be read."""
+
+from __future__ import annotations
+
+import pytest
+from taskfleet.contract import parameters
+from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
+from taskfleet.errors import PointerUnknown
+from taskfleet.publishing.pointer import KEEP_SECONDS, Releases
+
+
+class Ssm:
+    """Parameters by name; reading one that is in ``away`` fails."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.values: dict[str, str] = {}
+        self.away: set[str] = set()
+
+    def read(self, name: str) -> str | None:
+        if name in self.away:
+            raise OSError("throttled")
+        return self.values.get(name)
+
+    def deploy(self, release: str, *, current: bool = True) -> str:
+        """Its manifest's name."""
+        name = parameters.release_manifest("dev", release)
+        pool = PoolManifest("low", ("low",), (), 1, 1, 1, 60)
+        self.values[name] = ReleaseManifest(release, "image", (pool,), 60).to_json()
+        if current:
+            self.values[parameters.current_release("dev")] = release
+        return name
+
+    def releases(self) -> Releases:
+        return Releases("dev", self.read, lambda: self.now)
+
+
+def test_a_new_release_is_followed_only_when_its_queues_are_known() -> None:
+    ssm = Ssm()
+    ssm.deploy("r1")
+    releases = ssm.releases()
+    assert releases.queues(releases.current()) == {"low"}
+
+    ssm.away.add(ssm.deploy("r2"))
+    ssm.now += KEEP_SECONDS
+    assert releases.current() == "r1"
+
+    ssm.away.clear()
+    ssm.now += KEEP_SECONDS
+    assert releases.current() == "r2"
+
+
+def test_a_manifest_that_is_none_keeps_a_producer_where_it_is() -> None:
+    ssm = Ssm()
+    ssm.deploy("r1")
+    releases = ssm.releases()
+    releases.current()
+
+    ssm.values[ssm.deploy("r2")] = "not a manifest"
+    ssm.now += KEEP_SECONDS
+
+    assert releases.current() == "r1"
+    with pytest.raises(PointerUnknown, match="can't be understood"):
+        releases.queues("r2")
+
+
+def test_the_first_release_is_followed_whatever_is_known_of_it() -> None:
+    ssm = Ssm()
+    ssm.away.add(ssm.deploy("r1"))
+    releases = ssm.releases()
+
+    assert releases.current() == "r1"
+    with pytest.raises(PointerUnknown, match="can't be read"):
+        releases.queues("r1")
