@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import urllib.request
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,23 @@ class Fleet:
     def stop(self, container: str, reason: str) -> None:
         """Let ECS stop it, as it does when it takes capacity away."""
         self.client("ecs").stop_task(cluster=self._cluster, task=container, reason=reason)
+
+    @contextlib.contextmanager
+    def protected(self, *pools: str) -> Iterator[None]:
+        """Scaling leaves the workers that these pools have now alone."""
+        containers = [worker.container for worker in self.workers(*pools)]
+        self._protect(containers, on=True)
+        try:
+            yield
+        finally:
+            running = {worker.container for worker in self.workers(*pools)}
+            self._protect([one for one in containers if one in running], on=False)
+
+    def _protect(self, containers: list[str], *, on: bool) -> None:
+        if containers:
+            self.client("ecs").update_task_protection(
+                cluster=self._cluster, tasks=containers, protectionEnabled=on
+            )
 
     @property
     def _cluster(self) -> str:

@@ -27,6 +27,7 @@ from drills.fleet import Fleet
 from drills.load import Load, Running
 from drills.report import Check, Figure, Report
 from drills.tally import Tally, longest_wait, tally
+from drills.worker_kill import POOLS
 from infra.environments import LOCAL_LIMITS
 from local.broker.faults import Fault
 
@@ -52,6 +53,8 @@ def _run(fleet: Fleet, short: bool) -> Report:
     running = Load(rate=2, seconds=1, task_seconds=runs, options=limits)
     loads = {"running": running, "waiting": Load(rate=20, seconds=1, options={"countdown": waits})}
     with ExitStack() as started:
+        # What scaling takes away is the drill scale-in's matter.
+        started.enter_context(fleet.protected(*POOLS))
         slow = {kind: started.enter_context(_started(fleet, load)) for kind, load in loads.items()}
         if not short:
             slow["running_from_sqs"] = started.enter_context(_started_on_sqs(fleet, running))

@@ -14,7 +14,7 @@ from typing import Any
 
 from drills.chance import one_in_each, one_of
 from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
-from drills.fleet import Fleet
+from drills.fleet import Fleet, Worker
 from drills.load import Load
 from drills.report import Check, Figure, Report
 from infra.environments import LOCAL_LIMITS
@@ -22,6 +22,8 @@ from infra.environments import LOCAL_LIMITS
 POOLS = ("high", "low")
 SOFT, HARD = LOCAL_LIMITS.soft_shutdown_seconds, LOCAL_LIMITS.stop_timeout_seconds
 KILLED = 137
+# A worker that was stopped has a successor by then, which the next stop may take.
+REPLACED_WITHIN_SECONDS = 40.0
 # In turn: hardly any time, well within the soft shutdown, and longer than it.
 TASK_SECONDS = (*[0.01] * 60, 0.5, *[0.01] * 60, 2.0, *[0.01] * 120, SOFT + 2.0)
 
@@ -43,16 +45,22 @@ class Stopper:
     stopped: list[Stopped] = field(default_factory=list)
 
     def stop(self) -> None:
-        """One worker of the two pools, whichever has begun to work; one that still starts holds nothing."""
+        """One worker of the two pools, whichever works; one that still starts has nothing to lose."""
+        end = time.monotonic() + REPLACED_WITHIN_SECONDS
+        while not (ready := self._ready()):
+            if time.monotonic() > end:
+                return
+            time.sleep(0.5)
+        worker = one_of(ready)
+        self.stopped.append(Stopped(worker.container, worker.pids(), time.time()))
+        self.fleet.stop(worker.container, reason="the drill scale-in")
+
+    def _ready(self) -> list[Worker]:
         workers = {
             w.container: w for w in self.fleet.workers(*POOLS) if w.container not in self._containers()
         }
-        ready = [_id(task) for task in self.fleet.tasks(workers) if task["healthStatus"] == "HEALTHY"]
-        if not ready:
-            return
-        worker = workers[one_of(ready)]
-        self.stopped.append(Stopped(worker.container, worker.pids(), time.time()))
-        self.fleet.stop(worker.container, reason="the drill scale-in")
+        found = self.fleet.tasks(workers)
+        return [workers[_id(task)] for task in found if task["healthStatus"] == "HEALTHY"]
 
     def ends(self) -> list[dict[str, Any]]:
         """What ECS says of them, once all have stopped."""
@@ -98,7 +106,7 @@ def _report(seen: Observed, stopper: Stopper, *, stops: int) -> Report:
         Check(f"no task that ended ran again: {len(twice)} did", not twice),
         Check(f"{stops} workers were stopped: {len(stopper.stopped)}", len(stopper.stopped) == stops),
         Check(f"each left by itself, with 0: {_shown(codes)}", set(codes) == {0}),
-        Check(f"none needed its stop timeout of {HARD} s: {longest:.1f} s", longest < HARD),
+        Check(f"none was killed at its stop timeout of {HARD} s: {codes[KILLED]}", not codes[KILLED]),
     ]
     return Report(name="scale-in", checks=checks, figures=figures)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import socket
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+_PORTS = (20000, 32768)  # Linux gives outgoing connections those from 32768 on
+_TRIES = 200
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Ports:
         with ExitStack() as held:  # all at once, so that they differ
             sockets = [held.enter_context(socket.socket()) for _ in range(4)]
             for one in sockets:
-                one.bind(("127.0.0.1", 0))
+                bind(one)
             chosen = cls(*(one.getsockname()[1] for one in sockets))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(chosen)))
@@ -49,3 +54,17 @@ class Ports:
                 except OSError:
                     found.append(port)
         return found
+
+
+def bind(one: socket.socket) -> int:
+    """Bind to a free loopback port; which one. Raises ``OSError`` if there is none.
+
+    Outside the range that the kernel takes ports of outgoing connections from: what is chosen now and
+    listened on a minute later must not be taken meanwhile.
+    """
+    for _ in range(_TRIES):
+        port = random.randrange(*_PORTS)  # noqa: S311 - no secret
+        with contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no free port found between {_PORTS[0]} and {_PORTS[1]}")

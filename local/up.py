@@ -94,6 +94,7 @@ def _clear(places: Places, doing: Step) -> None:
         doing.note("the account was lost in a deployment; made anew")
         down(places)
     down(places, keep_account=True)
+    places.status.unlink(missing_ok=True)  # only what the new supervisor says counts
     if not places.account.exists():
         shutil.rmtree(places.logs, ignore_errors=True)  # of another fleet, that is gone
         places.logs.mkdir(parents=True)

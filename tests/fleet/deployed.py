@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from example_tasks.work import journal
+from taskfleet.contract import names
 
 from drills.fleet import Fleet
 from local import fleet_environment
@@ -98,6 +99,16 @@ class Deployed:
     def drill(self) -> Fleet:
         """The handles for faults."""
         return Fleet(self.places)
+
+    def wait_until_at_rest(self, pool: str) -> None:
+        """Until scaling has taken back what an earlier test made it add: one worker runs."""
+        name = names.service(pool, self.current())
+
+        def at_rest() -> bool:
+            service = self.services()[name]
+            return service.desired == service.running == 1
+
+        wait_until(at_rest, 240, f"{name} is at its least")
 
     # -- work -----------------------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ def test_a_task_over_its_time_limit_is_stopped(fleet: Deployed) -> None:
 
 def test_a_child_that_grew_is_replaced(fleet: Deployed) -> None:
     """Each task leaks 300 MiB: more children run them than the pool has slots, and none is lost."""
+    fleet.wait_until_at_rest("low")
     before = {worker.container for worker in fleet.drill().workers("low")}
     order = {
         "task": "example_tasks.drill.leak",

@@ -7,12 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from local.ports import bind
+
 
 def free_port() -> int:
     """A loopback port that nobody listened on a moment ago."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        return bind(probe)
 
 
 def listens(port: int) -> bool:
