@@ -68,7 +68,7 @@ class Controller:
             planned = plan(observation, Memory(zeros, self._memory.gates_sent), self._rules)
             done = Execution.of(observation, self._edges)
             problems = done.run(planned.actions)
-            self._memory = planned.memory
+            self._memory = done.remembered(planned.memory)
             changed = (done.records, done.pointer) != (observation.records, observation.pointer)
             observation = done.after(observation)
             if problems or not changed:

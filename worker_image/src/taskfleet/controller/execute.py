@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,7 +16,7 @@ from taskfleet.errors import TaskfleetError
 from taskfleet.releases import commands, pointer
 from taskfleet.releases.actions import Action, Move, PassGate, Promote, Publish, Register, Renew, SendGate
 from taskfleet.releases.model import Pointer, Record, registered
-from taskfleet.releases.observation import Observation
+from taskfleet.releases.observation import Memory, Observation
 from taskfleet.releases.store import Conflict
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ class Execution:
     records: dict[str, Record]
     pointer: Pointer
     published: str | None
+    unsent: set[str] = field(default_factory=set)  # keys of the gate tasks that no broker took
 
     @classmethod
     def of(cls, seen: Observation, edges: Edges) -> Execution:
@@ -42,6 +43,11 @@ class Execution:
     def after(self, seen: Observation) -> Observation:
         """What was seen, with what was done since."""
         return replace(seen, records=self.records, pointer=self.pointer, published=self.published)
+
+    def remembered(self, memory: Memory) -> Memory:
+        """What the plan remembers, without the gate tasks that were not sent: they are due at once."""
+        sent = {key: at for key, at in memory.gates_sent.items() if key not in self.unsent}
+        return replace(memory, gates_sent=sent)
 
     def run(self, actions: tuple[Action, ...]) -> list[str]:
         """Do them all; returns what went wrong. What somebody else did meanwhile is not wrong."""
@@ -53,6 +59,8 @@ class Execution:
                 logger.info("left to the next look: %s", conflict)
             except _EXPECTED as error:
                 problems.append(f"{type(action).__name__} failed: {error}")
+                if isinstance(action, SendGate):
+                    self.unsent.add(action.key)
         return problems
 
     def _do(self, action: Action) -> None:
