@@ -112,6 +112,19 @@ def test_a_drain_with_its_stack_gone_still_counts_what_the_primary_holds(account
     assert any("its stack is gone" in problem for problem in controller.look().problems)
 
 
+def test_a_drained_release_whose_stack_went_with_work_in_it_is_not_retired(account: Account) -> None:
+    _bring_up(account, "blue")
+    _bring_up(account, "green")
+    _promote(account, "green")
+    controller = account.controller()
+    account.pass_time(controller, 8)
+    account.redis.lpush("low.blue", "{}")
+    account.delete(account.store.scan().records["blue"].manifest)
+    look = controller.look()
+    assert account.states()["blue"] == "draining"
+    assert any("blue is draining and its stack is gone" in problem for problem in look.problems)
+
+
 def test_an_unknown_fallback_never_lets_a_release_drain(account: Account) -> None:
     _bring_up(account, "blue")
     _bring_up(account, "green")

@@ -98,6 +98,14 @@ CASES = {
         seen(replace(DRAINED, retiring="ops"), BLUE, manifests={"blue": BLUE.manifest}),
         [Move("green", S.RETIRED, "its stack was deleted, as ops asked")],
     ),
+    "… not with work in it: it drains again": (
+        seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(3, 0, 0)}),
+        [Move("green", S.DRAINING, "3 messages turned up")],
+    ),
+    "… nor while what is left is unknown": (
+        seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(None, 0, 0)}),
+        [],
+    ),
     "a drained one with manifests unknown": (seen(DRAINED, BLUE, manifests=None), []),
     "a draining one that the pointer names": (
         seen(DRAINING, pointer=Pointer("green", 3), published="green"),

@@ -30,10 +30,15 @@ def towards_retired(record: Record, seen: Observation, empty_looks: int, rules: 
         yield Move(name, State.CURRENT, "the pointer names it")
     elif record.state is State.DRAINING and empty_looks >= rules.zero_samples:
         yield Move(name, State.DRAINED, f"nothing left in {empty_looks} looks in a row")
-    elif record.state is State.DRAINED and seen.manifests is not None and name not in seen.manifests:
-        yield Move(name, State.RETIRED, gone(record))
     elif record.state is State.DRAINED and total:
         yield Move(name, State.DRAINING, f"{total} messages turned up")
+    elif record.state is State.DRAINED and total == 0 and _stack_is_gone(name, seen):
+        # Nobody looks into a retired release any more: what is not known to be empty is not retired.
+        yield Move(name, State.RETIRED, gone(record))
+
+
+def _stack_is_gone(name: str, seen: Observation) -> bool:
+    return seen.manifests is not None and name not in seen.manifests
 
 
 def overdue(record: Record, now: float) -> bool:
