@@ -29,9 +29,9 @@ class Fronted:
         command = [sys.executable, "-m", "local.broker", "--port", str(self.port)]
         command += ["--upstream-port", str(valkey.port), "--certificate", str(certificate)]
         self.process = subprocess.Popen([*command, "--key", str(key), "--control", str(self.control)])
-        wait_for(self.control.exists, what="the front")
+        wait_for(self.control.exists, seconds=30, what="the front")
 
-    def client(self, timeout: float = 2.0) -> redis.Redis:
+    def client(self, timeout: float = 20.0, *, single: bool = False) -> redis.Redis:
         return redis.Redis(
             host="localhost",
             port=self.port,
@@ -42,10 +42,23 @@ class Fronted:
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
             retry=None,
+            single_connection_client=single,
         )
+
+    def hasty(self, timeout: float) -> redis.Redis:
+        """A client with little patience, but with all that a TLS handshake on a busy machine may need."""
+        client = self.client(single=True)
+        client.ping()
+        client.connection.update_current_socket_timeout(timeout)
+        return client
 
     def fail(self, fault: Fault, seconds: float = 0.0) -> None:
         control.send(self.control, fault, seconds=seconds)
+
+
+def blocked(valkey: Valkey) -> int:
+    """How many clients wait in a blocking command."""
+    return int(valkey.client().info("clients")["blocked_clients"])
 
 
 @pytest.fixture
@@ -57,7 +70,7 @@ def front(valkey: Valkey, tmp_path: Path) -> Iterator[Fronted]:
 
 def test_carries_large_values_both_ways(front: Fronted) -> None:
     value = b"x" * 5_000_000
-    client = front.client(timeout=10)
+    client = front.client()
     client.set("large", value)
     assert client.get("large") == value
 
@@ -74,21 +87,21 @@ def test_keys_are_readable_by_their_owner_alone(front: Fronted, tmp_path: Path) 
     assert (tmp_path / "certificates").stat().st_mode & 0o777 == 0o700
 
 
-def test_cut_resets_what_is_open_and_serves_what_is_new(front: Fronted) -> None:
-    client = front.client(timeout=10)
+def test_cut_resets_what_is_open_and_serves_what_is_new(front: Fronted, valkey: Valkey) -> None:
+    client, before = front.client(timeout=60), blocked(valkey)
     errors: list[Exception] = []
 
     def wait() -> None:
         try:
-            client.blpop(["nothing"], timeout=10)
+            client.blpop(["nothing"], timeout=60)
         except redis.ConnectionError as error:
             errors.append(error)
 
     thread = threading.Thread(target=wait)
     thread.start()
-    time.sleep(0.3)
+    wait_for(lambda: blocked(valkey) > before, seconds=30, what="a blocked client")
     front.fail(Fault.CUT)
-    thread.join(2)
+    thread.join(30)
     assert errors
     assert client.ping()
 
@@ -107,13 +120,12 @@ def test_delay_is_felt_in_both_directions(front: Fronted) -> None:
     front.fail(Fault.DELAY, seconds=0.15)
     began = time.monotonic()
     client.ping()
-    assert 0.3 <= time.monotonic() - began < 1.5
+    assert time.monotonic() - began >= 0.3
 
 
 def test_black_hole_holds_everything_and_lets_it_arrive_after_healing(front: Fronted) -> None:
-    patient, hasty = front.client(timeout=10), front.client(timeout=0.3)
+    patient, hasty = front.client(), front.hasty(0.3)
     patient.ping()
-    hasty.ping()
     front.fail(Fault.BLACKHOLE)
     with pytest.raises(redis.TimeoutError):
         hasty.ping()
@@ -125,13 +137,12 @@ def test_black_hole_holds_everything_and_lets_it_arrive_after_healing(front: Fro
     thread.join(0.3)
     assert not answers
     front.fail(Fault.PASS)
-    thread.join(5)
+    thread.join(20)
     assert answers == [True]
 
 
 def test_half_open_kills_only_todays_connections_and_without_a_word(front: Fronted) -> None:
-    old = front.client(timeout=0.5)
-    old.ping()
+    old = front.hasty(0.5)
     front.fail(Fault.HALF_OPEN)
     with pytest.raises(redis.TimeoutError):
         old.ping()
@@ -139,20 +150,22 @@ def test_half_open_kills_only_todays_connections_and_without_a_word(front: Front
 
 
 def test_half_open_swallows_what_the_server_sends_to_a_vanished_peer(front: Fronted, valkey: Valkey) -> None:
-    waiting = front.client(timeout=1.0)
-    waiting.ping()
+    waiting, before = front.client(timeout=60), blocked(valkey)
+    answers: list[object] = []
 
     def wait() -> None:
-        with contextlib.suppress(redis.TimeoutError):
-            waiting.blpop(["gone"], timeout=30)
+        with contextlib.suppress(redis.ConnectionError):
+            answers.append(waiting.blpop(["gone"], timeout=60))
 
     thread = threading.Thread(target=wait)
     thread.start()
-    time.sleep(0.2)
+    wait_for(lambda: blocked(valkey) > before, seconds=30, what="a blocked client")
     front.fail(Fault.HALF_OPEN)
     valkey.client().rpush("gone", "message")
-    thread.join(5)
     assert valkey.client().llen("gone") == 0  # popped for a peer that is no longer there
+    front.fail(Fault.CUT)
+    thread.join(30)
+    assert not answers
 
 
 def test_a_dead_server_resets_the_client_at_once(own_valkey: Valkey, tmp_path: Path) -> None:
@@ -160,10 +173,8 @@ def test_a_dead_server_resets_the_client_at_once(own_valkey: Valkey, tmp_path: P
     try:
         assert fronted.client().ping()
         own_valkey.kill()
-        began = time.monotonic()
-        with pytest.raises(redis.ConnectionError):
-            fronted.client(timeout=10).ping()
-        assert time.monotonic() - began < 2
+        with pytest.raises(redis.ConnectionError):  # and not TimeoutError
+            fronted.client().ping()
     finally:
         stop(fronted.process)
 
