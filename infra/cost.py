@@ -67,12 +67,15 @@ def _fixed(
 def _workers(by_type: Mapping[str, list[Resource]]) -> Line:
     """Fargate tasks that the services want; services on EC2 pay for instances, which stand elsewhere."""
     sizes = {_logical(r): r for r in by_type.get("AWS::ECS::TaskDefinition", [])}
+    # Where scaling alone says how many, it keeps its least at rest.
+    targets = by_type.get("AWS::ApplicationAutoScaling::ScalableTarget", [])
+    least = {target["ResourceId"].rpartition("/")[2]: target["MinCapacity"] for target in targets}
     count, dollars = 0, 0.0
     for service in by_type.get("AWS::ECS::Service", []):
         task = sizes[service["TaskDefinition"]["Ref"]]
         if "FARGATE" not in task.get("RequiresCompatibilities", ()):
             continue
-        desired = int(service.get("DesiredCount", 1))
+        desired = int(service.get("DesiredCount", least.get(service.get("ServiceName", ""), 1)))
         architecture = task.get("RuntimePlatform", {}).get("CpuArchitecture", "X86_64")
         hour = (
             int(task["Cpu"]) / 1024 * prices.FARGATE_VCPU_HOUR[architecture]

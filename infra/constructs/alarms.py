@@ -67,7 +67,8 @@ class Comparison(StrEnum):
 class Missing(StrEnum):
     """What no data means (``TreatMissingData``)."""
 
-    HOLD = "ignore"  # stay as we were: not knowing is no reason to act
+    HOLD = "ignore"  # a person's alarm stays as it was: not knowing is no news
+    OK = "notBreaching"  # a scaling alarm goes off: while it is on, its action is repeated every minute
     ALARM = "breaching"  # silence is what is watched for
 
 

@@ -85,7 +85,8 @@ class WorkerPool(Construct):
 
     def _primary(self) -> None:
         pool = self._pool
-        self.service = self._service("Primary", variables.PRIMARY, workers=pool.min_workers)
+        # A number here would take a busy pool back to it with every update of the stack.
+        self.service = self._service("Primary", variables.PRIMARY, workers=None)
         scaled = self._scaled(
             self.service,
             "PrimaryScaling",
@@ -97,6 +98,7 @@ class WorkerPool(Construct):
 
     def _fallback(self) -> None:
         pool = self._pool
+        # Asleep when it is made; an update during an outage is made good by the wake alarm's next minute.
         self.fallback_service = self._service(
             "Fallback", variables.FALLBACK, workers=pool.warm_fallback_workers
         )
@@ -111,7 +113,7 @@ class WorkerPool(Construct):
         )
         self._alarms.wake(self, scaled)
 
-    def _service(self, id: str, broker: str, *, workers: int) -> ecs.BaseService:
+    def _service(self, id: str, broker: str, *, workers: int | None) -> ecs.BaseService:
         pool, release, name = self._pool, self._release, self._name(broker)
         task = Task(
             service=name,

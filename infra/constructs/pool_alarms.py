@@ -8,7 +8,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 from taskfleet.contract import metrics
 
-from infra.constructs.alarms import Alarms, Comparison, Watch
+from infra.constructs.alarms import Alarms, Comparison, Missing, Watch
 from infra.constructs.scaling import ScaledService
 from infra.settings import Pool
 
@@ -103,6 +103,7 @@ class PoolAlarms:
             threshold=threshold,
             datapoints=datapoints,
             period_seconds=period_seconds,
+            missing=Missing.OK if on else Missing.HOLD,
         )
         actions = (on.policy_arns[kind],) if on else ()
         return self.alarms.add(scope, kind, self.pool.name, self.release, watch=watch, actions=actions)

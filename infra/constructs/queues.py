@@ -13,7 +13,8 @@ from infra.checks.nag import acknowledge
 from infra.settings import Pool, Settings
 
 # Days that a message waits in a fallback queue. A message keeps its age when it is moved to the
-# dead-letter queue, so this is shorter than SQS's longest, which the dead letters have.
+# dead-letter queue, so this is shorter than SQS's longest, which the dead letters have. It is longer than the
+# farthest ETA that is taken (`limits.FALLBACK_MAX_ETA_SECONDS`) and the week until a task expires.
 FALLBACK_RETENTION_DAYS = 10
 LONG_POLL_SECONDS = 20
 

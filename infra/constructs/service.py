@@ -51,11 +51,15 @@ def worker_service(
     name: str,
     definition: ecs.TaskDefinition,
     place: Place,
-    workers: int,
+    workers: int | None,
     capacity: Capacity,
     strategies: list[ecs.CapacityProviderStrategy],
 ) -> ecs.BaseService:
-    """A pool's workers. An update starts the new ones before it stops the old."""
+    """A pool's workers. An update starts the new ones before it stops the old.
+
+    ``workers`` is the number after every update of the service. None leaves what scaling has made of it, and
+    begins with one; the scalable target raises that to its minimum.
+    """
     make = ecs.Ec2Service if capacity is Capacity.EC2 else ecs.FargateService
     return make(
         scope,
@@ -66,6 +70,8 @@ def worker_service(
         desired_count=workers,
         min_healthy_percent=100,
         max_healthy_percent=200,
+        # Balancing zones would stop busy workers for it.
+        availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.DISABLED,
         circuit_breaker=_BREAKER,
         enable_execute_command=True,
         enable_ecs_managed_tags=True,

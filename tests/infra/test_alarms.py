@@ -82,7 +82,8 @@ def test_scaling_looks_every_ten_seconds_and_holds_when_it_sees_nothing(alarms: 
     assert scaling
     for alarm in scaling:
         assert alarm["Period"] == metrics.LOOK_SECONDS == 10
-        assert alarm["TreatMissingData"] == "ignore"
+        # Off, and being off does nothing. `ignore` would keep it on, and its action would be repeated.
+        assert alarm["TreatMissingData"] == "notBreaching"
 
 
 def test_only_silence_of_the_controller_alarms_by_missing_data(alarms: list[dict[str, Any]]) -> None:

@@ -23,10 +23,18 @@ def test_a_fargate_task_costs_its_processor_and_memory_for_every_hour() -> None:
         },
         {"Type": "AWS::ECS::Service", "Properties": {"TaskDefinition": {"Ref": "Task"}, "DesiredCount": 2}},
         {"Type": "AWS::ECS::Service", "Properties": {"TaskDefinition": {"Ref": "Task"}, "DesiredCount": 0}},
+        {
+            "Type": "AWS::ECS::Service",
+            "Properties": {"TaskDefinition": {"Ref": "Task"}, "ServiceName": "scaled"},
+        },
+        {
+            "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
+            "Properties": {"ResourceId": "service/cluster/scaled", "MinCapacity": 3},
+        },
     ]
     tasks = next(line for line in monthly(resources, pools=1) if line.what == "Fargate tasks")
-    assert tasks.count == 2
-    assert tasks.dollars == pytest.approx(2 * (0.03238 + 2 * 0.00356) * 730)
+    assert tasks.count == 5
+    assert tasks.dollars == pytest.approx(5 * (0.03238 + 2 * 0.00356) * 730)
 
 
 def test_an_alarm_of_ten_seconds_costs_three_times_one_of_a_minute() -> None:

@@ -58,7 +58,8 @@ def test_each_pool_has_a_service_on_each_broker(blueprint: Synthesis, settings: 
         for fallback in (False, True)
     }
     for pool in settings.pools:
-        assert found[names.service(pool.name, RELEASE)]["DesiredCount"] == pool.min_workers
+        # Each update of the stack would set it again, however busy the pool is.
+        assert "DesiredCount" not in found[names.service(pool.name, RELEASE)]
         asleep = found[names.service(pool.name, RELEASE, fallback=True)]
         assert asleep["DesiredCount"] == pool.warm_fallback_workers
 

@@ -178,6 +178,22 @@ def test_a_stack_is_through_only_when_its_services_run(account: Account) -> None
     account.delete("waits")
 
 
+def test_an_update_leaves_the_number_that_scaling_made_of_a_service_without_one(account: Account) -> None:
+    def resources(image: str) -> dict[str, Any]:
+        made = stack(image=image)
+        del made["Servicehigh"]["Properties"]["DesiredCount"]
+        return made
+
+    account.deploy("counted", resources("taskfleet.localhost/live"))
+    assert described(account)["desiredCount"] == 1
+    account.client("ecs").update_service(cluster=CLUSTER, service="high", desiredCount=2)
+
+    account.deploy("counted", resources("taskfleet.localhost/a/b"))
+
+    assert described(account)["desiredCount"] == 2
+    account.delete("counted")
+
+
 def test_a_broken_update_fails_the_stack_and_goes_back(account: Account) -> None:
     with Agent(account, cluster=CLUSTER) as agent:
         account.deploy("broken", stack(services=("high", "low")))

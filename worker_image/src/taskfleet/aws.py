@@ -6,6 +6,7 @@ The address comes from the environment that ECS gives (``AWS_REGION``), and loca
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -20,10 +21,15 @@ PROMPT = Config(connect_timeout=0.5, read_timeout=0.8, retries={"total_max_attem
 PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
 
 
+def region() -> str | None:
+    """``AWS_REGION``, which boto3 itself does not read; None leaves it to boto3's own ways to know."""
+    return os.environ.get("AWS_REGION") or None
+
+
 class _Clients:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # boto3 clients may be shared by threads, making them may not
-        self._session = boto3.session.Session()
+        self._session = boto3.session.Session(region_name=region())
         self._made: dict[tuple[str, int], Any] = {}
 
     def get(self, service: str, config: Config) -> Any:

@@ -63,6 +63,7 @@ def fallback_options(settings: ProducerSettings) -> dict[str, Any]:
     """SQS. The transport makes no queue and lists none: they belong to the release's stack."""
     return {
         "max_retries": 0,  # of connecting; kombu's default never ends
+        "region": aws.region(),  # or kombu falls back to us-east-1 without a word
         # kombu makes `low.r1` into `<prefix>low-r1`: the twin's name, while a task's routing key,
         # and so its retries, keep the name of the versioned queue on either broker.
         "queue_name_prefix": names.fallback_prefix(settings.environment),
