@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import signal
@@ -74,8 +75,10 @@ def test_an_image_is_unpacked_once_and_a_missing_one_is_tried_ever_more_rarely(f
     wait_for(lambda: fleet.tasks("imageless", "STOPPED"), what="a stopped task")
     reason = fleet.tasks("imageless", "STOPPED")[0]["stoppedReason"]
     assert "CannotPullContainerError: s3://assets/none.zip" in reason
-    time.sleep(3)
-    assert len(fleet.tasks("imageless", "STOPPED")) <= 4
+    wait_for(lambda: len(fleet.tasks("imageless", "STOPPED")) >= 4, what="four stopped tasks")
+    stops = [task["stoppedAt"].timestamp() for task in fleet.tasks("imageless", "STOPPED")]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(stops)]
+    assert all(gap >= at_least for gap, at_least in zip(gaps, (0.5, 1, 2), strict=False)), gaps
 
 
 def test_what_exits_is_started_again_and_its_exit_code_reported(fleet: Fleet) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
@@ -111,12 +110,12 @@ def test_a_task_stopped_by_hand_is_replaced(fleet: Fleet) -> None:
     fleet.running("stoppable")
 
 
-def put(uri: str, body: dict[str, object]) -> dict[str, object]:
-    """What ``$ECS_AGENT_URI`` answers."""
-    request = urllib.request.Request(uri, method="PUT", data=json.dumps(body).encode())  # noqa: S310 - loopback
+def protected(uri: str, **asked: object) -> object:
+    """What ``$ECS_AGENT_URI`` answers, after a PUT of what is asked if anything is."""
+    data = json.dumps(asked).encode() if asked else None
+    request = urllib.request.Request(uri, method="PUT" if asked else "GET", data=data)  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310 - loopback
-        protection: dict[str, object] = json.load(reply)["protection"]
-    return protection
+        return json.load(reply)["protection"]["ProtectionEnabled"]
 
 
 @pytest.mark.parametrize("asked", ["by-the-task", "by-the-api"])
@@ -127,15 +126,17 @@ def test_a_protected_task_is_not_chosen_for_scale_in(fleet: Fleet, asked: str) -
     newest = fleet.running("guarded", 2)[-1]
     assert newest["taskArn"] != first["taskArn"]
 
+    uri = environment_of(newest)["ECS_AGENT_URI"] + "/task-protection/v1/state"
+    assert protected(uri) is False
     if asked == "by-the-task":
-        uri = environment_of(newest)["ECS_AGENT_URI"] + "/task-protection/v1/state"
-        assert put(uri, {"ProtectionEnabled": True, "ExpiresInMinutes": 5})["ProtectionEnabled"] is True
+        assert protected(uri, ProtectionEnabled=True, ExpiresInMinutes=5) is True
         with pytest.raises(urllib.error.HTTPError, match="400"):
-            put(uri, {"ProtectionEnabled": True, "ExpiresInMinutes": 0})
+            protected(uri, ProtectionEnabled=True, ExpiresInMinutes=0)
     else:
         arns = [newest["taskArn"]]
         fleet.ecs.update_task_protection(cluster=CLUSTER, tasks=arns, protectionEnabled=True)
-        time.sleep(2)  # the agent hears of it in the answer to its next report
+        # The agent hears of it in the answer to its next report.
+        wait_for(lambda: protected(uri), what="the agent's knowledge of the protection")
 
     fleet.ecs.update_service(cluster=CLUSTER, service="guarded", desiredCount=1)
     assert fleet.running("guarded")[0]["taskArn"] == newest["taskArn"]
