@@ -61,8 +61,8 @@ deploy: setup ## deploy ENV
 cost: setup ## what ENV costs a month at rest
 	@$(BIN)/python -m infra.cost $(ENV) 2>build/cost.log || { cat build/cost.log; exit 1; }
 
-destroy: setup ## delete the stacks of ENV; the CDK asks first
-	@$(CDK) destroy "$(ENV)/*" $(CONTEXT)
+destroy: setup ## delete ENV, all its releases included; it asks first
+	@$(ACCOUNT) $(BIN)/python -m infra.destroy $(ENV) -- node_modules/.bin/cdk destroy "$(ENV)/*" $(CONTEXT)
 
 ##: the code
 

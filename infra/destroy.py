@@ -1,0 +1,78 @@
+"""``python -m infra.destroy ENV -- COMMAND``: delete an environment; COMMAND (`cdk destroy`) deletes its base.
+
+The CDK's app knows one release, that of today's source. Those that were deployed before are stacks too, and
+ECS does not delete a cluster that still has services. The pointer to the current release is the controller's
+and in no stack, so it goes last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from taskfleet.cli import stacks
+from taskfleet.contract import names, parameters
+
+from infra.environments import ALL
+
+
+def main() -> int:
+    """The command line. 0 if everything is gone."""
+    parser = argparse.ArgumentParser(prog="python -m infra.destroy", description=__doc__)
+    parser.add_argument("environment", choices=[one.name for one in ALL])
+    parser.add_argument("--yes", action="store_true", help="don't ask before releases are deleted")
+    parser.add_argument("command", nargs="+", help="after `--`: what deletes the long-lived stacks")
+    given = parser.parse_args()
+    (settings,) = (one for one in ALL if one.name == given.environment)
+    session = boto3.Session(region_name=settings.region)
+    try:
+        if not _releases(session.client("cloudformation"), settings.name, ask=not given.yes):
+            return 1
+        if code := subprocess.run(given.command, check=False).returncode:
+            return code
+        _forget_pointer(session.client("ssm"), settings.name)
+    except (stacks.NotDeleted, BotoCoreError, ClientError) as error:
+        print(f"not everything of {settings.name} is deleted: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def release_stacks(cloudformation: Any, environment: str) -> list[str]:
+    """The names of the stacks of all its releases."""
+    prefix = names.release_stack(environment, "x").removesuffix("x")
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
+    found = (stack["StackName"] for page in pages for stack in page["Stacks"])
+    return sorted(name for name in found if name.startswith(prefix))
+
+
+def _releases(cloudformation: Any, environment: str, *, ask: bool) -> bool:
+    found = release_stacks(cloudformation, environment)
+    if not found:
+        return True
+    print(f"{environment} has releases: {', '.join(found)}")
+    if ask and input("Delete them, and what waits in their queues (y/n)? ").strip().lower() not in (
+        "y",
+        "yes",
+    ):
+        print("nothing is deleted")
+        return False
+    for stack in found:
+        print(f"  deleting {stack} …", flush=True)
+        stacks.delete(cloudformation, stack, wait=True)
+    return True
+
+
+def _forget_pointer(ssm: Any, environment: str) -> None:
+    try:
+        ssm.delete_parameter(Name=parameters.current_release(environment))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ParameterNotFound":
+            raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())
