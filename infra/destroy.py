@@ -1,4 +1,4 @@
-"""``python -m infra.destroy ENV -- COMMAND``: delete an environment; COMMAND (`cdk destroy`) deletes its base.
+"""``python -m infra.destroy ENV -- COMMAND``: delete an environment, its base with COMMAND (`cdk destroy`).
 
 The CDK's app knows one release, that of today's source. Those that were deployed before are stacks too, and
 ECS does not delete a cluster that still has services. The pointer to the current release is the controller's
