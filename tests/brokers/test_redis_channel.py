@@ -15,6 +15,7 @@ from kombu import Connection, Consumer, Producer
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from taskfleet.brokers import PRIMARY_TRANSPORT
+from taskfleet.brokers.redis import counts
 from taskfleet.contract import messages
 
 from tests.support.processes import wait_for
@@ -161,6 +162,8 @@ def test_what_is_no_message_is_set_aside_and_the_rest_goes_on(
         "{}",
         '{"properties": 3}',
         '{"properties": {"body_encoding": "base64"}, "body": "a"}',
+        "[" * 3000,
+        '{"properties": {"delivery_info": {"__type__": "decimal", "__value__": "x"}}}',
     ]
     client.lpush("q", *wrong)
     client.lpush("q", b"\xff\xfe")
@@ -175,6 +178,12 @@ def test_what_is_no_message_is_set_aside_and_the_rest_goes_on(
     inbox.messages[0].ack()
     inbox.drain(0.1)
     assert not client.exists("unacked", messages.REDIS_IN_FLIGHT + "q")
+
+
+def test_the_counts_do_not_stumble_over_what_is_no_message(client: redis.Redis) -> None:
+    client.lpush("q", "[" * 3000)
+
+    assert counts.read(client, ["q"])["q"].oldest_published_at is None
 
 
 def test_one_that_sets_malformed_ones_aside_itself(valkey: Valkey, client: redis.Redis) -> None:
@@ -218,6 +227,28 @@ def test_an_answer_that_was_lost_comes_again(connection: Connection, client: red
     assert inbox.drain(1) == ["held", "lost"]
     assert client.hlen("unacked") == 2
     assert client.zcard(messages.REDIS_SESSIONS) == 1
+
+
+def test_a_session_whose_renewal_was_not_answered_keeps_what_it_holds(own_valkey: Valkey) -> None:
+    with _connect(own_valkey, socket_timeout=0.5) as connection:
+        _publish(connection, "q", "held")
+        inbox = Inbox(connection, "q", prefetch=1)
+        assert inbox.drain() == ["held"]
+        client = own_valkey.client()
+        before = client.zrange(messages.REDIS_SESSIONS, 0, -1)
+        inbox.channel._in_doubt = True
+        own_valkey.pause()
+        with pytest.raises(redis.exceptions.TimeoutError):
+            inbox.channel._open_session()
+        own_valkey.resume()  # and it runs what it has got meanwhile
+        wait_for(lambda: client.zrange(messages.REDIS_SESSIONS, 0, -1) != before, what="the renewal")
+
+        inbox.channel._open_session()
+        inbox.messages[0].ack()
+        inbox.drain(0.1)
+
+        assert client.zcard(messages.REDIS_SESSIONS) == 1
+        assert not client.exists("unacked", messages.REDIS_IN_FLIGHT + "q")
 
 
 def test_a_socket_that_is_readable_without_a_message_does_not_stop_the_loop(connection: Connection) -> None:

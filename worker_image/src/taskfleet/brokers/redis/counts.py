@@ -57,5 +57,5 @@ def _counts(replies: Sequence[Any]) -> Counts:
 def _published_at(text: bytes | str) -> float | None:
     try:
         return float(json.loads(text)["headers"][messages.PUBLISHED_AT_HEADER])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None

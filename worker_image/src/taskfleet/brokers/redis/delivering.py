@@ -34,26 +34,37 @@ class DeliveringChannel(OwningChannel):
         if queue not in self.connection._callbacks:
             self.requeue(tag, counts=False)
             return
+        payload = self._read(session, queue, tag, text)
+        if payload is None:
+            return
         try:
-            self.connection._deliver(payloads.read(text, tag=tag), queue)
+            self.connection._deliver(payload, queue)
         except payloads.NO_MESSAGE as error:
             if tag in self.qos._delivered or tag not in session.held:
                 raise  # it was a message, and what came of it failed
-            self._set_aside(session, queue, tag, text, f"not a message: {type(error).__name__}: {error}")
+            self._set_aside(session, queue, tag, text, error)
         else:
             if tag not in self.qos._delivered and tag in session.held:
                 session.acknowledge(tag)  # a consumer that does not acknowledge
 
-    def _set_aside(self, session: Session, queue: str, tag: str, text: bytes, reason: str) -> None:
+    def _read(self, session: Session, queue: str, tag: str, text: bytes) -> dict[str, Any] | None:
+        try:
+            return payloads.read(text, tag=tag)
+        except Exception as error:  # noqa: BLE001 - one that gets through ends this worker, then the next one
+            self._set_aside(session, queue, tag, text, error)
+            return None
+
+    def _set_aside(self, session: Session, queue: str, tag: str, text: bytes, error: Exception) -> None:
         """Keep what can't be delivered, with its reason, and go on."""
+        reason = f"not a message: {type(error).__name__}: {error}"
         logger.error("Queue %s: %s", queue, reason)
         try:
             if self.on_malformed is None:
                 self._keep_here(queue, text, reason)
             else:
                 self.on_malformed(queue=queue, payload=text, reason=reason)
-        except Exception as error:  # noqa: BLE001 - the owner's code, and no reason to end the worker
-            logger.error("It could not be parked (%r), so it is kept in Redis", error)
+        except Exception as failure:  # noqa: BLE001 - the owner's code, and no reason to end the worker
+            logger.error("It could not be parked (%r), so it is kept in Redis", failure)
             self._keep_here(queue, text, reason)
         session.acknowledge(tag)
 
@@ -63,6 +74,8 @@ class DeliveringChannel(OwningChannel):
 
     def _get(self, queue: str) -> dict[str, Any]:
         session = self._open_session()
+        self.tell()
+        self._in_doubt = True  # until there is an answer
         reply = self.commands.fetch(
             session=session.id,
             number=session.next_number(),
@@ -72,16 +85,14 @@ class DeliveringChannel(OwningChannel):
             rotate=False,
             acknowledge=session.take_done(),
         )
+        self._in_doubt = False
         session.told()
         if not reply:
             raise Empty
         tag, text = reply[1].decode(), reply[2]
         session.held.add(tag)
-        try:
-            return payloads.read(text, tag=tag)
-        except payloads.NO_MESSAGE as error:
-            self._set_aside(session, queue, tag, text, f"not a message: {type(error).__name__}: {error}")
-            return self._get(queue)
+        payload = self._read(session, queue, tag, text)
+        return self._get(queue) if payload is None else payload
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         message = super().basic_get(queue, no_ack=no_ack, **kwargs)

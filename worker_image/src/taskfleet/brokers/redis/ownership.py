@@ -11,7 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from taskfleet.brokers.redis.commands import Commands, Keys, Lease
 from taskfleet.brokers.redis.qos import QoS
 from taskfleet.brokers.redis.running import running_tags
-from taskfleet.brokers.redis.session import SESSIONS, Session
+from taskfleet.brokers.redis.session import Session
+from taskfleet.brokers.redis.widows import SESSIONS
 
 # The longest that a beat or an orderly end waits for Redis.
 SESSION_TIMEOUT_SECONDS = 2.0
@@ -62,16 +63,14 @@ class OwningChannel(stock.Channel):
 
     def _open_session(self) -> Session:
         self.raise_if_lapsed()
-        session = self.session
-        if session is None:
-            session = SESSIONS.take(self._broker, self._own_commands())
-            session.open(self.commands)
-            self.session = session
-        elif self._in_doubt:
-            # An answer was lost on the way, with messages in it perhaps: what we don't know goes back.
-            session.open(self.commands)
-        self._in_doubt = False
-        return session
+        if self.session is None:
+            # It is this channel's before it is open: should that fail, `close` passes it on.
+            self.session, self._in_doubt = SESSIONS.take(self._broker, self._own_commands()), True
+        if self._in_doubt:
+            # It is new here, or an answer was lost (with messages perhaps): what we don't know goes back.
+            self.session.open(self.commands)
+            self._in_doubt = False
+        return self.session
 
     def raise_if_lapsed(self) -> None:
         """Begin anew if others have our messages: what waits here for its time must not run here too."""
@@ -81,15 +80,17 @@ class OwningChannel(stock.Channel):
             )
 
     def tell(self) -> None:
-        """Acknowledge what no fetch took along."""
+        """Acknowledge and give back what no fetch took along."""
         if self.session is not None and not self.closed:
             self.session.tell(self.commands)
 
     def requeue(self, tag: str, *, counts: bool = True) -> None:
-        """Give a message back to its queue: behind the others if that ``counts`` as a delivery."""
+        """Give a message back to its queue: behind the others if that ``counts`` as a delivery.
+
+        Redis is told by `tell`, or, if this channel is closed by then, by whoever has its session.
+        """
         if self.session is not None:
-            commands = self._own_commands()() if self.connection is None else self.commands
-            self.session.give_back(commands, tag, counts=counts)
+            self.session.give_back(tag, counts=counts)
 
     def _after_fork(self) -> None:
         # The session is the parent's; so is its thread.
@@ -99,14 +100,20 @@ class OwningChannel(stock.Channel):
     def close(self) -> None:
         if self.closed:
             return
-        session, make = self.session, None
-        broker: object = None
-        if session is not None:
-            make, broker = self._own_commands(), self._broker
-            if self._qos is not None:
-                self._qos._delivered.clear()  # the session knows better
+        session = self.session
+        if session is None:
+            super().close()
+            return
+        make, broker = self._own_commands(), self._broker
+        running: set[str] = set()
+        if self._qos is not None:
+            self._qos._delivered.clear()  # the session knows better
         # An answer that is still to come holds nothing that would not go back: don't wait for it.
         self._in_poll, self.answer_due_at = None, None
-        super().close()
-        if session is not None and make is not None and not session.abandon(running_tags(), make):
-            SESSIONS.leave(broker, session)
+        try:
+            running = running_tags()
+            super().close()
+        finally:
+            # Whatever went wrong: a session that nobody leaves would hold its messages as long as we live.
+            if not session.abandon(running, make):
+                SESSIONS.leave(broker, session)

@@ -10,7 +10,7 @@ from kombu.utils.json import loads
 
 from taskfleet.contract import messages
 
-# What reading a text that is no message raises.
+# What kombu raises at a message that has not the shape it expects.
 NO_MESSAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -18,7 +18,8 @@ def read(text: bytes, *, tag: str) -> dict[str, Any]:
     """The message as kombu's raw payload, with our tag and how often it was delivered before.
 
     The tag inside the message is its publisher's: a message that was sent twice by a retry has it twice.
-    Raises one of `NO_MESSAGE` for anything else than a kombu message.
+    For anything else than a kombu message it raises whatever the text provokes: `RecursionError` if it is
+    nested deeply, `decimal.InvalidOperation` if kombu's JSON makes a decimal of it.
     """
     payload = loads(text.decode())
     if not isinstance(payload, dict):
