@@ -15,11 +15,13 @@ from billiard.exceptions import Terminated, TimeLimitExceeded
 from celery.exceptions import Ignore, InvalidTaskError, MaxRetriesExceededError, Reject, Retry
 from celery.worker.request import Request
 from celery.worker.state import task_ready
+from kombu.exceptions import EncodeError
 from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
 
 from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind, Letter
+from taskfleet.errors import PointerUnknown, PublishError, TaskfleetError
 from taskfleet.logs import logger
 from taskfleet.worker import parking
 
@@ -29,6 +31,8 @@ PATIENCE_SECONDS = 60.0
 AGAIN_SECONDS = 5.0
 
 _NO_FAILURE = (Retry, Ignore, Reject, Terminated)
+# Why a retry was not published, if it can be later. Other reasons stay: too large, not JSON, no such queue.
+_NOT_YET = (PublishError, PointerUnknown)
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,14 @@ class KeepsFailures(Request):  # type: ignore[misc]
         self._ended = True
         error = exc_info.exception
         error = error.exc if isinstance(error, ExceptionWithTraceback) else error
-        if not self._keeping and not isinstance(error, (*_NO_FAILURE, *_expected(self.task))):
-            self._failure = Failure(error, exc_info.traceback)
+        unpublished = _unpublished(error)
+        if isinstance(unpublished, _NOT_YET) and self.task.acks_late:
+            logger.error("%s is given back, its retry can't be published: %s", self.id, unpublished)
+            task_ready(self)
+            return self.reject(requeue=True)
+        cause = unpublished or error
+        if not self._keeping and not isinstance(cause, (*_NO_FAILURE, *_expected(self.task))):
+            self._failure = Failure(cause, exc_info.traceback)
         if isinstance(error, MemoryError):
             # Celery raises it again in the main process, and leaves the message in the worker's hands.
             task_ready(self)
@@ -124,6 +134,12 @@ class KeepsFailures(Request):  # type: ignore[misc]
             return
         logger.error("the failure of %s is kept as dead letter %s: %s", self.id, letter.id, letter.reason)
         super().acknowledge()
+
+
+def _unpublished(error: BaseException) -> BaseException | None:
+    """Why a retry could not be published. Celery makes a `Reject` of it, which would drop the message."""
+    reason = error.reason if isinstance(error, Reject) and not error.requeue else None
+    return reason if isinstance(reason, TaskfleetError | EncodeError) else None
 
 
 def _expected(task: Any) -> tuple[type[BaseException], ...]:

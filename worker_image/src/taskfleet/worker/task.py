@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Reject
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 600.0
@@ -52,17 +51,13 @@ class FleetTask(Task):  # type: ignore[misc]
         """As Celery's; without ``countdown`` and ``eta`` it waits `backoff`, not always three minutes."""
         if eta is None and countdown is None:
             countdown = backoff(self.request.retries, spread=random.random())  # noqa: S311 - no secret
-        try:
-            return super().retry(
-                args=args,
-                kwargs=kwargs,
-                exc=exc,
-                throw=throw,
-                eta=eta,
-                countdown=countdown,
-                max_retries=max_retries,
-                **options,
-            )
-        except Reject as error:
-            # The retry could not be published. Celery would drop the message that is being run.
-            raise Reject(error.reason, requeue=True) from error
+        return super().retry(
+            args=args,
+            kwargs=kwargs,
+            exc=exc,
+            throw=throw,
+            eta=eta,
+            countdown=countdown,
+            max_retries=max_retries,
+            **options,
+        )
