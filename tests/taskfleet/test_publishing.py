@@ -12,7 +12,7 @@ import pytest
 from celery import Celery
 from taskfleet.contract import parameters
 from taskfleet.contract.environment import FALLBACK
-from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES
+from taskfleet.contract.limits import FALLBACK_MAX_ETA_SECONDS, MESSAGE_BODY_MAX_BYTES
 from taskfleet.errors import MessageTooLarge, PointerUnknown, PublishError, UnknownQueue
 from taskfleet.install import install
 from taskfleet.publishing.publisher import only
@@ -249,12 +249,12 @@ def _probes() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "taskfleet-probe"}
 
 
-def test_an_eta_beyond_what_sqs_keeps_is_refused_there(fleet: TinyFleet) -> None:
+def test_an_eta_farther_than_sqs_can_hold_is_refused_there(fleet: TinyFleet) -> None:
     app = fleet.app()
     with only("fallback"):
-        app.send_task("anything", queue="low", countdown=3600)
-        with pytest.raises(PublishError, match="it keeps a message for 1209600 s at most"):
-            app.send_task("anything", queue="low", countdown=15 * 24 * 3600)
+        app.send_task("anything", queue="low", countdown=FALLBACK_MAX_ETA_SECONDS - 60)
+        with pytest.raises(PublishError, match="it takes an ETA of 216000 s ahead at most"):
+            app.send_task("anything", queue="low", countdown=FALLBACK_MAX_ETA_SECONDS + 60)
 
     assert fleet.waiting_on_sqs("low", "r1") == 1
     assert fleet.waiting("low", "r1") == 0

@@ -16,6 +16,10 @@ MESSAGE_BODY_MAX_BYTES = 256 * 1024
 # A message whose worker died so often is taken for the cause. Orderly returns don't count.
 MOST_DELIVERIES = 10
 
+# The farthest ETA that the fallback takes. SQS hides a message for twelve hours at most, and each time it is
+# looked at meanwhile counts as a delivery: half of them are left for running it.
+FALLBACK_MAX_ETA_SECONDS = MOST_DELIVERIES // 2 * SQS_MAX_VISIBILITY_SECONDS
+
 # A publish to a confirmed queue waits for so many of the primary broker's replicas.
 CONFIRMING_REPLICAS = 1
 

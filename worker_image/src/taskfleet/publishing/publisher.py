@@ -6,11 +6,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import Any
 
+from taskfleet.brokers.eta import seconds_until
 from taskfleet.contract.environment import FALLBACK, PRIMARY
-from taskfleet.contract.limits import SQS_MAX_RETENTION_SECONDS
+from taskfleet.contract.limits import FALLBACK_MAX_ETA_SECONDS
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.errors import PublishError
 from taskfleet.publishing.address import versioned
@@ -94,25 +94,16 @@ class Publisher:
 
     def _to_fallback(self, body: Any, queue: str, options: dict[str, Any]) -> Refusal | None:
         """None if it was accepted."""
-        ahead = _seconds_until(options["headers"].get("eta"))
-        if ahead > SQS_MAX_RETENTION_SECONDS:
-            # The transport holds a message back for as long as need be, but SQS forgets it then.
+        ahead = seconds_until(options["headers"], now=time.time())
+        if ahead > FALLBACK_MAX_ETA_SECONDS:
             return Refusal(
-                f"it keeps a message for {SQS_MAX_RETENTION_SECONDS} s at most; the ETA is in {ahead:.0f} s"
+                f"it takes an ETA of {FALLBACK_MAX_ETA_SECONDS} s ahead at most; this one is in {ahead:.0f} s"
             )
         try:
             self._fallback.send(body, queue, dict(options))
         except NOT_ACCEPTED as error:
             return refusal(error)
         return None
-
-
-def _seconds_until(eta: str | None) -> float:
-    if not eta:
-        return 0.0
-    moment = datetime.fromisoformat(eta)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - datetime.now(UTC)).total_seconds()
 
 
 def _nobody(headers: dict[str, Any], queue: str, primary: Refusal, fallback: Refusal) -> PublishError:

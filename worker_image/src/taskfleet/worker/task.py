@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
+from datetime import datetime
 from typing import Any
 
 from celery import Task
+
+from taskfleet.brokers.eta import seconds_until
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 600.0
@@ -34,8 +38,17 @@ class FleetTask(Task):  # type: ignore[misc]
     retry_backoff = FIRST_RETRY_SECONDS
     retry_backoff_max = LONGEST_RETRY_SECONDS
     retry_jitter = True
-    # After a week nobody wants it any more; a task with an earlier end of usefulness says so.
+    # A week after its time nobody wants it any more; a task with an earlier end of usefulness says so.
     expires = DEFAULT_EXPIRES_SECONDS
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+        """As Celery's; the task's own ``expires`` counts from the ETA, the caller's from now, as ever.
+
+        Celery counts both from now, and a task whose time comes after that is never run.
+        """
+        if isinstance(self.expires, int | float) and "expires" not in options:
+            options["expires"] = self.expires + _seconds_ahead(options.get("eta"), options.get("countdown"))
+        return super().apply_async(args, kwargs, *more, **options)
 
     def retry(
         self,
@@ -61,3 +74,8 @@ class FleetTask(Task):  # type: ignore[misc]
             max_retries=max_retries,
             **options,
         )
+
+
+def _seconds_ahead(eta: datetime | str | None, countdown: float | None) -> float:
+    at = eta.isoformat() if isinstance(eta, datetime) else eta
+    return countdown or max(0.0, seconds_until({"eta": at}, now=time.time()))
