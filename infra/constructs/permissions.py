@@ -50,7 +50,7 @@ class Permissions:
             _allow("Park", ("dynamodb:PutItem",), [self._dead_letters()]),
             _allow(
                 "ProveGates",
-                ("dynamodb:PutItem", "dynamodb:UpdateItem"),
+                ("dynamodb:PutItem",),
                 [self.base.state_table_arn],
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
             ),
@@ -70,7 +70,7 @@ class Permissions:
             self._publish(),
             _allow(
                 "Tick",
-                ("dynamodb:PutItem", "dynamodb:UpdateItem"),
+                ("dynamodb:PutItem",),
                 [self.base.state_table_arn],
                 {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT]}},
             ),
@@ -106,7 +106,7 @@ class Permissions:
                 [self._parameter(self._manifests()), self._parameter(f"{self._manifests()}/*")],
             ),
             _allow("Point", ("ssm:PutParameter",), [self._parameter(parameters.current_release(self._env))]),
-            _allow("Services", ("ecs:DescribeServices", "ecs:UpdateService"), [self._ecs("service", "*")]),
+            _allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
             _allow(
                 "Measure",
                 ("cloudwatch:PutMetricData",),
@@ -127,7 +127,7 @@ class Permissions:
         pointer = self._parameter(parameters.current_release(self._env))
         manifests = self._parameter(f"{self._manifests()}/*")
         return [
-            _allow("FindRelease", ("ssm:GetParameter", "ssm:GetParameters"), [pointer, manifests]),
+            _allow("FindRelease", ("ssm:GetParameter",), [pointer, manifests]),
             _allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn]),
             _allow("UseKey", ("kms:Decrypt", "kms:GenerateDataKey"), [self.base.key_arn]),
         ]
