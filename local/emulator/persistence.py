@@ -9,6 +9,7 @@ task: they have a journal (`local.emulator.journal`) that is written before the 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import sys
@@ -34,10 +35,18 @@ class Saver:
     """Knows which services changed, and writes them."""
 
     def __init__(self) -> None:
-        self._changed: set[str] = set()
+        self._changed: dict[str, int] = {}  # service → the number of its last change
+        self._numbers = itertools.count()
         self._not_before: dict[str, float] = {}
+        self._lock = asyncio.Lock()  # two writers of one file would spoil it
         # Kept apart from the stacks' states: a small operation begins and ends between two rounds.
         self._stacks_touched = False
+        self._busy = False  # an operation went on in the last round: everything is written once more
+
+    def unsaved(self) -> list[str]:
+        """The services whose last change is not on disk yet."""
+        working = self._busy or self._stacks_touched or stacks_in_progress()
+        return sorted({*self._changed, *([_STACKS] if working else [])})
 
     def watch(self) -> None:
         """See every request that MiniStack serves."""
@@ -52,30 +61,30 @@ class Saver:
                 return await handler(method, path, headers, body, query)
             finally:
                 if _may_change(method, headers, body, query):
-                    self._changed.add(key)
+                    self.mark(key)
                     self._stacks_touched |= key == _STACKS
 
         return handle
 
     def mark_everything(self) -> None:
         """A stack operation changes services without a request to each."""
-        self._changed |= set(app._build_persistence_save_dict())
+        for key in app._build_persistence_save_dict():
+            self.mark(key)
 
     def mark(self, key: str) -> None:
         """This service changed."""
-        self._changed.add(key)
+        self._changed[key] = next(self._numbers)
 
     async def run(self) -> None:
         """Write what changed, for ever."""
-        busy = False
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
             try:
                 working = self._stacks_touched or bool(stacks_in_progress())
                 self._stacks_touched = False
-                if working or busy:
+                if working or self._busy:
                     self.mark_everything()
-                busy = working
+                self._busy = working
                 await self.save()
             except Exception:  # noqa: BLE001 - whatever it was, the next round must come
                 # An account that is silently no longer kept would be worse than a round that failed.
@@ -83,25 +92,29 @@ class Saver:
 
     async def save(self, *, everything: bool = False) -> None:
         """Write what changed, or all there is."""
-        if everything:
-            self.mark_everything()
-            self._not_before.clear()
         loop = asyncio.get_running_loop()
-        getters = app._build_persistence_save_dict()
-        for key in sorted(self._changed):
-            if loop.time() < self._not_before.get(key, 0.0):
-                continue
-            self._changed.discard(key)
-            began = loop.time()
-            if key in getters and not await self._save_one(key, getters[key]):
-                self._changed.add(key)
-            self._not_before[key] = loop.time() + min((loop.time() - began) / _SHARE, _AT_LEAST_SECONDS)
+        async with self._lock:
+            if everything:
+                self.mark_everything()
+                self._not_before.clear()
+            getters = app._build_persistence_save_dict()
+            for key in sorted(self._changed):
+                if loop.time() < self._not_before.get(key, 0.0):
+                    continue
+                number, began = self._changed[key], loop.time()
+                saved = key not in getters or await self._save_one(key, getters[key])
+                if saved and self._changed[key] == number:  # nothing changed it while it was written
+                    del self._changed[key]
+                self._not_before[key] = loop.time() + min((loop.time() - began) / _SHARE, _AT_LEAST_SECONDS)
 
     async def _save_one(self, key: str, get_state: Callable[[], Any]) -> bool:
         try:
             state = get_state()
         except RuntimeError as error:  # a handler's thread changed it meanwhile; the next round gets it
             _log.debug("%s changed while it was read: %s", key, error)
+            return False
+        except Exception:  # noqa: BLE001 - one service must not keep the others from the disk
+            _log.exception("the state of %s can't be taken; trying again", key)
             return False
         if state is not None:
             await asyncio.to_thread(persistence.save_state, key, state)

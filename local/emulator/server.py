@@ -78,7 +78,8 @@ class Server:
 
     async def _route(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         if (method, path) == ("GET", "/_local/health"):
-            return (200 if self._ready else 503), {"ready": self._ready}
+            unsaved = self._saver.unsaved() if self._saver is not None else []
+            return (200 if self._ready else 503), {"ready": self._ready, "unsaved": unsaved}
         if (method, path) == ("PUT", "/_local/ecs/tasks"):
             answer = deployments.report(json.loads(body)["tasks"], region=REGION)
             if self._saver is not None:

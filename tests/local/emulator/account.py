@@ -42,6 +42,10 @@ class Account:
         except (urllib.error.URLError, OSError):
             return False
 
+    def wait_until_saved(self) -> None:
+        """Until everything that was done up to now is on disk."""
+        wait_for(lambda: not self.local("GET", "/_local/health")["unsaved"], seconds=60, what="the saving")
+
     def stop(self) -> None:
         if self.process is not None:
             stop(self.process)

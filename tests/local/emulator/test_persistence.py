@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-import time
+from pathlib import Path
 from urllib.error import HTTPError
 
-import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,6 +17,7 @@ from tests.local.emulator.test_alarms_and_scaling import POLICY, RESOURCES, TARG
 from tests.local.emulator.test_network import VPC
 from tests.local.emulator.test_secrets_and_broker import SECRET
 from tests.local.emulator.test_services import CLUSTER, described, stack
+from tests.support.processes import wait_for
 
 EVERYTHING = {
     **VPC,
@@ -76,7 +76,7 @@ def test_a_killed_account_comes_back_with_everything_deployed(kept_account: Acco
     account.deploy("all", EVERYTHING | stack())
     account.client("dynamodb").put_item(TableName="state", Item={"id": {"S": "x"}, "n": {"N": "1"}})
     account.client("s3").put_object(Bucket="assets", Key="k", Body=b"\x00zip")
-    time.sleep(4)
+    account.wait_until_saved()
     before = seen(account)
     account.kill()
     account.start()
@@ -89,19 +89,11 @@ def test_no_message_that_sqs_accepted_is_lost_by_a_kill(kept_account: Account) -
     account = kept_account
     sqs = account.client("sqs")
     url = sqs.create_queue(QueueName="twin")["QueueUrl"]
-    time.sleep(1)
+    account.wait_until_saved()
     accepted: list[str] = []
-    once = Config(retries={"total_max_attempts": 1})
+    mine = account.client("sqs", Config(retries={"total_max_attempts": 1}))
 
     def send() -> None:
-        mine = boto3.client(
-            "sqs",
-            endpoint_url=f"http://localhost:{account.port}",
-            region_name="us-east-1",
-            aws_access_key_id="t",
-            aws_secret_access_key="t",
-            config=once,
-        )
         for number in range(100_000):
             try:
                 mine.send_message(QueueUrl=url, MessageBody=str(number))
@@ -111,14 +103,15 @@ def test_no_message_that_sqs_accepted_is_lost_by_a_kill(kept_account: Account) -
 
     thread = threading.Thread(target=send)
     thread.start()
-    time.sleep(1.2)
-    account.kill()
-    thread.join()
+    try:
+        wait_for(lambda: len(accepted) > 100, seconds=30, what="a hundred messages")
+    finally:
+        account.kill()
+        thread.join()
     account.start()
     found: set[str] = set()
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         found |= {message["Body"] for message in messages}
-    assert len(accepted) > 50
     assert set(accepted) - found == set()
 
 
@@ -128,7 +121,7 @@ def test_a_deleted_message_stays_deleted(kept_account: Account) -> None:
     url = sqs.create_queue(QueueName="twin")["QueueUrl"]
     for body in ("kept", "gone"):
         sqs.send_message(QueueUrl=url, MessageBody=body)
-    time.sleep(1)
+    account.wait_until_saved()
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)["Messages"]
     gone = next(m for m in messages if m["Body"] == "gone")
     sqs.delete_message(QueueUrl=url, ReceiptHandle=gone["ReceiptHandle"])
@@ -138,15 +131,19 @@ def test_a_deleted_message_stays_deleted(kept_account: Account) -> None:
     assert bodies == ["kept"]
 
 
-def test_an_account_lost_in_a_deployment_refuses_to_serve(kept_account: Account) -> None:
-    account = kept_account
+def test_an_account_lost_in_a_deployment_refuses_to_serve(kept_account: Account, tmp_path: Path) -> None:
+    account, kept = kept_account, tmp_path / "account" / "cloudformation.json"
     with Agent(account, cluster=CLUSTER) as agent:
         agent.broken.add("worker")
         broken = stack()
         del broken["Servicehigh"]["Properties"]["DeploymentConfiguration"]  # no breaker: it waits
         template = json.dumps({"Resources": broken})
         account.client("cloudformation").create_stack(StackName="half", TemplateBody=template)
-        time.sleep(2)
+        wait_for(
+            lambda: kept.exists() and "CREATE_IN_PROGRESS" in kept.read_text(),
+            seconds=30,
+            what="the saving of a stack in progress",
+        )
     account.kill()
     account.start(wait=False)
     assert account.process is not None
