@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.support.valkey import Valkey
 @pytest.fixture
 def environment(account: Account, valkey: Valkey) -> str:
     """With the broker's password in its secret."""
-    name = f"metrics{time.time_ns() % 1000}"
+    name = f"metrics{uuid.uuid4().hex[:8]}"
     secret = json.dumps({"username": "default", "password": valkey.password})
     account.client("secretsmanager").create_secret(Name=names.broker_secret(name), SecretString=secret)
     return name
