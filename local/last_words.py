@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from local import container_logs
 from local.places import Places
 
 _LINES = 4
@@ -14,7 +15,7 @@ def last_words(places: Places) -> str:
     """For each service that was started more than once, the end of its last log; empty if there is none."""
     parts = []
     for directory in sorted(path for path in places.logs.glob("*") if path.is_dir()):
-        logs = sorted(directory.glob("*.log"), key=lambda file: file.stat().st_mtime)
+        logs = container_logs.oldest_first(directory)
         if len(logs) > 1 and (end := _end(logs[-1])):
             parts.append(f"{directory.name} was started {len(logs)} times. The end of {logs[-1]}:\n{end}")
     return "\n\n".join(parts)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from local import container_logs
 from local.agent import environment
 from local.agent.account import Account
 from local.agent.definitions import Definition
@@ -75,7 +76,6 @@ class Preparer:
         )
 
     def _remove_old_logs(self, directory: Path) -> None:
-        logs = sorted(directory.glob("*.log"), key=lambda file: file.stat().st_mtime)
-        for file in logs[: -(LOGS_KEPT - 1)]:
+        for file in container_logs.oldest_first(directory)[: -(LOGS_KEPT - 1)]:
             if not (self.settings.tasks / file.stem).exists():  # it still runs, only quietly
                 file.unlink(missing_ok=True)
