@@ -15,6 +15,8 @@ from typing import Any
 from ministack.core import persistence
 from ministack.services import sqs
 
+from local.emulator.persistence import file_id
+
 Queue = dict[str, Any]
 Action = Callable[[dict[str, Any], str], dict[str, Any]]
 
@@ -116,8 +118,9 @@ def register() -> None:
         journal.replay()
 
     def save_state(service: str, data: Any) -> None:
+        before = file_id(service)
         write(service, data)
-        if service == "sqs":
+        if service == "sqs" and file_id(service) != before:
             journal.written()
 
     sqs.get_state, sqs.load_persisted_state = get_state, load_persisted_state

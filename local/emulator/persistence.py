@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from ministack import app
@@ -105,7 +106,8 @@ class Saver:
                 saved = key not in getters or await self._save_one(key, getters[key])
                 if saved and self._changed[key] == number:  # nothing changed it while it was written
                     del self._changed[key]
-                self._not_before[key] = loop.time() + min((loop.time() - began) / _SHARE, _AT_LEAST_SECONDS)
+                pause = (loop.time() - began) / _SHARE if saved else _AT_LEAST_SECONDS
+                self._not_before[key] = loop.time() + min(pause, _AT_LEAST_SECONDS)
 
     async def _save_one(self, key: str, get_state: Callable[[], Any]) -> bool:
         try:
@@ -116,9 +118,23 @@ class Saver:
         except Exception:  # noqa: BLE001 - one service must not keep the others from the disk
             _log.exception("the state of %s can't be taken; trying again", key)
             return False
-        if state is not None:
-            await asyncio.to_thread(persistence.save_state, key, state)
-        return True
+        if state is None:  # it has nothing to keep
+            return True
+        before = file_id(key)
+        await asyncio.to_thread(persistence.save_state, key, state)
+        return file_id(key) != before
+
+
+def file_id(key: str) -> int | None:
+    """Of the service's file: another one after each write, the same after a write that failed.
+
+    MiniStack's `save_state` writes a new file and puts it in the place of the old one. It swallows every
+    exception, so that nothing else says that it failed.
+    """
+    try:
+        return (Path(persistence.STATE_DIR) / f"{key}.json").stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _may_change(method: str, headers: dict[str, str], body: bytes, query: Any) -> bool:

@@ -115,6 +115,34 @@ def test_no_message_that_sqs_accepted_is_lost_by_a_kill(kept_account: Account) -
     assert set(accepted) - found == set()
 
 
+def test_no_message_is_lost_by_a_kill_while_the_state_can_not_be_written(
+    kept_account: Account, tmp_path: Path
+) -> None:
+    account, kept = kept_account, tmp_path / "account"
+    sqs = account.client("sqs")
+    url = sqs.create_queue(QueueName="twin")["QueueUrl"]
+    account.wait_until_saved()
+    obstacle = kept / "sqs.json.tmp"
+    obstacle.mkdir()
+    before = kept / "sqs.journal.before"
+    for number in range(2):  # the second is in there once the first attempt has failed
+        sqs.send_message(QueueUrl=url, MessageBody=f"number {number}")
+        wait_for(
+            lambda line=f"number {number}": before.exists() and line in before.read_text(),
+            seconds=30,
+            what="an attempt to write",
+        )
+    assert "number 0" in before.read_text()
+    assert "sqs" in account.local("GET", "/_local/health")["unsaved"]
+    account.kill()
+    account.start()
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert sorted(m["Body"] for m in messages) == ["number 0", "number 1"]
+    obstacle.rmdir()
+    account.wait_until_saved()
+    assert not before.exists()
+
+
 def test_a_deleted_message_stays_deleted(kept_account: Account) -> None:
     account = kept_account
     sqs = account.client("sqs")
