@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -20,6 +20,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 logger = logging.getLogger(__name__)
 
 BATCH = 10  # SQS: entries in one batch request
+AGAIN_SECONDS = 1.0
+# Sooner than the next round: two rounds that fail are most of a lease.
+EXTEND_AGAIN_SECONDS = 2.0
+# While SQS is mute each batch costs its time limit, and giving many back would keep a worker from its end.
+GIVE_BACK_SECONDS = 2.0
 _ERRORS = (BotoCoreError, ClientError, OSError)
 
 
@@ -53,11 +58,18 @@ class Leases:
         self._wake.set()
 
     def release(self, receipts: Iterable[str], *, after_seconds: int = 0) -> None:
-        """Give messages back, visible after ``after_seconds``. What SQS did not take lapses."""
+        """Give messages back, visible after ``after_seconds``. What SQS did not take lapses.
+
+        It ends with the first failure after `GIVE_BACK_SECONDS`.
+        """
         with self._lock:
             entries = [(receipt, self._held.pop(receipt)) for receipt in receipts if receipt in self._held]
-        if entries:
-            self._each_batch(self._releasing, entries, self._set_visibility(after_seconds))
+        if not entries:
+            return
+        end = time.monotonic() + GIVE_BACK_SECONDS
+        for taken in self._tell(self._releasing, entries, self._set_visibility(after_seconds)):
+            if not taken and time.monotonic() > end:
+                return
 
     @cached_property
     def _releasing(self) -> Any:
@@ -65,7 +77,7 @@ class Leases:
         return self._make_client()
 
     def close(self, *, seconds: float = 5) -> None:
-        """Delete what is done, give the rest back, end the thread. Within ``seconds`` and one call."""
+        """Delete what is done within ``seconds``, give the rest back, end the thread."""
         self._closing = True
         self._wake.set()
         if self._thread is not None:
@@ -82,8 +94,9 @@ class Leases:
                 client = client or self._make_client()
                 told = self._delete_done(client)
                 if not self._closing and time.monotonic() >= extend_at:
-                    extend_at = time.monotonic() + pause
-                    self._each_batch(client, self._everything(), self._set_visibility(self._lease_seconds))
+                    began = time.monotonic()
+                    extended = self._extend(client)
+                    extend_at = began + (pause if extended else min(pause, EXTEND_AGAIN_SECONDS))
             except Exception:
                 # Whatever it is: a thread that ends lets every lease lapse.
                 logger.exception("SQS could not be told what this worker holds, trying on")
@@ -91,54 +104,59 @@ class Leases:
             if self._closing:
                 return
             if not told:
-                time.sleep(1)
+                time.sleep(AGAIN_SECONDS)
                 self._wake.set()
 
-    def _everything(self) -> list[tuple[str, str]]:
+    def _extend(self, client: Any) -> bool:
         with self._lock:
-            return [*self._held.items(), *self._done.items()]
+            everything = [*self._held.items(), *self._done.items()]
+        return all(list(self._tell(client, everything, self._set_visibility(self._lease_seconds))))
 
     def _delete_done(self, client: Any) -> bool:
         with self._lock:
             done = list(self._done.items())
-        return self._each_batch(client, done, self._delete_batch)
+        return all(list(self._tell(client, done, self._delete_batch)))
 
-    def _delete_batch(self, client: Any, url: str, receipts: Sequence[str]) -> None:
+    def _delete_batch(self, client: Any, url: str, receipts: Sequence[str]) -> bool:
         entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(receipts)]
-        reply = client.delete_message_batch(QueueUrl=url, Entries=entries)
-        # A sender's fault (a handle that has expired) won't be better next time; SQS's own will.
-        again = {int(entry["Id"]) for entry in reply.get("Failed", ()) if not entry.get("SenderFault")}
+        again = _to_be_told_again(client.delete_message_batch(QueueUrl=url, Entries=entries))
         with self._lock:
             for n, receipt in enumerate(receipts):
                 if n not in again:
                     self._done.pop(receipt, None)
+        return not again
 
-    def _set_visibility(self, seconds: int) -> Callable[[Any, str, Sequence[str]], None]:
-        def change(client: Any, url: str, receipts: Sequence[str]) -> None:
+    def _set_visibility(self, seconds: int) -> Callable[[Any, str, Sequence[str]], bool]:
+        def change(client: Any, url: str, receipts: Sequence[str]) -> bool:
             entries = [
                 {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
                 for n, receipt in enumerate(receipts)
             ]
-            client.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+            reply = client.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+            return not _to_be_told_again(reply)
 
         return change
 
-    def _each_batch(
+    def _tell(
         self,
         client: Any,
         entries: Sequence[tuple[str, str]],
-        call: Callable[[Any, str, Sequence[str]], None],
-    ) -> bool:
-        """Whether all went through. The first failure ends it: SQS is away, and the caller comes back."""
+        call: Callable[[Any, str, Sequence[str]], bool],
+    ) -> Iterator[bool]:
+        """Whether SQS took each batch; a failure of one, or of one queue, says nothing about the next."""
         for url in {url for _, url in entries}:
             receipts = [receipt for receipt, its_url in entries if its_url == url]
             for batch in _batches(receipts):
                 try:
-                    call(client, url, batch)
+                    yield call(client, url, batch)
                 except _ERRORS as error:
                     logger.warning("SQS did not take a call for %d held messages: %s", len(batch), error)
-                    return False
-        return True
+                    yield False
+
+
+def _to_be_told_again(reply: Mapping[str, Any]) -> set[int]:
+    """The entries that failed, but for a sender's fault (a handle that has expired): it won't be better."""
+    return {int(entry["Id"]) for entry in reply.get("Failed", ()) if not entry.get("SenderFault")}
 
 
 def _batches(receipts: Sequence[str]) -> Iterator[Sequence[str]]:
