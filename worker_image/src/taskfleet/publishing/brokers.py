@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -39,6 +40,9 @@ WAIT_FOR_CONNECTION_SECONDS = 1.0
 # Redis's share of the second that a publish may take: connecting and logging in included, each step of
 # which has a shorter limit of its own (`connections.PRODUCER_TIMEOUT_SECONDS`).
 PRIMARY_SECONDS = 0.6
+# SQS has no third broker behind it, so a failure that took no longer than this is tried once more: most often
+# it closed an idle connection, or was busy for a moment.
+AGAIN_WITHIN_SECONDS = 0.2
 
 
 def may_have_taken(error: BaseException) -> bool:
@@ -138,5 +142,18 @@ class Fallback:
         self._pool = PerProcess(lambda: _Pooled(connections.fallback_producer_connection(settings)))
 
     def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
-        """Publish within about a second."""
+        """Publish within about a second; once more if it failed within `AGAIN_WITHIN_SECONDS`."""
+        began = time.monotonic()
+        try:
+            self._publish(body, queue, options)
+        except NOT_ACCEPTED as first:
+            if time.monotonic() - began > AGAIN_WITHIN_SECONDS:
+                raise
+            try:
+                self._publish(body, queue, options)
+            except NOT_ACCEPTED as second:
+                # It may have taken the first, whatever it says to the second.
+                raise (first if may_have_taken(first) else second) from None
+
+    def _publish(self, body: Any, queue: str, options: dict[str, Any]) -> None:
         self._pool.get().publish(body, queue, options)

@@ -1,0 +1,78 @@
+"""Redis is away: what one bad answer of SQS does to a publish, and what many do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+from taskfleet import aws
+from taskfleet.contract.environment import FALLBACK
+from taskfleet.errors import PublishError
+from taskfleet.publishing.publisher import only
+
+from tests.brokers.http_faults import FaultySqs
+from tests.support.tiny_fleet import TinyFleet
+
+SEND = "SendMessage"
+
+
+@pytest.fixture
+def faults(fleet: TinyFleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultySqs]:
+    """The door to SQS."""
+    proxy = FaultySqs(fleet.aws.port)
+    proxy.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    aws._clients.after_fork()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def app(fleet: TinyFleet, faults: FaultySqs) -> Celery:
+    """A producer that has published to SQS before, so its connection is open."""
+    made = fleet.app()
+    with only(FALLBACK):
+        made.send_task("anything")
+    return made
+
+
+@pytest.mark.parametrize("fault", ["reset", "503", "400"])
+def test_one_bad_answer_is_no_refusal(fleet: TinyFleet, faults: FaultySqs, app: Celery, fault: str) -> None:
+    faults.fail(fault, operation=SEND)
+
+    with only(FALLBACK):
+        app.send_task("anything")
+
+    assert faults.hits == 1
+    assert fleet.waiting_on_sqs("low", "r1") == 2
+
+
+@pytest.mark.parametrize(("fault", "may_run"), [("reset", True), ("503", True), ("400", False)])
+def test_two_are_a_refusal_at_once(
+    fleet: TinyFleet, faults: FaultySqs, app: Celery, fault: str, may_run: bool
+) -> None:
+    faults.fail(fault, operation=SEND, times=10_000)
+    began = time.monotonic()
+
+    with only(FALLBACK), pytest.raises(PublishError) as refused:
+        app.send_task("anything")
+
+    assert time.monotonic() - began < 1
+    assert faults.hits == 2
+    assert refused.value.may_run is may_run
+
+
+def test_what_sqs_may_have_taken_at_first_may_run(
+    faults: FaultySqs, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second answer is a clear no, but only to the second try."""
+    answers = iter(("reset", "400"))
+    monkeypatch.setattr(faults, "next_fault", lambda target: next(answers) if SEND in target else "")
+
+    with only(FALLBACK), pytest.raises(PublishError) as refused:
+        app.send_task("anything")
+
+    assert refused.value.may_run
+    assert next(answers, None) is None, "both tries were made"
