@@ -4,7 +4,8 @@ Every AWS API is served on `AWS_ENDPOINT_URL`. Beside them the process has a few
 under `/_local/`, for the parts of `local` only (nothing that is deployed may use them):
 
 ``GET /_local/health``
-    200 with ``{"ready": true}`` once requests are served.
+    200 with ``{"ready": true, "unsaved": []}`` once requests are served; ``unsaved`` names the services
+    whose last change is not on disk yet.
 
 ``PUT /_local/ecs/tasks`` - the agent says which tasks exist
     The body is the whole truth, each time: every task that the agent runs now, and those that it
