@@ -6,7 +6,7 @@ task that finished meanwhile is given to somebody else. Here the main loop goes 
 
 1. stop fetching; give ETA tasks that wait in memory back to the broker at once;
 2. go on until nothing runs any more, `TASKFLEET_SOFT_SHUTDOWN_SECONDS` at most;
-3. stop what still runs and give it back, too.
+3. stop what still runs and give it back, too. Threads can't be stopped: they end with the process.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from celery import platforms
 from celery.apps.worker import on_cold_shutdown
+from celery.concurrency import thread
 from celery.worker import state
 
 from taskfleet.logs import logger
@@ -31,6 +32,7 @@ class _Drain:
     pid: int | None = None
     asked_at: float | None = None
     seconds: float = 0.0
+    in_threads: bool = False
     begun: bool = False
     ended: bool = False
 
@@ -45,6 +47,7 @@ def catch_sigterm(consumer: Any) -> None:
     """Take SIGTERM over from Celery, in the worker's main process."""
     _drain.pid = os.getpid()
     _drain.seconds = consumer.app.taskfleet.settings.soft_shutdown_seconds
+    _drain.in_threads = isinstance(consumer.pool, thread.TaskPool)
     platforms.signals["SIGTERM"] = _on_sigterm
 
 
@@ -75,13 +78,27 @@ def step(consumer: Any) -> None:
     elif _drain.late():
         _drain.ended = True
         logger.warning("stopping %d running tasks; they are given back", len(state.active_requests))
-        on_cold_shutdown(consumer.controller)
+        if _drain.in_threads:
+            _leave_threads(consumer)
+        else:
+            on_cold_shutdown(consumer.controller)
 
 
 def step_while_disconnected() -> None:
     """The broker is away: nothing can be acknowledged or given back, and it will give back all by itself."""
     if asked() and (_drain.late() or not state.reserved_requests):
+        if _drain.in_threads and state.reserved_requests:
+            os._exit(EX_OK)
         state.should_terminate = EX_OK
+
+
+def _leave_threads(consumer: Any) -> None:
+    """Return the messages, then end the process: Celery's own end waits for each thread, Python's too."""
+    state.should_terminate = EX_OK  # else the broker's channel keeps what runs
+    try:
+        consumer.shutdown()
+    finally:
+        os._exit(EX_OK)
 
 
 def _give_back_scheduled(consumer: Any) -> None:

@@ -1,0 +1,60 @@
+"""A worker that is told to stop ends in time, whatever hangs."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import pytest
+from taskfleet.contract import environment as env
+
+from tests.support.processes import wait_for
+from tests.support.tiny_fleet import TinyFleet
+
+RECORD = "example_tasks.drill.record"
+
+
+def _seconds_to_end(worker: subprocess.Popen[bytes]) -> float:
+    began = time.monotonic()
+    worker.terminate()
+    worker.wait(40)
+    return time.monotonic() - began
+
+
+def test_a_broker_that_hangs_holds_up_the_end_once_and_not_for_each_message(fleet: TinyFleet) -> None:
+    worker = fleet.start_worker("r1", **{env.SOFT_SHUTDOWN_SECONDS.name: "2"})
+    app = fleet.app()
+    for n in range(40):
+        app.send_task(RECORD, ["far", n], countdown=600)
+    wait_for(lambda: fleet.valkey.client().hlen("unacked") == 40, what="the fetch of all")
+
+    fleet.valkey.pause()
+
+    assert _seconds_to_end(worker) < 30
+
+
+@pytest.mark.parametrize("broker", [env.PRIMARY, env.FALLBACK])
+def test_threads_that_outlast_the_soft_shutdown_are_left_and_their_messages_returned(
+    fleet: TinyFleet, broker: str
+) -> None:
+    threads = {
+        env.EXECUTION.name: "threads",
+        env.CONCURRENCY.name: "1",
+        env.SOFT_SHUTDOWN_SECONDS.name: "1",
+        env.BROKER.name: broker,
+    }
+    worker = fleet.start_worker("r1", **threads)
+    app = fleet.app()
+    if broker == env.FALLBACK:
+        fleet.valkey.kill()
+    app.send_task(RECORD, ["long", 1, 60])
+    wait_for(lambda: list(fleet.events("began")), what="a running task")
+
+    assert _seconds_to_end(worker) < 15
+
+    assert worker.returncode == 0
+    if broker == env.PRIMARY:
+        assert fleet.waiting("low", "r1") == 1
+    else:
+        fleet.start_worker("r1", **threads)
+        wait_for(lambda: len(list(fleet.events("began"))) == 2, what="the second run")
