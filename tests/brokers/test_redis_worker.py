@@ -161,6 +161,8 @@ def test_what_we_gave_back_a_stock_worker_runs_and_the_reverse(
     ours.stop()
     stock = start_worker(url=valkey.url, transport=None, options=STOCK_OPTIONS).wait_ready()
     ledger.wait("ours first")
+    # Else its entry is taken for the next one's, which a stock worker that is killed too early loses.
+    wait_for(lambda: not client.exists("unacked"), what="its acknowledgement")
 
     _send(valkey, "note", "stock first", countdown=5)
     wait_for(lambda: client.hlen("unacked") == 1, what="the fetch by stock")
