@@ -38,7 +38,7 @@ def snooze_seconds(body: str, *, now: float) -> int:
         return 0
     try:
         message = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0
     ahead = int(seconds_until(message.get("headers") if isinstance(message, dict) else None, now=now))
     return min(ahead, _LONGEST_SECONDS) if ahead > WORTH_HIDING_SECONDS else 0
