@@ -107,7 +107,7 @@ class Releases:
         self._until = self._clock() + (KEEP_SECONDS if self._current else 0)
 
     def _may_follow(self, release: str) -> bool:
-        """Whether to publish to this release: while there is one to stay with, not before its queues are known."""
+        """Whether to publish to it: not before its queues are known, while there is another to stay with."""
         if self._current is None:
             return True
         try:
