@@ -17,6 +17,8 @@ _GROUPS = (
     "tests/fleet/test_drills",
     "tests/fleet/test_releases",
     "tests/fleet/test_teardown",
+    "tests/fleet/test_scaling",
+    "tests/fleet/test_pools",
     "tests/fleet",
     "tests/brokers",
     "tests/infra",
@@ -24,7 +26,10 @@ _GROUPS = (
     "tests/local",
     "tests",
 )
-_SAME_FLEET = {"tests/fleet/test_teardown": "tests/fleet/test_releases"}
+_SAME_FLEET = {
+    "tests/fleet/test_teardown": "tests/fleet/test_releases",
+    "tests/fleet/test_pools": "tests/fleet/test_scaling",
+}
 
 
 def _group(nodeid: str) -> str:

@@ -33,10 +33,11 @@ def test_a_killed_supervisor_takes_all_with_it_and_up_brings_it_back(fleet: Depl
 
 def test_destroy_leaves_nothing(fleet: Deployed) -> None:
     """`make destroy`'s own command, from a source that knows none of the releases."""
+    running = fleet.drill()
     destroyed = fleet.destroy("-c", "release=unheard-of")
     assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
     stacks = fleet.client("cloudformation").describe_stacks()["Stacks"]
     assert [s["StackName"] for s in stacks if s["StackName"].startswith("local-")] == []
     pointer = {"Key": "Name", "Values": [parameters.current_release("local")]}
     assert fleet.client("ssm").describe_parameters(ParameterFilters=[pointer])["Parameters"] == []
-    wait_until(lambda: not fleet.drill().containers(), 60, "no container runs")
+    wait_until(lambda: not running.containers(), 60, "no container runs")
