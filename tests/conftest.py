@@ -12,34 +12,37 @@ from tests.support.ministack import MiniStack
 from tests.support.valkey import Valkey
 
 # Which tests share a process when several run at once (pytest-xdist): those that share a fleet, a synthesis
-# or a server. In this order, since what takes longest should begin first.
+# or a server, a path's longest prefix deciding. In this order, since what takes longest should begin first.
 _GROUPS = (
-    "tests/fleet/test_drills",
-    "tests/fleet/test_releases",
-    "tests/fleet/test_teardown",
-    "tests/fleet/test_scaling",
-    "tests/fleet/test_pools",
-    "tests/fleet",
-    "tests/brokers",
-    "tests/infra",
-    "tests/taskfleet",
-    "tests/local",
-    "tests",
+    (
+        "tests/fleet/test_changes",
+        "tests/fleet/test_outage",
+        "tests/fleet/test_pools",
+        "tests/fleet/test_scaling",
+    ),
+    ("tests/fleet",),
+    ("tests/fleet/test_drills",),
+    ("tests/fleet/test_releases", "tests/fleet/test_teardown"),
+    ("tests/brokers/test_redis_kills", "tests/brokers/test_redis_outages", "tests/brokers/test_redis_worker"),
+    ("tests/brokers",),
+    ("tests/infra",),
+    ("tests/taskfleet",),
+    ("tests/local",),
+    ("tests",),
 )
-_SAME_FLEET = {
-    "tests/fleet/test_teardown": "tests/fleet/test_releases",
-    "tests/fleet/test_pools": "tests/fleet/test_scaling",
+_PLACES = {
+    prefix: (place, order) for place, group in enumerate(_GROUPS) for order, prefix in enumerate(group)
 }
 
 
-def _group(nodeid: str) -> str:
-    return next(group for group in _GROUPS if nodeid.startswith(group))
+def _place(nodeid: str) -> tuple[int, int]:
+    """Which group, and where in it."""
+    return _PLACES[max((prefix for prefix in _PLACES if nodeid.startswith(prefix)), key=len)]
 
 
 class _ByGroup(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        group = _group(nodeid)
-        return _SAME_FLEET.get(group, group)
+        return _GROUPS[_place(nodeid)[0]][0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
@@ -47,7 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _GROUPS.index(_group(item.nodeid)))
+    items.sort(key=lambda item: _place(item.nodeid))
 
 
 @pytest.fixture(scope="session")
