@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import os
 import random
 import socket
+import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 _PORTS = (20000, 32768)  # Linux gives outgoing connections those from 32768 on
 _TRIES = 200
+# One file for each port that a fleet will listen on, locked as long as its supervisor lives.
+_RESERVED = Path(tempfile.gettempdir()) / f"taskfleet-ports-{os.getuid()}"
+_HELD: list[IO[str]] = []
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,15 @@ class Ports:
         path.write_text(json.dumps(asdict(chosen)))
         return chosen
 
+    def reserve(self) -> None:
+        """No other fleet chooses them as long as this process lives, though nobody may listen on them yet."""
+        _RESERVED.mkdir(exist_ok=True)
+        for port in asdict(self).values():
+            file = (_RESERVED / str(port)).open("w")
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _HELD.append(file)
+
     def taken(self) -> list[int]:
         """Those that another process listens on now."""
         found = []
@@ -64,7 +80,20 @@ def bind(one: socket.socket) -> int:
     """
     for _ in range(_TRIES):
         port = random.randrange(*_PORTS)  # noqa: S311 - no secret
+        if _is_reserved(port):
+            continue
         with contextlib.suppress(OSError):
             one.bind(("127.0.0.1", port))
             return port
     raise OSError(f"no free port found between {_PORTS[0]} and {_PORTS[1]}")
+
+
+def _is_reserved(port: int) -> bool:
+    try:
+        with (_RESERVED / str(port)).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -72,6 +72,7 @@ def main() -> int:
     places = Places.from_environment()
     places.logs.mkdir(parents=True, exist_ok=True)
     ports = Ports.load(places.ports) or Ports.choose(places.ports)
+    ports.reserve()
     with places.supervisor_pid.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

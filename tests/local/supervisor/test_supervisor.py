@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from local import ports
 from local.down import down
 from local.places import VARIABLE, Places
 from local.ports import Ports
@@ -133,3 +135,18 @@ def test_ports_are_free_distinct_and_kept(tmp_path: Path) -> None:
     assert len({chosen.emulator, chosen.broker, chosen.valkey, chosen.replica}) == 4
     assert chosen.taken() == []
     assert Ports.load(tmp_path / "ports.json") == chosen
+
+
+def test_ports_that_a_fleet_will_listen_on_are_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Ports.choose(tmp_path / "ports.json")
+    monkeypatch.setattr(ports, "_PORTS", (chosen.replica, chosen.replica + 1))
+    monkeypatch.setattr(ports, "_HELD", [])
+    with socket.socket() as probe:
+        assert ports.bind(probe) == chosen.replica
+
+    chosen.reserve()
+
+    with socket.socket() as probe, pytest.raises(OSError, match="no free port"):
+        ports.bind(probe)
