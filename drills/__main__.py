@@ -81,10 +81,9 @@ def _known(name: str) -> str:
 
 
 def _at_least_once(text: str) -> int:
-    times = int(text)
-    if times < 1:
-        raise argparse.ArgumentTypeError(f"{times} times is never: 1 or more")
-    return times
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of times: 1 or more")
+    return int(text)
 
 
 def listing() -> str:

@@ -13,7 +13,7 @@ from drills.load import Load
 from drills.report import Check, Report
 from drills.tally import tally
 from drills.worker_kill import POOLS, redeliveries
-from local.agent.task import EXITED
+from local.agent.plan import SCALED_IN
 
 KILLS = 30
 # A tenth of the tasks runs long enough that kills of chance meet them while they run.
@@ -46,8 +46,8 @@ def _run(fleet: Fleet, short: bool) -> Report:
     before = {worker.container for worker in fleet.workers(*POOLS)}
     seen = observe(fleet, "child-kill", load, events, settle_seconds=60 if short else 120, short=short)
     gone = before - {worker.container for worker in fleet.workers(*POOLS)}
-    ended = sum(task.get("stopCode") == EXITED for task in fleet.tasks(gone))  # not by a scale-in
-    return _report(seen, killer, workers_lost=ended)
+    scaled_in = sum(task["stoppedReason"] == SCALED_IN for task in fleet.tasks(gone))
+    return _report(seen, killer, workers_lost=len(gone) - scaled_in)
 
 
 def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:

@@ -34,7 +34,7 @@ class Row:
 
 
 def run(fleet: Fleet, drills: Sequence[Drill], *, times: int, short: bool) -> bool:
-    """All of them in turn, ``times`` times. True if every one held; a failure does not end the series."""
+    """All of them in turn, ``times`` times. True if every one held; it goes on after one that did not."""
     reports: list[Report] = []
     total = len(drills) * times
     for number, drill in enumerate((drill for _ in range(times) for drill in drills), start=1):

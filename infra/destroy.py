@@ -54,16 +54,20 @@ def _releases(cloudformation: Any, environment: str, *, ask: bool) -> bool:
     if not found:
         return True
     print(f"{environment} has releases: {', '.join(found)}")
-    if ask and input("Delete them, and what waits in their queues (y/n)? ").strip().lower() not in (
-        "y",
-        "yes",
-    ):
+    if ask and not _agreed("Delete them, and what waits in their queues (y/n)? "):
         print("nothing is deleted")
         return False
     for stack in found:
         print(f"  deleting {stack} …", flush=True)
         stacks.delete(cloudformation, stack, wait=True)
     return True
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:  # nobody is there to answer: `--yes` is for that
+        return False
 
 
 def _forget_pointer(ssm: Any, environment: str) -> None:

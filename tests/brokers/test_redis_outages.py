@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from taskfleet.brokers import PRIMARY_TRANSPORT
@@ -20,15 +20,6 @@ LEASE_SECONDS = 6
 OPTIONS = {"lease_seconds": LEASE_SECONDS, "socket_timeout": 2, "socket_connect_timeout": 2}
 # Longer than the lease: whoever counted wall-clock time would now give everything to others.
 OUTAGE_SECONDS = LEASE_SECONDS + 2
-
-
-@pytest.fixture
-def proxy(own_valkey: Valkey) -> Iterator[FaultyTcp]:
-    """The way to the broker."""
-    proxy = FaultyTcp(own_valkey.port)
-    proxy.start()
-    yield proxy
-    proxy.stop()
 
 
 def _worker(start_worker: StartWorker, valkey: Valkey, port: int | None = None, **options: object) -> Worker:

@@ -6,10 +6,8 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from taskfleet.brokers import PRIMARY_TRANSPORT
 from taskfleet.contract import messages
 
@@ -20,15 +18,6 @@ from tests.support.processes import wait_for
 from tests.support.valkey import Valkey
 
 OPTIONS = {"lease_seconds": 6, "socket_timeout": 1, "socket_connect_timeout": 1}
-
-
-@pytest.fixture
-def proxy(own_valkey: Valkey) -> Iterator[FaultyTcp]:
-    """The way to the broker."""
-    proxy = FaultyTcp(own_valkey.port)
-    proxy.start()
-    yield proxy
-    proxy.stop()
 
 
 def _worker(start_worker: StartWorker, valkey: Valkey, proxy: FaultyTcp, *, concurrency: int) -> Worker:
@@ -78,7 +67,6 @@ def test_what_is_rejected_while_redis_stalls_runs_again(
     _begin(own_valkey, ledger, "victim", 60)
 
     client = own_valkey.client()
-
     client.client_pause(60_000, all=False)
     _kill_children(worker)
     wait_for(lambda: worker.said("could not be told"), what="the failure")

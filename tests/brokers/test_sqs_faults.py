@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -18,15 +17,6 @@ from tests.support.processes import wait_for
 
 OPTIONS = {"region": "us-east-1", "wait_time_seconds": 1}
 STOCK_OPTIONS = {**OPTIONS, "polling_interval": 0}
-
-
-@pytest.fixture
-def faults(aws_environment: MiniStack) -> Iterator[FaultySqs]:
-    """The door to SQS, which can be shut."""
-    proxy = FaultySqs(aws_environment.port)
-    proxy.start()
-    yield proxy
-    proxy.stop()
 
 
 @pytest.fixture

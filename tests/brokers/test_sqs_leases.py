@@ -22,15 +22,6 @@ EXTENSION = "ChangeMessageVisibilityBatch"
 
 
 @pytest.fixture
-def faults(aws_environment: MiniStack) -> Iterator[FaultySqs]:
-    """The door to SQS."""
-    proxy = FaultySqs(aws_environment.port)
-    proxy.start()
-    yield proxy
-    proxy.stop()
-
-
-@pytest.fixture
 def leases(faults: FaultySqs) -> Iterator[Leases]:
     """The leases of a worker behind that door."""
     config = Config(retries={"total_max_attempts": 1})

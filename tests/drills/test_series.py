@@ -33,7 +33,7 @@ def test_the_table_says_how_often_each_held() -> None:
     assert len(set(map(len, shown))) == 1
 
 
-@pytest.mark.parametrize("given", [["nothing"], ["leak", "--times", "0"]])
+@pytest.mark.parametrize("given", [["nothing"], ["leak", "--times", "0"], ["leak", "--times", "often"]])
 def test_what_can_not_be_run_is_refused_with_what_can(
     given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

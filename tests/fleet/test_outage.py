@@ -5,6 +5,7 @@ from __future__ import annotations
 from taskfleet.contract import names
 
 from drills.drill import SHORT_FORM_TAKES
+from drills.publishing import LONGEST_PUBLISH_SECONDS
 from tests.fleet.deployed import Deployed, wait_until
 
 
@@ -16,7 +17,8 @@ def test_an_outage_of_redis_is_survived_and_failed_back(fleet: Deployed) -> None
         faults.kill_broker()
         run, sent = fleet.record("high", 40)
         assert {one["broker"] for one in sent} == {"fallback"}
-        assert max(one["seconds"] for one in sent) < SHORT_FORM_TAKES, "a publish is bounded in time"
+        limit = LONGEST_PUBLISH_SECONDS * SHORT_FORM_TAKES
+        assert max(one["seconds"] for one in sent) < limit, "a publish is bounded in time"
         done = fleet.wait_for_run(run, 40, seconds=120)
         assert {line["broker"] for line in done} == {"fallback"}
         assert fleet.services()[twin].running >= 1

@@ -18,6 +18,13 @@ def _bring_up(account: Account, release: str) -> None:
     account.pass_time(controller, 1)
 
 
+def _replace_blue(account: Account) -> None:
+    """Blue was current; green is now, and blue drains."""
+    _bring_up(account, "blue")
+    _bring_up(account, "green")
+    _promote(account, "green")
+
+
 def _promote(account: Account, release: str) -> None:
     """What `fleet release promote` does."""
     seen = account.store.scan()
@@ -83,9 +90,7 @@ def test_a_second_release_waits_for_a_person_then_takes_over_and_the_first_drain
 
 
 def test_a_drained_release_whose_stack_is_deleted_is_retired_and_may_come_back(account: Account) -> None:
-    _bring_up(account, "blue")
-    _bring_up(account, "green")
-    _promote(account, "green")
+    _replace_blue(account)
     controller = account.controller()
     account.pass_time(controller, 8)
     blue = account.store.scan().records["blue"].manifest
@@ -100,9 +105,7 @@ def test_a_drained_release_whose_stack_is_deleted_is_retired_and_may_come_back(a
 
 
 def test_a_drain_with_its_stack_gone_still_counts_what_the_primary_holds(account: Account) -> None:
-    _bring_up(account, "blue")
-    _bring_up(account, "green")
-    _promote(account, "green")
+    _replace_blue(account)
     account.redis.lpush("low.blue", "{}")
     controller = account.controller()
     account.pass_time(controller, 2)
@@ -113,9 +116,7 @@ def test_a_drain_with_its_stack_gone_still_counts_what_the_primary_holds(account
 
 
 def test_a_drained_release_whose_stack_went_with_work_in_it_is_not_retired(account: Account) -> None:
-    _bring_up(account, "blue")
-    _bring_up(account, "green")
-    _promote(account, "green")
+    _replace_blue(account)
     controller = account.controller()
     account.pass_time(controller, 8)
     account.redis.lpush("low.blue", "{}")
@@ -126,9 +127,7 @@ def test_a_drained_release_whose_stack_went_with_work_in_it_is_not_retired(accou
 
 
 def test_an_unknown_fallback_never_lets_a_release_drain(account: Account) -> None:
-    _bring_up(account, "blue")
-    _bring_up(account, "green")
-    _promote(account, "green")
+    _replace_blue(account)
     twin = account.sqs.get_queue_url(QueueName=f"taskfleet-{account.name}-low-blue")["QueueUrl"]
     account.sqs.delete_queue(QueueUrl=twin)
     account.pass_time(account.controller(), 12)

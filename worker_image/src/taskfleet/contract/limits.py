@@ -13,7 +13,8 @@ DYNAMODB_MAX_ITEM_BYTES = 400 * 1024  # DynamoDB quotas, item size
 # every quote of it escaped, it still fits into an SQS message with its headers.
 MESSAGE_BODY_MAX_BYTES = 256 * 1024
 
-# A message whose worker died so often is taken for the cause. Orderly returns don't count.
+# A message whose worker died so often is taken for the cause. Orderly returns don't count on Redis; SQS
+# counts each time that a message is received.
 MOST_DELIVERIES = 10
 
 # The farthest ETA that the fallback takes. SQS hides a message for twelve hours at most, and each time it is

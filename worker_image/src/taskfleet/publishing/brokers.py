@@ -96,7 +96,7 @@ class Primary:
         self._pool = _Pooled(connection)
 
     def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
-        """Publish within `PRIMARY_SECONDS`; most often in a millisecond."""
+        """Publish within `PRIMARY_SECONDS`, once the pool has a connection; most often in a millisecond."""
         with deadline.within(PRIMARY_SECONDS):
             self._pool.publish(body, queue, options)
 
