@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 from taskfleet.contract import metrics, names
 
@@ -29,9 +30,13 @@ class _Alarm:
     watch: Watch
 
 
-def add_fleet_alarms(scope: Construct, *, settings: Settings, alarms: Alarms) -> None:
-    """Add them all."""
-    for alarm in (*_ours(settings), *_nodes(settings)):
+def add_fleet_alarms(
+    scope: Construct, *, settings: Settings, alarms: Alarms, controller: ecs.FargateService
+) -> None:
+    """Add them all. Those on what ``controller`` publishes come after it: its start is no silence."""
+    for alarm in _ours(settings):
+        alarms.add(scope, alarm.kind, *alarm.scope, watch=alarm.watch).node.add_dependency(controller)
+    for alarm in _nodes(settings):
         alarms.add(scope, alarm.kind, *alarm.scope, watch=alarm.watch)
 
 

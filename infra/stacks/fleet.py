@@ -67,6 +67,7 @@ class FleetStack(cdk.Stack):
             self,
             settings=settings,
             alarms=Alarms(environment=settings.name, topic_arn=self.topic.topic_arn),
+            controller=self.controller,
         )
         FleetDashboard(self, "Overview", settings=settings)
         publish(self, settings, "cluster-arn", self.cluster.cluster_arn)

@@ -189,3 +189,20 @@ def test_the_dashboard_fits_on_a_screen(blueprint: Synthesis) -> None:
     widgets = json.loads(board["DashboardBody"])["widgets"]
 
     assert max(w["y"] + w["height"] for w in widgets) <= 24  # units of the grid: 24 wide, as high as wide
+
+
+@EVERYWHERE
+def test_a_controller_that_is_not_there_yet_is_not_silent(blueprint: Synthesis, settings: Settings) -> None:
+    resources = fleet(blueprint, settings)["Resources"]
+    controller = next(
+        logical_id
+        for logical_id, service in of_type(fleet(blueprint, settings), "AWS::ECS::Service").items()
+        if service["ServiceName"] == names.CONTROLLER_SERVICE
+    )
+    alarm = next(
+        resource
+        for resource in resources.values()
+        if resource.get("Properties", {}).get("AlarmName") == names.alarm(settings.name, "controller-silent")
+    )
+
+    assert controller in alarm["DependsOn"]
