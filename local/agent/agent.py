@@ -80,7 +80,8 @@ class Agent:
         await self._look_and_act()
         await self._report()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._wake.wait()
 
     async def _look_and_act(self) -> None:
         try:

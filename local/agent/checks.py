@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from asyncio import sleep, wait_for
+from asyncio import sleep, timeout
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,7 +71,8 @@ class Checks:
             pid_file=self._private / "health.pid",
         )
         try:
-            code = await wait_for(run.wait(), check.timeout_seconds)
+            async with timeout(check.timeout_seconds):
+                code = await run.wait()
         finally:
             run.kill()
         return code, output.read_text(errors="replace").strip()[-300:]

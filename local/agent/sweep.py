@@ -1,4 +1,4 @@
-"""Find and end what a killed agent left behind.
+"""Remove what a container leaves behind, also after an agent that was killed.
 
 The first process of a container kills its session when the agent dies. That is enough unless it was
 killed as well; so each container's session is also written down, and looked for when an agent starts.
@@ -7,13 +7,18 @@ killed as well; so each container's session is also written down, and looked for
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import time
 from pathlib import Path
 
 from local.agent import procfs
 from local.agent.process import kill_session
 
+_log = logging.getLogger(__name__)
+
 _RECORD = "session.json"
+_PATIENCE_SECONDS = 5.0
 
 
 def record(directory: Path, session: int) -> None:
@@ -31,8 +36,25 @@ def sweep(tasks: Path) -> list[int]:
         if session is not None:
             kill_session(session)
             found.append(session)
-        shutil.rmtree(directory, ignore_errors=True)
+        remove(directory)
     return found
+
+
+def remove(directory: Path) -> None:
+    """Remove a container's private directory, whose processes were killed just before.
+
+    A killed process still ends the system call that it is in, and so may make a file while the
+    directory is being emptied: it is emptied again until it is gone.
+    """
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        if time.monotonic() > end:
+            _log.warning("%s cannot be removed: remove it by hand", directory)
+            return
+        time.sleep(0.02)
 
 
 def _still_ours(record_file: Path) -> int | None:

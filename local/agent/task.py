@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -126,8 +125,9 @@ class Task:
         except (StartError, BotoCoreError, ClientError, OSError) as error:
             self.outcome = self.outcome or Outcome(code=FAILED_TO_START, reason=str(error))
             _log.warning("%s: cannot start: %s", self.label, error)
-        self.status, self.stopped_at = "STOPPED", time.time()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.stopped_at = time.time()
+        await asyncio.to_thread(sweep.remove, self.directory)
+        self.status = "STOPPED"
         changed()
 
     async def _run(self, container: Container, changed: Callable[[], None]) -> None:

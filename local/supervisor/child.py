@@ -119,7 +119,8 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), self.spec.stop_seconds)
+                async with asyncio.timeout(self.spec.stop_seconds):
+                    await process.wait()
             except TimeoutError:
                 _log.warning("%s did not end within %.0f s: killed", self.spec.name, self.spec.stop_seconds)
                 _kill_group(process.pid)

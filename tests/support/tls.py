@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from local.broker import certificates
+from local.broker.faults import Command, Fault
 from local.broker.front import Front
 from tests.support.processes import free_port, listens, wait_for
 
@@ -29,6 +30,14 @@ class TlsFront:
         self._thread.start()
         self._loop.call_soon_threadsafe(self._front.listen)
         wait_for(lambda: listens(self.port), what=f"the TLS front on port {self.port}")
+
+    def refuse(self) -> None:
+        """Cut all connections, and refuse new ones."""
+        asyncio.run_coroutine_threadsafe(self._refuse(), self._loop).result(5)
+
+    async def _refuse(self) -> None:
+        await self._front.apply(Command(fault=Fault.REFUSE))
+        await self._front.apply(Command(fault=Fault.CUT))
 
     def stop(self) -> None:
         """End it; connections are cut."""

@@ -103,10 +103,12 @@ class Fleet:
         wait_for(lambda: not tasks.exists() or not list(tasks.iterdir()), what="the end of all tasks")
 
     def close(self) -> None:
-        """Delete the services and end the agent."""
-        self.clear()
-        if self.agent is not None:
-            stop(self.agent, seconds=15)
+        """Delete the services and end the agent; it must not act in the next file's tests."""
+        try:
+            self.clear()
+        finally:
+            if self.agent is not None:
+                stop(self.agent, seconds=15)
 
     @property
     def events(self) -> str:
