@@ -11,11 +11,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.alarms import gather
-from local.alarms.definition import Alarm, State, UnsupportedAlarmError, read
+from local.alarms.definition import Alarm, Missing, State, UnsupportedAlarmError, read
 from local.alarms.evaluate import Outcome, evaluate
 from local.alarms.expressions import ExpressionError
 from local.alarms.functions import Series
-from local.alarms.windows import is_due
+from local.alarms.windows import is_due, saw_a_whole_period
 from local.scaling.invoke import Scaler
 
 log = logging.getLogger("alarms")
@@ -32,6 +32,7 @@ class Rounds:
     def __init__(self, *, cloudwatch: Any, scaler: Scaler) -> None:
         self._cloudwatch = cloudwatch
         self._scaler = scaler
+        self._seen: dict[str, float] = {}
         self._evaluated: dict[str, float] = {}
         self._invoked: dict[tuple[str, str], float] = {}
         self._complained: dict[str, str] = {}
@@ -40,7 +41,11 @@ class Rounds:
         """One round at ``now`` (seconds since the epoch). Raises botocore's errors if the account is away."""
         self._scaler.refresh()
         alarms = self._read()
-        due = [alarm for alarm in alarms if is_due(alarm, now, self._evaluated.get(alarm.name))]
+        due = [
+            alarm
+            for alarm in alarms
+            if is_due(alarm, now, self._evaluated.get(alarm.name)) and not self._is_too_new(alarm, now)
+        ]
         received = gather.datapoints(self._cloudwatch, due, now)
         for alarm in due:
             try:
@@ -50,6 +55,16 @@ class Rounds:
                 self._complain(alarm.name, error)
             self._evaluated[alarm.name] = now
 
+    def _is_too_new(self, alarm: Alarm, now: float) -> bool:
+        """Whether data would be missing only because what it watches has just been started.
+
+        CloudFormation makes an alarm once the service that it depends on is steady, minutes after its
+        first data; the emulated one does not wait for a service.
+        """
+        if alarm.missing is not Missing.BREACHING or alarm.state is not State.INSUFFICIENT_DATA:
+            return False
+        return not saw_a_whole_period(alarm, self._seen.setdefault(alarm.name, now), now)
+
     def _read(self) -> list[Alarm]:
         alarms = []
         for described in gather.metric_alarms(self._cloudwatch):
@@ -58,6 +73,7 @@ class Rounds:
             except UnsupportedAlarmError as error:
                 self._complain(described["AlarmName"], error)
         names = {alarm.name for alarm in alarms}
+        self._seen = {name: at for name, at in self._seen.items() if name in names}
         self._evaluated = {name: at for name, at in self._evaluated.items() if name in names}
         self._invoked = {key: at for key, at in self._invoked.items() if key[0] in names}
         return alarms

@@ -44,6 +44,11 @@ def is_due(alarm: Alarm, now: float, last: float | None) -> bool:
     return last is None or int(now // step) > int(last // step)
 
 
+def saw_a_whole_period(alarm: Alarm, since: float, now: float) -> bool:
+    """Whether a period that began after ``since`` has ended."""
+    return int(now // alarm.period) - int(since // alarm.period) >= 2
+
+
 def is_additive(statistic: str) -> bool:
     """Whether the statistic of a long period follows from those of its granules (percentiles don't)."""
     return statistic in {"Sum", "SampleCount", "Average", "Minimum", "Maximum"}

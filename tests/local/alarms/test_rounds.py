@@ -138,6 +138,34 @@ def test_a_transition_is_published_to_the_alarms_topic(account: Account, rounds:
     assert [(message["AlarmName"], message["NewStateValue"]) for message in messages] == [("silent", "ALARM")]
 
 
+def test_silence_does_not_count_before_an_alarm_saw_a_whole_period(account: Account, rounds: Rounds) -> None:
+    """What it watches was started with it: its first data is of the period in which both were made."""
+    cloudwatch = account.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="silent-at-first",
+        Namespace="Taskfleet",
+        MetricName="LateTick",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=2,
+        Threshold=1.0,
+        ComparisonOperator="LessThanThreshold",
+        TreatMissingData="breaching",
+    )
+    minute = time.time() // 60 * 60 - 600
+    state = []
+    for at in (minute + 2, minute + 59, *(minute + 1 + 60 * number for number in range(1, 9))):
+        tick = {"MetricName": "LateTick", "Value": 1.0, "Timestamp": min(at - 5, minute + 150)}
+        if at > minute + 60:
+            cloudwatch.put_metric_data(Namespace="Taskfleet", MetricData=[tick])
+        rounds.run(at)
+        found = cloudwatch.describe_alarms(AlarmNames=["silent-at-first"])["MetricAlarms"][0]
+        state.append(found["StateValue"])
+
+    assert state[:5] == [*["INSUFFICIENT_DATA"] * 3, "OK", "OK"]
+    assert state[-1] == "ALARM", "and then it does"
+
+
 def deploy_math_alarm(account: Account, *, name: str, expression: str) -> None:
     """By CloudFormation, as the CDK does: the emulator's own PutMetricAlarm takes no metric math."""
 
