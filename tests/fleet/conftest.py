@@ -19,20 +19,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.fleet)
 
 
-@pytest.fixture(scope="session")
+# Of the package, not of the session: an idle fleet would slow down the tests that its process runs next.
+@pytest.fixture(scope="package")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    """A fleet to work on, to break and to mend: every test leaves it as it was."""
-    yield from _up_and_down(tmp_path_factory.mktemp("fleet"))
+    """A fleet to work on, to break and to mend: every test leaves it as it was.
 
-
-@pytest.fixture(scope="session")
-def doomed_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    """A fleet for what can't be taken back: releases that end, a supervisor that is killed, `cdk destroy`."""
-    yield from _up_and_down(tmp_path_factory.mktemp("doomed-fleet"))
-
-
-def _up_and_down(directory: Path) -> Iterator[Deployed]:
-    deployed = Deployed(directory)
+    But those whose work can't be taken back (releases that end, `cdk destroy`): they are the last on theirs.
+    """
+    deployed = Deployed(tmp_path_factory.mktemp("fleet"))
     up = deployed.local("up")
     try:
         assert up.returncode == 0, f"{up.stdout}\n{up.stderr}"

@@ -7,12 +7,6 @@ from taskfleet.contract import names
 
 from tests.fleet.deployed import Deployed, wait_until
 
-
-@pytest.fixture(scope="module")
-def fleet(doomed_fleet: Deployed) -> Deployed:
-    return doomed_fleet
-
-
 GREEN = "r2"
 
 

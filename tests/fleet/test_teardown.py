@@ -6,17 +6,11 @@ import os
 import signal
 import time
 
-import pytest
 from taskfleet.contract import parameters
 
 from local.down import supervisor_pid
 from tests.fleet.conftest import processes_of
 from tests.fleet.deployed import Deployed, wait_until
-
-
-@pytest.fixture(scope="module")
-def fleet(doomed_fleet: Deployed) -> Deployed:
-    return doomed_fleet
 
 
 def test_a_killed_supervisor_takes_all_with_it_and_up_brings_it_back(fleet: Deployed) -> None:
