@@ -2,7 +2,8 @@
 
 The CDK's app knows one release, that of today's source. Those that were deployed before are stacks too, and
 ECS does not delete a cluster that still has services. The pointer to the current release is the controller's
-and in no stack, so it goes last.
+and in no stack, so it goes last. An environment that keeps its data, or is not in the account of these
+credentials, is left alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet.cli import stacks
 from taskfleet.contract import names, parameters
 
-from infra.environments import ALL
+from infra import rules
+from infra.environments import ALL, PLACEHOLDER_ACCOUNT
+from infra.settings import Settings
 
 
 def main() -> int:
@@ -30,6 +33,9 @@ def main() -> int:
     (settings,) = (one for one in ALL if one.name == given.environment)
     session = boto3.Session(region_name=settings.region)
     try:
+        if reason := refused(settings, session.client("sts")):
+            print(f"nothing is deleted: {reason}", file=sys.stderr)
+            return 1
         if not _releases(session.client("cloudformation"), settings.name, ask=not given.yes):
             return 1
         if code := subprocess.run(given.command, check=False).returncode:
@@ -39,6 +45,24 @@ def main() -> int:
         print(f"not everything of {settings.name} is deleted: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def refused(settings: Settings, sts: Any) -> str | None:
+    """Why nothing of the environment may be deleted with these credentials, or None."""
+    if reason := rules.placeholder_account(settings, PLACEHOLDER_ACCOUNT):
+        return reason
+    if settings.keep_data:
+        return (
+            f"{settings.name} keeps its data, and its stacks are protected. To delete it for good, set its "
+            f"keep_data=False in infra/environments.py, `make deploy ENV={settings.name}`, and try again"
+        )
+    account = sts.get_caller_identity()["Account"]
+    if account != settings.account:
+        return (
+            f"{settings.name} is in account {settings.account}, and your credentials are of {account}: "
+            "choose its profile (AWS_PROFILE)"
+        )
+    return None
 
 
 def release_stacks(cloudformation: Any, environment: str) -> list[str]:

@@ -156,6 +156,7 @@ class Settings:
     drain_deadline_seconds: int = 24 * 3600
     log_retention_days: int = 30
     alarm_email: str | None = None
+    runbook_url: str | None = None  # where your team reads `runbooks/`: alarms then link their page
     keep_data: bool = True  # stateful resources are retained and protected
     on_this_machine: bool = False  # the `local` environment: deployed to the emulated account
     variables: Mapping[str, str] = field(default_factory=dict)  # more environment, for the tasks

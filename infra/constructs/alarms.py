@@ -34,6 +34,10 @@ class Kind:
         """The runbook's path in the repository."""
         return f"{RUNBOOKS}/{self.name}.md"
 
+    def described(self, runbook_url: str | None) -> str:
+        """An alarm's description: what it means, and a link to its runbook if pages have an address."""
+        return f"{self.meaning} See {f'{runbook_url}/{self.name}.md' if runbook_url else self.runbook}"
+
 
 _ALL = (
     Kind("scale-out", Audience.SCALING, "The pool needs more workers than it wants."),
@@ -93,6 +97,7 @@ class Alarms:
 
     environment: str
     topic_arn: str
+    runbook_url: str | None
 
     def add(
         self,
@@ -114,7 +119,7 @@ class Alarms:
             scope,
             "-".join((kind, *names_in_scope)),
             alarm_name=names.alarm(self.environment, kind, *names_in_scope),
-            alarm_description=f"{it.meaning} See {it.runbook}",
+            alarm_description=it.described(self.runbook_url),
             namespace=watch.namespace,
             metric_name=watch.metric,
             dimensions=[

@@ -13,7 +13,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 from taskfleet.contract import images
 
-from infra.release_id import NOT_SOURCE, WORKER_IMAGE, fingerprint
+from infra.release_id import NOT_SOURCE, WORKER_IMAGE, built_from
 from infra.settings import Architecture, Image, Settings
 
 _ECR = re.compile(
@@ -41,7 +41,7 @@ class WorkerImage:
             return images.LIVE
         if image.uri is not None:
             return f"{image.uri}@{image.digest}"
-        return f"source:{fingerprint()}"
+        return f"source:{built_from(image)}"
 
     def container(self, scope: Construct) -> ecs.ContainerImage:
         """The image for the task definitions in ``scope``; call it once per stack.

@@ -1,4 +1,4 @@
-"""The AWS account, region and application of an environment."""
+"""The AWS account, region and application of an environment, and whom it tells."""
 
 from __future__ import annotations
 
@@ -71,4 +71,15 @@ def _alarm_email(settings: Settings) -> Iterator[Problem]:
         )
 
 
-RULES = (_account, _region, _app, _alarm_email)
+def _runbook_url(settings: Settings) -> Iterator[Problem]:
+    url = settings.runbook_url
+    if url is not None and not re.fullmatch(r"https://[^\s?#]+[^\s?#/]", url):
+        yield Problem(
+            setting="runbook_url",
+            value=url,
+            rule="alarms link their page below it: https://, and no slash at its end",
+            fix="give the folder's address, as https://github.com/you/fleet/blob/main/runbooks",
+        )
+
+
+RULES = (_account, _region, _app, _alarm_email, _runbook_url)

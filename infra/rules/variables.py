@@ -13,8 +13,8 @@ from infra.rules.problem import Problem
 if TYPE_CHECKING:
     from infra.settings import Settings
 
-# Optional ones that the stacks don't set themselves: a user may.
-_FREE = frozenset({environment.LOG_LEVEL.name, environment.SENTRY_DSN.name})
+# One that the stacks don't set themselves: a user may.
+_FREE = frozenset({environment.LOG_LEVEL.name})
 _OWN = frozenset(variable.name for variable in environment.VARIABLES) - _FREE
 _PREFIXES = {
     "TASKFLEET_": "belongs to the blueprint",

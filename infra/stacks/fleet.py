@@ -66,7 +66,11 @@ class FleetStack(cdk.Stack):
         add_fleet_alarms(
             self,
             settings=settings,
-            alarms=Alarms(environment=settings.name, topic_arn=self.topic.topic_arn),
+            alarms=Alarms(
+                environment=settings.name,
+                topic_arn=self.topic.topic_arn,
+                runbook_url=settings.runbook_url,
+            ),
             controller=self.controller,
         )
         FleetDashboard(self, "Overview", settings=settings)

@@ -66,7 +66,11 @@ class ReleaseStack(cdk.Stack):
             ),
             place=self._place(settings, key_arn),
             key=key,
-            alarms=Alarms(environment=settings.name, topic_arn=lookup(self, settings, "alarm-topic-arn")),
+            alarms=Alarms(
+                environment=settings.name,
+                topic_arn=lookup(self, settings, "alarm-topic-arn"),
+                runbook_url=settings.runbook_url,
+            ),
             # One pair for all pools: a task may publish to any queue of its release.
             roles=roles(
                 self,

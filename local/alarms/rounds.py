@@ -58,8 +58,8 @@ class Rounds:
     def _is_too_new(self, alarm: Alarm, now: float) -> bool:
         """Whether data would be missing only because what it watches has just been started.
 
-        CloudFormation makes an alarm once the service that it depends on is steady, minutes after its
-        first data; the emulated one does not wait for a service.
+        A deviation: CloudWatch documents no such patience. On AWS a service that is steady has run for a
+        minute or two and left a data point; here it is steady in the second of its start.
         """
         if alarm.missing is not Missing.BREACHING or alarm.state is not State.INSUFFICIENT_DATA:
             return False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from taskfleet.contract import names
@@ -37,12 +39,25 @@ def as_it_was(fleet: Deployed) -> object:
     assert code == 0, output
 
 
-def test_a_setting_is_changed_in_place(fleet: Deployed, as_it_was: object) -> None:
-    before = {worker.container for worker in fleet.drill().workers("low")}
-    code, output = _deploy(fleet, "wider")
+def _containers(fleet: Deployed, pool: str) -> set[str]:
+    return {worker.container for worker in fleet.drill().workers(pool)}
+
+
+def test_a_setting_is_changed_in_place_under_load(fleet: Deployed, as_it_was: object) -> None:
+    low, high = _containers(fleet, "low"), _containers(fleet, "high")
+    runs = []
+    with ThreadPoolExecutor(1) as pool:
+        deploying = pool.submit(_deploy, fleet, "wider")
+        while not deploying.done():
+            runs.append(fleet.record("low", 10, seconds=0.2)[0])
+            time.sleep(1)
+    code, output = deploying.result()
     assert code == 0, output
     assert _allowed(fleet) == LOW.max_workers + 1
-    assert {worker.container for worker in fleet.drill().workers("low")} == before, "no worker was restarted"
+    assert not _containers(fleet, "low") & low, "its workers have the new limit"
+    assert _containers(fleet, "high") == high, "what did not change was not restarted"
+    for run in runs:
+        fleet.wait_for_run(run, 10, seconds=60)
 
 
 def test_an_update_whose_workers_do_not_start_is_rolled_back(fleet: Deployed) -> None:

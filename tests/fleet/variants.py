@@ -13,9 +13,11 @@ from infra.settings import Settings
 
 
 def _wider() -> Settings:
-    """`low` may have one worker more."""
-    pools = tuple(replace(p, max_workers=p.max_workers + 1) if p.name == "low" else p for p in LOCAL.pools)
-    return replace(LOCAL, pools=pools)
+    """`low` may have one worker more, and its tasks have a second less."""
+    (low,) = (pool for pool in LOCAL.pools if pool.name == "low")
+    limits = replace(low.limits, soft_time_limit_seconds=low.limits.soft_time_limit_seconds - 1)
+    wider = replace(low, max_workers=low.max_workers + 1, limits=limits)
+    return replace(LOCAL, pools=tuple(wider if pool == low else pool for pool in LOCAL.pools))
 
 
 def main(variant: str) -> None:

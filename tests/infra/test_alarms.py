@@ -39,6 +39,12 @@ def test_every_kind_has_its_runbook_and_every_alarm_its_kinds_name(alarms: list[
         assert alarm["AlarmName"].startswith(f"taskfleet-{environment}-{kind_of(alarm)}")
 
 
+def test_an_alarm_links_its_runbook_where_pages_have_an_address() -> None:
+    kind = KINDS["no-worker"]
+    assert kind.described("https://x.org/book") == f"{kind.meaning} See https://x.org/book/no-worker.md"
+    assert kind.described(None) == f"{kind.meaning} See runbooks/no-worker.md"
+
+
 def test_no_two_alarms_of_an_account_have_one_name(alarms: list[dict[str, Any]]) -> None:
     by_name = [alarm["AlarmName"] for alarm in alarms]
 

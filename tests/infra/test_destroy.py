@@ -1,16 +1,41 @@
-"""Which releases `make destroy` finds, and that it deletes none without a yes."""
+"""Which releases `make destroy` finds, and that it deletes none without a yes, or of another account."""
 
 from __future__ import annotations
 
 import json
+import re
 import uuid
+from dataclasses import replace
 
 import pytest
 
-from infra import destroy
+from infra import destroy, environments
+from infra.settings import Settings
 from tests.support.ministack import MiniStack
 
 TEMPLATE = json.dumps({"Resources": {"Kept": {"Type": "AWS::SQS::Queue", "Properties": {}}}})
+
+
+MINE = replace(environments.DEV, account="123456789012")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (environments.DEV, "this is the placeholder"),
+        (replace(environments.PROD, account="000000000000"), "prod keeps its data.*keep_data=False"),
+        (MINE, "dev is in account 123456789012, and your credentials are of 000000000000"),
+    ],
+)
+def test_an_environment_is_left_alone(aws: MiniStack, settings: Settings, says: str) -> None:
+    reason = destroy.refused(settings, aws.client("sts"))
+
+    assert reason is not None
+    assert re.search(says, reason)
+
+
+def test_an_environment_in_ones_own_account_may_be_deleted(aws: MiniStack) -> None:
+    assert destroy.refused(replace(MINE, account="000000000000"), aws.client("sts")) is None
 
 
 @pytest.mark.parametrize("answer", ["n", "", None])

@@ -32,6 +32,7 @@ MIXED = replace(
     variables={"SHOP": "7"},
     secrets={"STRIPE_KEY": "arn:aws:secretsmanager:eu-west-1:111111111111:secret:stripe-AbCdEf"},
     alarm_email="oncall@example.com",
+    runbook_url="https://example.com/book",
 )
 
 
@@ -58,6 +59,14 @@ def flat(value: Any) -> str:
         return {"AWS::URLSuffix": "amazonaws.com", "AWS::Partition": "aws"}[value["Ref"]]
     separator, parts = value["Fn::Join"]
     return str(separator).join(flat(part) for part in parts)
+
+
+def test_alarms_link_the_teams_own_pages(mixed: Synthesis) -> None:
+    for stack in ("fleet", f"release-{RELEASE}"):
+        alarms = of_type(mixed.of("dev", stack), "AWS::CloudWatch::Alarm").values()
+        assert alarms
+        for alarm in alarms:
+            assert " See https://example.com/book/" in alarm["AlarmDescription"]
 
 
 def test_a_gevent_pool_is_settings_only(mixed: Synthesis) -> None:
@@ -224,6 +233,8 @@ def test_the_same_source_has_the_same_release_id_and_another_has_another(tmp_pat
 
     assert default_release_id(Image(), source) == first
     assert names.check("release", first) == first
+    assert default_release_id(Image(base="python:3.14-slim"), source) != first
+    assert default_release_id(Image(architecture=Architecture.X86_64), source) != first
     code.write_text("two")
     assert default_release_id(Image(), source) != first
 

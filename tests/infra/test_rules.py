@@ -95,6 +95,7 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "region": ({"region": "eu-west-1a"}, "'eu-west-1a'", ("region", "not one of its zones")),
     "app": ({"app": "tasks.celery"}, "'tasks.celery'", ("module:attribute",)),
     "alarm email": ({"alarm_email": "on-call"}, "'on-call'", ("name@domain",)),
+    "runbook url": ({"runbook_url": "https://x.org/runbooks/"}, "'https://x.org/runbooks/'", ("no slash",)),
     # network
     "zone of another region": (
         network(availability_zones=("us-east-1a", "eu-west-1a")),

@@ -83,7 +83,6 @@ DEFAULT_QUEUE = Variable(
     "TASKFLEET_DEFAULT_QUEUE", "for tasks that name no queue; `low` unless set", frozenset()
 )
 METRICS_PORT = Variable("TASKFLEET_METRICS_PORT", "the controller's `/metrics`; 9808 unless set", frozenset())
-SENTRY_DSN = Variable("SENTRY_DSN", "send errors to Sentry", frozenset())
 
 VARIABLES: tuple[Variable, ...] = tuple(v for v in list(globals().values()) if isinstance(v, Variable))
 OPTIONAL: tuple[Variable, ...] = tuple(v for v in VARIABLES if not v.roles)
