@@ -1,4 +1,7 @@
-"""The README says what is true now: its links lead somewhere, its commands exist, its figures are printed."""
+"""The README says what is true now: its links lead somewhere, its commands exist, its figures are printed.
+
+The paths that CONTRIBUTING and the runbooks name exist too.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,10 @@ from tests.test_runbooks import parse
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "runbooks").glob("*.md"))]
+PATH = re.compile(
+    r"`((?:benchmarks|drills|infra|local|runbooks|taskfleet|tests|worker_image)/[\w./]*|[\w-]+\.(?:py|md|toml|json|lock))`"
+)
 
 
 def test_no_link_is_dead() -> None:
@@ -23,10 +30,17 @@ def test_no_link_is_dead() -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
-def test_every_path_it_names_exists() -> None:
-    paths = re.findall(r"`((?:infra|worker_image|local|drills|runbooks|tests)/[\w./]*)`", TEXT)
-    assert paths
-    assert [path for path in paths if not (ROOT / path).exists()] == []
+def test_every_path_that_a_page_for_people_names_exists() -> None:
+    named = [(page, path) for page in PAGES for path in PATH.findall(page.read_text())]
+
+    assert {"README", "CONTRIBUTING", "no-worker"} <= {page.stem for page, _ in named}
+    assert [f"{page.name}: {path}" for page, path in named if not _exists(path)] == []
+
+
+def _exists(path: str) -> bool:
+    """From the top, or a part of the package as pages name it: ``taskfleet/cli/``."""
+    below = ROOT / "worker_image/src" if path.startswith("taskfleet/") else ROOT
+    return (below / path).exists()
 
 
 def test_every_make_target_it_names_exists() -> None:

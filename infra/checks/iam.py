@@ -1,6 +1,6 @@
 """IAM: no ``*`` action at all, and a ``*`` resource only where AWS has no narrower one.
 
-Pure functions over synthesized templates; `tests/infra/test_iam.py` runs them over every stack.
+Pure functions over synthesized templates; `tests/infra/test_checks.py` runs them over every stack.
 """
 
 from __future__ import annotations

@@ -14,6 +14,9 @@ from infra.settings import Settings
 _SEND = ("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage")
 _CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
 
+# Why a role has statements on ``*``: the CDK adds these for ECS Exec.
+_EXEC = "ECS Exec's ssmmessages actions and logs:DescribeLogGroups have no resource-level permissions."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
@@ -114,12 +117,13 @@ class Permissions:
                 {"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}},
             ),
         ]
-        services = {
-            self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only."
+        own = {
+            "*": f"{_EXEC} Nor has cloudwatch:PutMetricData, which a condition narrows to one namespace.",
+            self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only.",
         }
         return Grants(
             statements=statements,
-            wildcards={**self._shared_wildcards(), **self._publish_wildcards(), **services},
+            wildcards={**self._shared_wildcards(), **self._publish_wildcards(), **own},
         )
 
     def _everybody(self) -> list[iam.PolicyStatement]:
@@ -138,8 +142,7 @@ class Permissions:
 
     def _shared_wildcards(self) -> dict[str, str]:
         return {
-            "*": "ECS Exec's ssmmessages actions and logs:DescribeLogGroups, and the controller's "
-            "cloudwatch:PutMetricData (narrowed to one namespace), have no resource-level permissions.",
+            "*": _EXEC,
             shell_log_streams(self.stack, self.settings): "Log streams of the one log group of shells.",
             self._parameter(f"{self._manifests()}/*"): "The manifests of releases, which come and go.",
         }

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 MAX_ALARM_SECONDS = 24 * 3600  # CloudWatch: the evaluation interval of a high-resolution alarm
 
-# (shorter, longer, why): each pair of `Limits` in which the first must be less than the second.
+# (shorter, longer, why): each pair of `Limits` in which the first must be less than the second. Visibility
+# timeouts are for stock workers: ours renew a lease on what they hold (`taskfleet.brokers`).
 ORDERED = (
     (
         "soft_time_limit_seconds",
@@ -25,22 +26,22 @@ ORDERED = (
     (
         "time_limit_seconds",
         "visibility_timeout_seconds",
-        "a task that still runs would be given to a second worker",
+        "a stock Celery worker on these queues would have its running task given to a second worker",
     ),
     (
         "time_limit_seconds",
         "fallback_visibility_timeout_seconds",
-        "SQS would give a task that still runs to a second worker",
+        "SQS would give the running task of a stock Celery worker on these queues to a second worker",
     ),
     (
         "longest_countdown_seconds",
         "visibility_timeout_seconds",
-        "a worker holds a countdown unacknowledged, so that every other worker would run it too",
+        "a stock Celery worker holds a countdown unacknowledged, so that others would run it too",
     ),
     (
         "longest_countdown_seconds",
         "fallback_visibility_timeout_seconds",
-        "a worker holds a countdown unacknowledged on SQS too, so that every other worker would run it",
+        "a stock Celery worker holds a countdown unacknowledged on SQS too, so that others would run it",
     ),
     (
         "soft_shutdown_seconds",
