@@ -137,7 +137,8 @@ def remarks(settings: Settings) -> list[str]:
 def _not_enforced(pool: Pool) -> Iterator[str]:
     unenforced = {
         "threads": "neither time limit is enforced (a thread can't be stopped)",
-        "gevent": "the soft time limit is not enforced, and the hard one only where a task waits",
+        "gevent": "the soft time limit is not enforced, and the hard one only where a task waits; one that "
+        "computes for ten seconds without waiting may run twice (nothing renews its lease meanwhile)",
     }
     if pool.execution.value in unenforced:
         yield (
