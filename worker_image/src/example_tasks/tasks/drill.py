@@ -10,6 +10,7 @@ import signal
 import time
 from typing import Any
 
+from celery import group
 from taskfleet.contract.environment import BROKER
 
 from example_tasks.app import app
@@ -60,7 +61,7 @@ def die(self: Any, run: str, n: int, times: int = 1, **_later: object) -> None:
 
 
 @app.task(name="example_tasks.drill.spread")
-def spread(run: str, children: int, queue: str | None = None, **_later: object) -> None:
-    """Start ``children`` `record` tasks, as work that fans out does."""
-    for n in range(children):
-        record.apply_async((run, n), queue=queue)
+def spread(run: str, children: int | list[int], queue: str | None = None, **_later: object) -> None:
+    """Start a group of `record` tasks, as work that fans out does: so many, or one for each number."""
+    numbers = range(children) if isinstance(children, int) else children
+    group(record.si(run, n).set(queue=queue) for n in numbers).apply_async()
