@@ -7,17 +7,23 @@ from dataclasses import dataclass, field
 
 from drills import children
 from drills.chance import one_in_each, one_of
-from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.drill import (
+    Drill,
+    Event,
+    Observed,
+    all_accepted,
+    at_its_rate,
+    common_figures,
+    nothing_lost,
+    observe,
+)
 from drills.fleet import Fleet
 from drills.load import Load
 from drills.report import Check, Report
 from drills.tally import tally
-from drills.worker_kill import POOLS, redeliveries
-from local.agent.plan import SCALED_IN
+from drills.worker_kill import POOLS, TASK_SECONDS, redelivered, redeliveries
 
 KILLS = 30
-# A tenth of the tasks runs long enough that kills of chance meet them while they run.
-TASK_SECONDS = (*[0.01] * 9, 0.15)
 # Celery counts the death as a retry, and that waits `default_retry_delay` (5 s) before it is tried again.
 EXECUTED_AGAIN_WITHIN_SECONDS = 20.0
 
@@ -43,30 +49,28 @@ def _run(fleet: Fleet, short: bool) -> Report:
     killer = Killer(fleet)
     moments = one_in_each(kills, apart=apart, first=first)
     events = [Event(at, f"kill {number}", killer.kill) for number, at in enumerate(moments)]
-    before = {worker.container for worker in fleet.workers(*POOLS)}
+    before = fleet.workers(*POOLS)
     seen = observe(fleet, "child-kill", load, events, settle_seconds=60 if short else 120, short=short)
-    gone = before - {worker.container for worker in fleet.workers(*POOLS)}
-    scaled_in = sum(task["stoppedReason"] == SCALED_IN for task in fleet.tasks(gone))
-    return _report(seen, killer, workers_lost=len(gone) - scaled_in)
+    return _report(seen, killer, workers_gone=fleet.gone(before))
 
 
-def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:
+def _report(seen: Observed, killer: Killer, *, workers_gone: int) -> Report:
     times = [seen.moments[f"kill {number}"] for number in range(len(killer.killed))]
     interrupted = redeliveries(seen.records, list(zip(times, killer.killed, strict=True)))
-    longest, limit = max(interrupted, default=0.0), seen.limit(EXECUTED_AGAIN_WITHIN_SECONDS)
     actually = sum(bool(pids) for pids in killer.killed)
     explained = ended_and_killed(seen.records, frozenset[int]().union(*killer.killed))
     duplicates = tally(seen.publishes, seen.executions).duplicates
     figures = common_figures(seen) | {
         "children_killed": actually,
         "tasks_interrupted": len(interrupted),
-        "longest_until_executed_again_seconds": longest,
+        "longest_until_executed_again_seconds": max(interrupted, default=None),
         "duplicates_killed_before_they_were_acknowledged": explained,
-        "workers_ended": workers_lost,
+        "workers_ended": workers_gone,
     }
     checks = [
         nothing_lost(seen),
         all_accepted(seen),
+        at_its_rate(seen),
         Check(
             f"at least two thirds of {len(killer.killed)} children were killed: {actually}",
             3 * actually >= 2 * len(killer.killed),
@@ -75,13 +79,15 @@ def _report(seen: Observed, killer: Killer, *, workers_lost: int) -> Report:
             f"a task ran twice only if its child was killed after its last line: {explained} of {duplicates}",
             explained == duplicates,
         ),
-        Check(f"the workers themselves go on: {workers_lost} ended", workers_lost == 0),
-        Check(
-            f"executed again within {limit:g} s: {longest:.1f} s",
-            longest <= limit,
-        ),
+        still_there(workers_gone),
+        redelivered(seen, interrupted, EXECUTED_AGAIN_WITHIN_SECONDS),
     ]
     return Report(name="child-kill", checks=checks, figures=figures)
+
+
+def still_there(gone: int) -> Check:
+    """By `drills.fleet.Fleet.gone`."""
+    return Check(f"the workers themselves go on: {gone} ended or were started again", gone == 0)
 
 
 def ended_and_killed(records: Sequence[Mapping[str, object]], killed: frozenset[int]) -> int:

@@ -7,11 +7,18 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from taskfleet.contract.environment import FALLBACK
+
 from drills.fleet import Fleet
 from drills.load import Load, Running
+from drills.looking import Look, Looking, empty_after
 from drills.report import Check, Figure, Report
-from drills.tally import Execution, Publish, longest_wait, percentile, tally
+from drills.tally import Execution, Publish, first_after, longest_wait, percentile, tally
 
+# The events' names that tell when Redis failed for the first time, and when it was back for good.
+FAULT, RECOVERY = "fault", "recovery"
+# A load that was lighter than it should be proves less.
+LEAST_OF_RATE = 0.9
 # A redelivered task can be executed again after everything is done: duplicates are counted until then.
 LINGER_SECONDS = 3.0
 # The short forms run among the other tests on a machine that is fully busy: what takes time may take longer.
@@ -38,13 +45,18 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """Everything that a drill saw. ``moments`` are the events' times, in seconds since the epoch."""
+    """Everything that a drill saw.
 
+    ``moments`` are the events' times, in seconds since the epoch; ``looks`` at SQS begin when Redis is back.
+    """
+
+    load: Load
     publishes: Sequence[Publish]
     executions: Sequence[Execution]
     records: Sequence[Mapping[str, object]]
     parked: int
     moments: Mapping[str, float] = field(default_factory=dict)
+    looks: Sequence[Look] = ()
     short: bool = False
 
     def limit(self, promised: float) -> float:
@@ -61,7 +73,11 @@ def observe(
     settle_seconds: float,
     short: bool = False,
 ) -> Observed:
-    """Run the load and the events, wait until everything accepted is executed, and collect what happened."""
+    """Run the load and the events, wait until everything accepted is executed, and collect what happened.
+
+    After an outage of Redis (an event `RECOVERY`), wait until SQS is empty as well. Its workers go to sleep
+    minutes later, by an alarm: no drill waits for that, tests/fleet/test_outage.py does.
+    """
     parked = fleet.parked()
     running = Running(
         load,
@@ -72,18 +88,22 @@ def observe(
     )
     try:
         moments = _carry_out(events, running.started_at)
-        running.wait_for_producers()
-        running.wait_for_executions(settle_seconds)
-        time.sleep(LINGER_SECONDS)
+        with Looking(fleet, load.queues if RECOVERY in moments else ()) as looking:
+            running.wait_for_producers()
+            running.wait_for_executions(settle_seconds)
+            looking.wait_until_empty(settle_seconds)
+            time.sleep(LINGER_SECONDS)
     finally:
         running.stop()
         fleet.heal()
     return Observed(
+        load=load,
         publishes=running.publishes(),
         executions=running.executions(),
         records=running.records(),
         parked=fleet.parked() - parked,
         moments=moments,
+        looks=looking.looks,
         short=short,
     )
 
@@ -98,8 +118,11 @@ def _carry_out(events: Sequence[Event], started_at: float) -> dict[str, float]:
 
 
 def common_figures(seen: Observed) -> dict[str, Figure]:
-    """What every drill prints first."""
+    """What every drill prints first; the times of an outage are None where Redis was there all the time."""
     counted = tally(seen.publishes, seen.executions)
+    fault, recovery = seen.moments.get(FAULT), seen.moments.get(RECOVERY)
+    first = None if fault is None else first_after(seen.executions, fault, FALLBACK)
+    empty = None if recovery is None else empty_after(seen.looks, recovery)
     seconds = [publish.seconds for publish in seen.publishes]
     return {
         "submitted": counted.submitted,
@@ -112,6 +135,8 @@ def common_figures(seen: Observed) -> dict[str, Figure]:
         "parked": seen.parked,
         "longest_publish_seconds": max(seconds, default=None),
         "p99_publish_seconds": percentile(seconds, 99),
+        "first_fallback_execution_seconds": first,
+        "fallback_empty_seconds": empty,
         "longest_wait_seconds": longest_wait(seen.publishes, seen.executions),
     }
 
@@ -127,3 +152,13 @@ def all_accepted(seen: Observed) -> Check:
     """One of the two brokers was there all the time."""
     refused = tally(seen.publishes, seen.executions).refused
     return Check(f"every publish was accepted: {refused} were not", refused == 0)
+
+
+def at_its_rate(seen: Observed) -> Check:
+    """The load was published when it should be, and not just in the end."""
+    planned, seconds = seen.load.rate * seen.load.seconds, seen.load.seconds
+    began = min((publish.at for publish in seen.publishes), default=0.0)
+    in_time = sum(publish.at < began + seconds for publish in seen.publishes)
+    least = LEAST_OF_RATE / seen.limit(1)
+    text = f"at least {least:.0%} of {planned:.0f} publishes in {seconds:g} s: {in_time}"
+    return Check(text, in_time >= least * planned)

@@ -14,12 +14,13 @@ from typing import Any
 
 import boto3
 import redis
-from taskfleet.contract import names
+from taskfleet.contract import names, parameters
 from taskfleet.contract.environment import ENVIRONMENT
 from taskfleet.dead_letters.store import DeadLetters
 
 from local import fleet_environment
 from local.agent import procfs
+from local.agent.plan import SCALED_IN
 from local.agent.process import kill_session
 from local.broker import control, failover, nodes
 from local.broker.faults import Fault
@@ -39,6 +40,11 @@ class Worker:
     service: str
     session: int
     pid: int
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.service} {self.container[:6]}"
 
     def pids(self) -> frozenset[int]:
         """Every process of it, children included."""
@@ -83,6 +89,12 @@ class Fleet:
         found = self.client("ecs").describe_tasks(cluster=self._cluster, tasks=list(containers))
         return list(found["tasks"])
 
+    def gone(self, before: Collection[Worker]) -> int:
+        """How many of these ended or run in another process now, but for those that scaling took away."""
+        missing = set(before) - set(self.containers())
+        stopped = self.tasks({worker.container for worker in missing})
+        return len(missing) - len([task for task in stopped if task.get("stoppedReason") == SCALED_IN])
+
     def stop(self, container: str, reason: str) -> None:
         """Let ECS stop it, as it does when it takes capacity away."""
         self.client("ecs").stop_task(cluster=self._cluster, task=container, reason=reason)
@@ -124,8 +136,24 @@ class Fleet:
 
     def hang_broker(self) -> None:
         """SIGSTOP it until `heal`: it is there, takes connections, and answers nothing."""
-        self._hung.append(self.broker_pid())
-        os.kill(self._hung[-1], signal.SIGSTOP)
+        self._hang(self.broker_pid())
+
+    def hang_workers(self, *pools: str) -> None:
+        """SIGSTOP them until `go_on` or `heal`: what is published for them waits on the broker."""
+        for worker in self.workers(*pools):
+            for pid in worker.pids():
+                self._hang(pid)
+
+    def _hang(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            self._hung.append(pid)
+
+    def go_on(self) -> None:
+        """Let whatever hangs go on."""
+        while self._hung:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._hung.pop(), signal.SIGCONT)
 
     def cut_broker(self) -> None:
         """Reset every connection, and refuse new ones until `heal`."""
@@ -180,10 +208,8 @@ class Fleet:
         control.send(self.places.front_control, fault)
 
     def heal(self) -> None:
-        """Undo every fault of the front and of SQS, and let a hung broker go on."""
-        while self._hung:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._hung.pop(), signal.SIGCONT)
+        """Undo every fault of the front and of SQS, and let whatever hangs go on."""
+        self.go_on()
         self.fault(Fault.PASS)
         self.sqs_fault(PASS)
 
@@ -196,6 +222,15 @@ class Fleet:
             aws_access_key_id=self.environment.get("AWS_ACCESS_KEY_ID", "test"),
             aws_secret_access_key=self.environment.get("AWS_SECRET_ACCESS_KEY", "test"),
         )
+
+    def release(self) -> str:
+        """The current one."""
+        pointer = parameters.current_release(self.environment[ENVIRONMENT.name])
+        return str(self.client("ssm").get_parameter(Name=pointer)["Parameter"]["Value"])
+
+    def twin(self, queue: str) -> str:
+        """The SQS queue of the current release that takes what Redis does not."""
+        return names.fallback_queue(self.environment[ENVIRONMENT.name], queue, self.release())
 
     def letters(self) -> DeadLetters:
         """The dead-letter store."""

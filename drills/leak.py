@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 from drills.children import Scales
-from drills.drill import Drill, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.drill import (
+    Drill,
+    Observed,
+    all_accepted,
+    at_its_rate,
+    common_figures,
+    nothing_lost,
+    observe,
+)
 from drills.fleet import Fleet
 from drills.load import Load
 from drills.report import Check, Figure, Report
@@ -52,6 +60,7 @@ def _report(seen: Observed, scales: Scales, *, killed: int) -> Report:
     checks = [
         nothing_lost(seen),
         all_accepted(seen),
+        at_its_rate(seen),
         Check(f"full children were replaced: {replaced}", replaced >= 1),
         Check(f"no child ran more than {at_most} tasks: {most}", most <= at_most),
         Check(f"the container's limit was never reached: {peak // MIB} of {limit // MIB} MiB", peak < limit),

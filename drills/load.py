@@ -23,7 +23,8 @@ class Load:
     """``rate`` publishes a second, of all producers together, for ``seconds``.
 
     ``task`` is one of `example_tasks.tasks.drill`; it runs for ``task_seconds``, several are taken in turn.
-    ``options`` go to ``apply_async``.
+    ``options`` go to ``apply_async``. With ``mixed_every``, every so manieth publish of a producer is one of
+    `drills.mixed` instead.
     """
 
     rate: float = 100
@@ -32,6 +33,7 @@ class Load:
     task: str = "record"
     task_seconds: float | Sequence[float] = 0.0
     options: Mapping[str, float] = field(default_factory=dict)
+    mixed_every: int = 0
 
     @property
     def turn(self) -> Sequence[float]:
@@ -73,7 +75,7 @@ class Running:
     def executions(self) -> list[Execution]:
         """Every execution so far that came to its end."""
         return [
-            Execution(n=record["n"], at=record["at"], broker=record.get("broker"))
+            Execution(n=record["n"], at=record["at"], broker=record.get("broker"), pid=record["pid"])
             for record in self.records()
             if record["event"] == "record" and record["run"] == self.run
         ]
@@ -121,6 +123,7 @@ class Running:
             "task": load.task,
             "task-seconds": ",".join(map(str, load.turn)),
             "options": json.dumps(dict(load.options)),
+            "mixed-every": load.mixed_every,
             "out": self._out(number),
         }
         given = [text for name, value in options.items() for text in (f"--{name}", str(value))]

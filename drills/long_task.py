@@ -22,7 +22,16 @@ from dataclasses import dataclass
 
 from taskfleet.brokers.redis.commands import Lease
 
-from drills.drill import LINGER_SECONDS, Drill, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.drill import (
+    LINGER_SECONDS,
+    Drill,
+    Observed,
+    all_accepted,
+    at_its_rate,
+    common_figures,
+    nothing_lost,
+    observe,
+)
 from drills.fleet import Fleet
 from drills.load import Load, Running
 from drills.report import Check, Figure, Report
@@ -111,7 +120,7 @@ def _slow(kind: str, running: Running, due_seconds: float) -> Slow:
 
 def _report(seen: Observed, slow: Sequence[Slow], clock: float) -> Report:
     figures: dict[str, Figure] = common_figures(seen) | {"clock_seconds": clock}
-    checks = [nothing_lost(seen), all_accepted(seen)]
+    checks = [nothing_lost(seen), all_accepted(seen), at_its_rate(seen)]
     for kind in slow:
         figures |= {
             f"{kind.kind}_submitted": kind.tally.submitted,

@@ -8,15 +8,25 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from taskfleet.contract import names, parameters
-from taskfleet.contract.environment import ENVIRONMENT
+from taskfleet.contract import names
 from taskfleet.dead_letters.letter import Heading
 
-from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.child_kill import still_there
+from drills.drill import (
+    Drill,
+    Event,
+    Observed,
+    all_accepted,
+    at_its_rate,
+    common_figures,
+    nothing_lost,
+    observe,
+)
 from drills.fleet import Fleet
 from drills.load import Load
 from drills.malformed import MALFORMED, matched
 from drills.report import Check, Report
+from drills.worker_kill import POOLS
 from local.broker import nodes
 
 QUEUES = ("high", "low")
@@ -33,9 +43,7 @@ class Poisoner:
 
     def __init__(self, fleet: Fleet, *, each: int, sqs: bool) -> None:
         self._fleet, self.each, self._sqs = fleet, each, sqs
-        self.environment = fleet.environment[ENVIRONMENT.name]
-        pointer = parameters.current_release(self.environment)
-        self.release = str(fleet.client("ssm").get_parameter(Name=pointer)["Parameter"]["Value"])
+        self.release = fleet.release()
         self._texts = self._all()
         self._batch = -(-self.total // BATCHES)
 
@@ -54,17 +62,13 @@ class Poisoner:
     def put(self) -> None:
         """The next batch."""
         fleet, sqs = self._fleet, self._fleet.client("sqs")
-        urls = {queue: self._twin(queue) for queue in QUEUES}
+        urls = {q: sqs.get_queue_url(QueueName=fleet.twin(q))["QueueUrl"] for q in QUEUES}
         with closing(fleet.node(nodes.primary(fleet.places, fleet.ports))) as primary:
             for on_sqs, queue, text in itertools.islice(self._texts, self._batch):
                 if on_sqs:
                     sqs.send_message(QueueUrl=urls[queue], MessageBody=text)
                 else:
                     primary.lpush(names.versioned_queue(queue, self.release), text)
-
-    def _twin(self, queue: str) -> str:
-        name = names.fallback_queue(self.environment, queue, self.release)
-        return str(self._fleet.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
 
     def letters(self, since: float) -> list[Heading]:
         """What was put aside since then, seconds since the epoch."""
@@ -89,16 +93,17 @@ def _run(fleet: Fleet, short: bool) -> Report:
     poisoner = Poisoner(fleet, each=4 if short else 100, sqs=not short)
     apart = load.seconds / (BATCHES + 1)
     events = [Event((n + 1) * apart, f"batch {n}", poisoner.put) for n in range(BATCHES)]
+    before = fleet.workers(*POOLS)
     since = round(time.time(), 3)
     seen = observe(fleet, "poison", load, events, settle_seconds=60 if short else 180, short=short)
     found = poisoner.wait_until_parked(since)
     try:
-        return _report(seen, found, poisoner)
+        return _report(seen, found, poisoner, workers_gone=fleet.gone(before))
     finally:
         poisoner.clear(found)
 
 
-def _report(seen: Observed, found: Sequence[Heading], poisoner: Poisoner) -> Report:
+def _report(seen: Observed, found: Sequence[Heading], poisoner: Poisoner, *, workers_gone: int) -> Report:
     by_kind = Counter(heading.kind for heading in found)
     counted = matched(by_kind, poisoner.each)
     missing = {name: number for name, number in counted.items() if number < poisoner.each}
@@ -107,10 +112,13 @@ def _report(seen: Observed, found: Sequence[Heading], poisoner: Poisoner) -> Rep
         "malformed": poisoner.total,
         "parked": len(found),
         **{f"parked_as_{kind}": number for kind, number in sorted(by_kind.items())},
+        "workers_ended": workers_gone,
     }
     checks = [
         nothing_lost(seen),
         all_accepted(seen),
+        at_its_rate(seen),
+        still_there(workers_gone),
         Check(f"parked all of {poisoner.total}: {len(found)}", len(found) == poisoner.total),
         Check(
             f"{poisoner.each} of each of the {len(MALFORMED)} kinds were told apart"

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
+import itertools
 import json
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -17,6 +20,7 @@ from example_tasks.app import app
 from example_tasks.tasks import drill
 from taskfleet.errors import TaskfleetError
 
+from drills import mixed
 from drills.tally import Publish
 from drills.watch import Watch
 
@@ -35,6 +39,7 @@ def main() -> int:
     parser.add_argument("--task", default="record", help="one of `example_tasks.tasks.drill`")
     parser.add_argument("--task-seconds", default="0", help="how long each runs; by comma, taken in turn")
     parser.add_argument("--options", type=json.loads, default={}, help="JSON object for `apply_async`")
+    parser.add_argument("--mixed-every", type=int, default=0, help="every so manieth is of `drills.mixed`")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     watch = Watch(app.taskfleet.publisher)
@@ -52,21 +57,35 @@ def _warm_up(given: argparse.Namespace) -> None:
 
 def _produce(given: argparse.Namespace, out: TextIO, watch: Watch) -> None:
     queues, turn = given.queues.split(","), [float(text) for text in given.task_seconds.split(",")]
+    task, count = getattr(drill, given.task), round(given.rate * given.seconds)
+    kinds = itertools.cycle(mixed.KINDS)
+    more = itertools.count(given.first + count * given.step, given.step)
     started = time.monotonic()
-    for number in range(round(given.rate * given.seconds)):
+    for number in range(count):
         # Each has its own moment: after a slow publish the next ones follow at once, as users do.
         time.sleep(max(0.0, started + number / given.rate - time.monotonic()))
-        n, queue = given.first + number * given.step, queues[number % len(queues)]
-        publish = _publish(given, n, turn[number % len(turn)], queue, watch)
-        print(json.dumps(dataclasses.asdict(publish)), file=out, flush=True)
+        numbers, queue = [given.first + number * given.step], queues[number % len(queues)]
+        if given.mixed_every and number % given.mixed_every == 0:
+            kind = next(kinds)
+            numbers += itertools.islice(more, kind.numbers - 1)
+            call = kind.signature(given.run, numbers, queue).apply_async
+        else:
+            arguments = {"run": given.run, "n": numbers[0], "seconds": turn[number % len(turn)]}
+            call = functools.partial(task.apply_async, kwargs=arguments, queue=queue, **given.options)
+        publish = _publish(call, numbers[0], queue, watch)
+        for one in (publish, *_started_by(publish, numbers[1:])):
+            print(json.dumps(dataclasses.asdict(one)), file=out, flush=True)
 
 
-def _publish(given: argparse.Namespace, n: int, task_seconds: float, queue: str, watch: Watch) -> Publish:
-    task, arguments = getattr(drill, given.task), {"run": given.run, "n": n, "seconds": task_seconds}
+def _started_by(publish: Publish, numbers: Sequence[int]) -> list[Publish]:
+    return [dataclasses.replace(publish, n=n, sqs_seconds=None, opened=False) for n in numbers]
+
+
+def _publish(call: Callable[[], object], n: int, queue: str, watch: Watch) -> Publish:
     at, began, error, may_run = time.time(), time.monotonic(), None, False
     watch.begin()
     try:
-        task.apply_async(kwargs=arguments, queue=queue, **given.options)
+        call()
     except TaskfleetError as raised:
         error, may_run = str(raised), getattr(raised, "may_run", False)
     seconds = time.monotonic() - began

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from taskfleet.contract.environment import FALLBACK, PRIMARY
 
-from drills.drill import Observed
+from drills.drill import FAULT, RECOVERY, Observed
+from drills.looking import empty_after
 from drills.report import Check, Figure
-from drills.tally import first_after, last_after, percentile
+from drills.tally import first_after, percentile
 
 LONGEST_PUBLISH_SECONDS = 1.0
 MOST_TIMES_SQS = 3.0
 OPENED_AFTER_SECONDS = 1.0  # by then every producer has met the fault twice, and its breaker is open
+LAST_SECONDS = 5.0
+MOST_TO_SQS = 0.01  # of the last publishes: a single slow answer is not an outage
+MOST_TO_SQS_SHORT = 0.25  # where everything runs at once, two slow answers open a breaker for a second
 
 
-def outage_figures(seen: Observed, *, began: float, ended: float) -> dict[str, Figure]:
-    """Of an outage of Redis between two moments."""
-    sqs, opened = sqs_p99(seen), open_p99(seen, began=began, ended=ended)
+def outage_figures(seen: Observed) -> dict[str, Figure]:
+    """Of an outage of Redis, beside those of every drill."""
+    sqs, opened = sqs_p99(seen), open_p99(seen)
     return {
-        "first_fallback_execution_seconds": first_after(seen.executions, began, FALLBACK),
-        "fallback_empty_seconds": last_after(seen.executions, ended, FALLBACK),
-        "primary_again_seconds": first_after(seen.executions, ended, PRIMARY),
+        "primary_again_seconds": first_after(seen.executions, seen.moments[RECOVERY], PRIMARY),
+        "last_publish_to_sqs_seconds": last_to_sqs(seen),
         "breaker_openings": sum(publish.opened for publish in seen.publishes),
         "sqs_p99_seconds": sqs,
         "open_p99_publish_seconds": opened,
@@ -32,10 +35,17 @@ def sqs_p99(seen: Observed) -> float | None:
     return percentile([p.sqs_seconds for p in seen.publishes if p.sqs_seconds is not None], 99)
 
 
-def open_p99(seen: Observed, *, began: float, ended: float) -> float | None:
+def open_p99(seen: Observed) -> float | None:
     """Of the publishes while the breakers were open."""
-    opened = began + OPENED_AFTER_SECONDS
+    opened, ended = seen.moments[FAULT] + OPENED_AFTER_SECONDS, seen.moments[RECOVERY]
     return percentile([p.seconds for p in seen.publishes if opened <= p.at < ended], 99)
+
+
+def last_to_sqs(seen: Observed) -> float | None:
+    """Seconds from the recovery of Redis to the last publish that did not return to it."""
+    recovery = seen.moments[RECOVERY]
+    late = [p.at - recovery for p in seen.publishes if p.broker == FALLBACK and p.at >= recovery]
+    return max(late, default=None)
 
 
 def bounded(seen: Observed, seconds: float = LONGEST_PUBLISH_SECONDS) -> Check:
@@ -44,9 +54,26 @@ def bounded(seen: Observed, seconds: float = LONGEST_PUBLISH_SECONDS) -> Check:
     return Check(f"no publish over {limit:g} s: the longest took {longest:.3f} s", longest <= limit)
 
 
-def as_fast_as_sqs(seen: Observed, *, began: float, ended: float) -> Check:
+def returned(seen: Observed) -> Check:
+    """Publishes go to Redis again, those of every producer."""
+    end = max((publish.at for publish in seen.publishes), default=0.0)
+    last = [publish for publish in seen.publishes if publish.at >= end - LAST_SECONDS]
+    to_sqs = sum(publish.broker != PRIMARY for publish in last)
+    most = MOST_TO_SQS_SHORT if seen.short else MOST_TO_SQS
+    text = f"of the publishes of the last {LAST_SECONDS:g} s at most {most:.0%} were not taken by Redis"
+    return Check(f"{text}: {to_sqs} of {len(last)}", bool(last) and to_sqs <= most * len(last))
+
+
+def emptied(seen: Observed) -> Check:
+    """What went to SQS is done. Not waited for: that its workers go to sleep (`drills.drill.observe`)."""
+    seconds = empty_after(seen.looks, seen.moments[RECOVERY])
+    when = "it was not" if seconds is None else f"{seconds:.1f} s after Redis was back"
+    return Check(f"SQS is empty again: {when}", seconds is not None)
+
+
+def as_fast_as_sqs(seen: Observed) -> Check:
     """With the breaker open a publish costs little more than SQS itself."""
-    opened, sqs = open_p99(seen, began=began, ended=ended), sqs_p99(seen)
+    opened, sqs = open_p99(seen), sqs_p99(seen)
     if opened is None or sqs is None:
         return Check("with the breaker open, publishes go to SQS: there were none", holds=False)
     times = seen.limit(MOST_TIMES_SQS)

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drills.chance import one_in_each, one_of
-from drills.drill import Drill, Event, Observed, all_accepted, common_figures, nothing_lost, observe
+from drills.drill import (
+    Drill,
+    Event,
+    Observed,
+    all_accepted,
+    at_its_rate,
+    common_figures,
+    nothing_lost,
+    observe,
+)
 from drills.fleet import Fleet, Worker
 from drills.load import Load
 from drills.report import Check, Figure, Report
@@ -103,6 +112,7 @@ def _report(seen: Observed, stopper: Stopper, *, stops: int) -> Report:
     checks = [
         nothing_lost(seen),
         all_accepted(seen),
+        at_its_rate(seen),
         Check(f"no task that ended ran again: {len(twice)} did", not twice),
         Check(f"{stops} workers were stopped: {len(stopper.stopped)}", len(stopper.stopped) == stops),
         Check(f"each left by itself, with 0: {_shown(codes)}", set(codes) == {0}),

@@ -5,7 +5,17 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from drills.drill import Drill, Event, Observed, common_figures, nothing_lost, observe
+from drills.drill import (
+    FAULT,
+    RECOVERY,
+    Drill,
+    Event,
+    Observed,
+    at_its_rate,
+    common_figures,
+    nothing_lost,
+    observe,
+)
 from drills.fleet import Fleet
 from drills.load import Load
 from drills.publishing import bounded
@@ -41,6 +51,7 @@ def _fallback_down(fleet: Fleet, short: bool) -> Report:
     allowed = len(seen.publishes) // 50 if short else 0
     checks = [
         nothing_lost(seen),
+        at_its_rate(seen),
         bounded(seen),
         Check(f"Redis took every publish: {noticed} it did not", noticed <= allowed),
         Check(
@@ -59,9 +70,9 @@ def _both_down(fleet: Fleet, short: bool) -> Report:
         fleet.fault(Fault.BLACKHOLE)
 
     events = [
-        Event(down_at, "down", down),
+        Event(down_at, FAULT, down),
         Event(mute_at, "mute", partial(fleet.sqs_fault, HANG)),  # it takes the message and says nothing
-        Event(back_at, "back", fleet.heal),
+        Event(back_at, RECOVERY, fleet.heal),
     ]
     # SQS gives a message to a worker that no longer waits for it, and again after the visibility timeout.
     seen = observe(fleet, "both-down", load, events, settle_seconds=120 if short else 180, short=short)
@@ -82,6 +93,7 @@ def _report(seen: Observed) -> Report:
     }
     checks = [
         nothing_lost(seen),
+        at_its_rate(seen),
         bounded(seen, REFUSED_WITHIN_SECONDS),
         Check(f"what nobody accepted raised PublishError: {len(refused)} calls", bool(refused)),
         Check(

@@ -14,6 +14,7 @@ from taskfleet.contract.environment import FALLBACK, PRIMARY
 class Publish:
     """One call of ``apply_async``: ``broker`` accepted it after ``seconds``, or None did.
 
+    What the task then starts itself (`drills.mixed`) counts as published with it, under numbers of its own.
     ``may_run`` is what the error said; ``sqs_seconds`` were SQS's own, if it was asked; ``opened`` tells that
     the call opened a circuit breaker.
     """
@@ -31,11 +32,12 @@ class Publish:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """One execution that came to its end, recorded by the task itself."""
+    """One execution that came to its end, recorded by the task itself in the process ``pid``."""
 
     n: int
     at: float
     broker: str | None
+    pid: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +90,6 @@ def first_after(executions: Iterable[Execution], moment: float, broker: str) -> 
     """Seconds from ``moment`` to the first execution from this broker; None if there was none."""
     times = [e.at - moment for e in executions if e.broker == broker and e.at >= moment]
     return min(times, default=None)
-
-
-def last_after(executions: Iterable[Execution], moment: float, broker: str) -> float | None:
-    """Seconds from ``moment`` to the last execution from this broker; None if there was none."""
-    times = [e.at - moment for e in executions if e.broker == broker and e.at >= moment]
-    return max(times, default=None)
 
 
 def longest_wait(publishes: Iterable[Publish], executions: Iterable[Execution]) -> float | None:

@@ -8,8 +8,10 @@ import pytest
 
 from drills import broker_cuts, broker_failover, sqs_outage
 from drills.__main__ import DRILLS
-from drills.drill import Observed
-from drills.publishing import as_fast_as_sqs, bounded, outage_figures
+from drills.drill import FAULT, RECOVERY, Observed, at_its_rate, common_figures
+from drills.load import Load
+from drills.looking import Look, empty_after
+from drills.publishing import as_fast_as_sqs, bounded, emptied, outage_figures, returned
 from drills.tally import Execution, Publish
 
 
@@ -17,12 +19,32 @@ def publish(n: int, broker: str | None = "primary", **more: object) -> Publish:
     return replace(Publish(n=n, at=float(n), seconds=0.01, broker=broker), **more)  # type: ignore[arg-type]
 
 
-def seen(publishes: list[Publish], executions: list[Execution] | None = None, **moments: float) -> Observed:
-    return Observed(publishes=publishes, executions=executions or [], records=[], parked=0, moments=moments)
+def seen(
+    publishes: list[Publish],
+    executions: list[Execution] | None = None,
+    *,
+    fault: float = 5.0,
+    recovery: float = 30.0,
+    looks: list[Look] | None = None,
+) -> Observed:
+    return Observed(
+        load=Load(rate=0.1, seconds=10),
+        publishes=publishes,
+        executions=executions or [],
+        records=[],
+        parked=0,
+        moments={FAULT: fault, RECOVERY: recovery},
+        looks=looks or [],
+    )
 
 
-def ran(n: int, at: float, broker: str = "primary") -> Execution:
-    return Execution(n=n, at=at, broker=broker)
+def ran(n: int, at: float, broker: str = "primary", pid: int = 7) -> Execution:
+    return Execution(n=n, at=at, broker=broker, pid=pid)
+
+
+def looks(text: str) -> list[Look]:
+    """One a second from 30 on: ``.`` is empty, ``x`` is not."""
+    return [Look(30.0 + second, letter == ".") for second, letter in enumerate(text)]
 
 
 def test_the_issues_drills_are_all_there() -> None:
@@ -34,38 +56,96 @@ def test_the_issues_drills_are_all_there() -> None:
 
 def test_what_went_to_sqs_is_compared_with_sqs_alone() -> None:
     slow = [publish(n, "fallback", seconds=0.05, sqs_seconds=0.01) for n in range(10, 20)]
-    figures = outage_figures(seen(slow), began=5.0, ended=30.0)
+    figures = outage_figures(seen(slow))
 
     assert (figures["sqs_p99_seconds"], figures["open_p99_publish_seconds"]) == (0.01, 0.05)
     assert figures["open_p99_ratio"] == pytest.approx(5)
-    assert not as_fast_as_sqs(seen(slow), began=5.0, ended=30.0).holds
+    assert not as_fast_as_sqs(seen(slow)).holds
     quick = [replace(one, seconds=0.02) for one in slow]
-    assert as_fast_as_sqs(seen(quick), began=5.0, ended=30.0).holds
+    assert as_fast_as_sqs(seen(quick)).holds
 
 
 def test_the_first_second_of_an_outage_opens_the_breakers_and_is_not_compared() -> None:
     waited = publish(5, "fallback", seconds=0.4, sqs_seconds=0.01)
     after = publish(7, "fallback", seconds=0.02, sqs_seconds=0.01)
 
-    assert as_fast_as_sqs(seen([waited, after]), began=5.0, ended=30.0).holds
+    assert as_fast_as_sqs(seen([waited, after])).holds
     assert not bounded(seen([waited]), 0.3).holds
 
 
 def test_an_outage_in_which_nothing_went_to_sqs_does_not_hold() -> None:
-    assert not as_fast_as_sqs(seen([publish(10)]), began=5.0, ended=30.0).holds
+    assert not as_fast_as_sqs(seen([publish(10)])).holds
 
 
-def test_consuming_again_is_what_redis_took_and_gave_after_the_fault() -> None:
-    publishes = [
-        publish(1, queue="high"),  # before the fault
-        publish(11, queue="high"),
-        publish(12, "fallback", queue="low"),
-        publish(13, queue="low"),
+@pytest.mark.parametrize(
+    ("looked", "expected"), [("", None), (".", 0.0), ("xx..", 2.0), ("..xx...", 4.0), ("x..x", None)]
+)
+def test_sqs_is_empty_when_it_stays_so(looked: str, expected: float | None) -> None:
+    observed = seen([publish(1)], looks=looks(looked))
+
+    assert empty_after(observed.looks, 30.0) == expected
+    assert common_figures(observed)["fallback_empty_seconds"] == expected
+    assert emptied(observed).holds is (expected is not None)
+
+
+def test_the_times_of_an_outage_are_from_the_fault_and_from_the_recovery() -> None:
+    executions = [ran(1, 4.0, "fallback"), ran(2, 22.0, "fallback"), ran(3, 33.0)]
+    observed = seen([publish(1), publish(31, "fallback"), publish(32)], executions)
+
+    assert common_figures(observed)["first_fallback_execution_seconds"] == 17.0
+    assert outage_figures(observed)["primary_again_seconds"] == 3.0
+    assert outage_figures(observed)["last_publish_to_sqs_seconds"] == 1.0
+
+
+def test_without_an_outage_they_are_not_there() -> None:
+    figures = common_figures(replace(seen([publish(1)], [ran(1, 9.0, "fallback")]), moments={}))
+
+    assert figures["first_fallback_execution_seconds"] is figures["fallback_empty_seconds"] is None
+
+
+@pytest.mark.parametrize(
+    ("to_sqs", "short", "holds"),
+    [(0, False, True), (1, False, True), (2, False, False), (25, True, True), (50, True, False)],
+)
+def test_the_last_publishes_go_to_redis_again(to_sqs: int, short: bool, holds: bool) -> None:
+    early = [publish(n, "fallback") for n in range(20)]
+    last = [publish(n, "fallback" if n < 100 + to_sqs else "primary", at=96.0) for n in range(100, 200)]
+
+    assert returned(replace(seen([*early, *last]), short=short)).holds is holds
+
+
+@pytest.mark.parametrize(("late", "holds"), [(0, True), (1, True), (2, False)])
+def test_what_is_published_too_late_was_no_load(late: int, holds: bool) -> None:
+    ten = [publish(n, at=20.0 if n >= 10 - late else float(n)) for n in range(10)]
+
+    assert at_its_rate(replace(seen(ten), load=Load(rate=1, seconds=10))).holds is holds
+
+
+def test_a_worker_consumes_again_when_it_runs_what_redis_took_after_the_fault() -> None:
+    publishes = [publish(1), publish(11), publish(12, "fallback"), publish(13), publish(14)]
+    executions = [
+        ran(1, 10.5, pid=7),  # it had this before
+        ran(12, 12.5, "fallback", pid=7),
+        ran(11, 14.0, pid=8),
+        ran(13, 25.0, pid=9),
+        ran(14, 26.0, pid=9),
     ]
-    executions = [ran(1, 10.5), ran(11, 14.0), ran(12, 12.5, "fallback"), ran(13, 25.0), ran(13, 26.0)]
+    observed = seen(publishes, executions, fault=10.0)
+    workers = {"high": frozenset({8}), "low": frozenset({9, 10}), "deaf": frozenset({7})}
 
-    assert broker_cuts.consuming_again(seen(publishes, executions), 10.0) == {"high": 4.0, "low": 15.0}
-    assert broker_cuts.consuming_again(seen(publishes), 10.0) == {"high": None, "low": None}
+    assert broker_cuts.consuming_again(observed, workers) == {"high": 4.0, "low": 15.0, "deaf": None}
+
+
+@pytest.mark.parametrize(
+    ("pids", "replaced", "holds"), [([8], 0, True), ([8, 7], 0, False), ([8], 1, True), ([], 0, False)]
+)
+def test_one_deaf_worker_is_not_hidden_by_another(pids: list[int], replaced: int, holds: bool) -> None:
+    observed = seen([publish(11)], [ran(11, 14.0, pid=8)], fault=10.0)
+    stayed = {f"worker {pid}": frozenset({pid}) for pid in pids}
+
+    report = broker_cuts._half_open_report(observed, stayed, replaced=replaced)
+
+    assert report.checks[-1].holds is holds
 
 
 def test_openings_are_counted_for_each_producer() -> None:
@@ -74,14 +154,21 @@ def test_openings_are_counted_for_each_producer() -> None:
     assert broker_cuts.openings_of_each(seen(publishes)) == [1, 2]
 
 
-def test_only_the_confirmed_queue_must_lose_nothing_in_a_failover() -> None:
-    moments = {"replica cut off": 0.0, "moved": 9.0}
+@pytest.mark.parametrize(
+    ("executed", "holds"),
+    [
+        ([1], True),
+        ([2], False),  # what was confirmed is lost
+        ([1, 2], False),  # the replica did not lag
+    ],
+)
+def test_only_the_confirmed_queue_must_lose_nothing_in_a_failover(executed: list[int], holds: bool) -> None:
     publishes = [publish(1, queue="delivery"), publish(2, queue="high")]
 
-    plain_lost = broker_failover._report(seen(publishes, [ran(1, 2.0)], **moments))
-    assert plain_lost.holds
-    assert plain_lost.figures["lost_not_confirmed"] == 1
-    assert not broker_failover._report(seen(publishes, [ran(2, 2.0)], **moments)).holds
+    report = broker_failover._report(seen(publishes, [ran(n, 2.0) for n in executed], looks=looks(".")))
+
+    assert report.holds is holds
+    assert report.figures["lost_not_confirmed"] == int(2 not in executed)
 
 
 @pytest.mark.parametrize(("may_run", "holds"), [(True, True), (False, False)])

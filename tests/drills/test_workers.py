@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from drills.child_kill import ended_and_killed
+import pytest
+
+from drills.child_kill import ended_and_killed, still_there
 from drills.children import Sample, Scales
+from drills.drill import Observed
+from drills.load import Load
 from drills.scale_in import ended_twice, interrupted
+from drills.worker_kill import redelivered
 
 Line = dict[str, object]
 
@@ -41,3 +46,18 @@ def test_a_containers_peak_is_the_most_that_it_held_at_once() -> None:
 
     assert scales.peak() == 5
     assert scales.peaks(every_seconds=5.0) == [5, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("waits", "short", "holds"),
+    [([3.0, 19.0], False, True), ([3.0, 21.0], False, False), ([], False, False), ([], True, True)],
+)
+def test_kills_that_interrupted_nothing_prove_nothing(waits: list[float], short: bool, holds: bool) -> None:
+    seen = Observed(load=Load(), publishes=[], executions=[], records=[], parked=0, short=short)
+
+    assert redelivered(seen, waits, 20.0).holds is holds
+
+
+def test_no_worker_may_be_gone() -> None:
+    assert still_there(0).holds
+    assert not still_there(1).holds
