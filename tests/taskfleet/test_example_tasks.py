@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from celery import Celery
 from example_tasks.app import app
-from example_tasks.work import accounts, journal, orders, reports
+from example_tasks.work import accounts, journal, orders, parcels, reports
 from taskfleet.contract import container
 from taskfleet.worker.task import LONGEST_RETRY_SECONDS, backoff
 
@@ -29,6 +32,64 @@ def test_an_order_goes_through_its_stages_once() -> None:
         orders.advance(1, history, "delivered")
     with pytest.raises(ValueError, match="'lost' is not a stage: picked, packed, delivered"):
         orders.advance(1, history, "lost")
+
+
+def _hand_over(order_id: int, key: str) -> bool:
+    with contextlib.closing(parcels.connect()) as database:
+        return parcels.hand_over(database, order_id, key=key)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A journal's directory, as on this machine."""
+    monkeypatch.setenv(container.JOURNAL, str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_parcel_is_handed_over_once_for_each_key() -> None:
+    assert [_hand_over(1, "a"), _hand_over(1, "a"), _hand_over(2, "b")] == [True, False, True]
+
+    with contextlib.closing(parcels.connect()) as database:
+        assert parcels.handed_over(database) == [1, 2]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_of_workers_that_hand_over_at_the_same_time_one_does() -> None:
+    with ThreadPoolExecutor(8) as workers:
+        for order_id in range(20):
+            did = workers.map(_hand_over, [order_id] * 8, [f"key-{order_id}"] * 8)
+            assert sorted(did) == [False] * 7 + [True]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_hand_over_that_fails_leaves_no_key_behind() -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        _hand_over(None, "a")  # type: ignore[arg-type]
+
+    assert _hand_over(1, "a")
+
+
+def test_without_a_journal_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(container.JOURNAL, raising=False)
+
+    assert _hand_over(1, "a")
+    assert _hand_over(1, "a")
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_message_that_comes_twice_hands_its_parcel_over_once(examples: Celery) -> None:
+    deliver = examples.tasks["example_tasks.warehouse.deliver"]
+    messages = [("one", 1), ("one", 1), ("two", 2)]
+
+    histories = [
+        deliver.apply([["picked", "packed"]], {"order_id": order_id}, task_id=task_id, throw=True).get()
+        for task_id, order_id in messages
+    ]
+
+    assert histories == [["picked", "packed", "delivered"]] * 3
+    with contextlib.closing(parcels.connect()) as database:
+        assert parcels.handed_over(database) == [1, 2]
 
 
 @pytest.mark.parametrize(

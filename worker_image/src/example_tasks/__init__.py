@@ -19,6 +19,6 @@ How it is laid out
 ``tasks/``    thin tasks: a name, limits, what is retried; small JSON arguments (ids, not objects)
 ``work/``     plain code that knows nothing of Celery, and is tested without it
 
-Tasks run at least once: after a crash the same task can run again. So the work of a task is written so
-that a second run finds it done (``work/orders.py`` shows how).
+Tasks run at least once: after a crash the same task can run again. Work that must take effect once is written
+so that a second run finds it done (``work/parcels.py`` shows how).
 """

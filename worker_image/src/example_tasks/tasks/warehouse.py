@@ -5,13 +5,18 @@ picking → packing → delivery: each stage hands the order on to the next one'
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from celery import chain
 from celery.canvas import Signature
+from celery.utils.log import get_task_logger
+from taskfleet import idempotency
 
 from example_tasks.app import app
-from example_tasks.work import orders
+from example_tasks.work import orders, parcels
+
+logger = get_task_logger(__name__)
 
 # Each stage waits for a machine or a person; threads wait cheaply.
 STAGE_SECONDS = 0.05
@@ -38,6 +43,9 @@ def pack(history: list[str], order_id: int, **_later: object) -> list[str]:
 
 @app.task(name="example_tasks.warehouse.deliver")
 def deliver(history: list[str], order_id: int, **_later: object) -> list[str]:
-    """Hand the box over."""
+    """Hand the box over: once, though this may run again. Both runs return the same."""
     time.sleep(STAGE_SECONDS)
+    with contextlib.closing(parcels.connect()) as database:
+        if not parcels.hand_over(database, order_id, key=idempotency.key()):
+            logger.info("order %s: its parcel was handed over before", order_id)
     return orders.advance(order_id, history, "delivered")

@@ -20,13 +20,19 @@ from taskfleet.contract.container import JOURNAL
 FILE = "executions.jsonl"
 
 
+def directory() -> Path | None:
+    """Where what ran is recorded; None where nothing is."""
+    value = os.environ.get(JOURNAL)
+    return Path(value) if value else None
+
+
 def write(event: str, **facts: Any) -> None:
     """Append one line: ``event``, ``at`` (seconds since the epoch), ``pid`` and the facts."""
-    directory = os.environ.get(JOURNAL)
-    if not directory:
+    place = directory()
+    if place is None:
         return
     line = json.dumps({"event": event, "at": time.time(), "pid": os.getpid(), **facts}) + "\n"
-    handle = os.open(Path(directory) / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    handle = os.open(place / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.write(handle, line.encode())
     finally:

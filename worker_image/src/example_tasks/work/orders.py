@@ -1,6 +1,7 @@
 """An order's way through the warehouse: picked, packed, delivered.
 
-Each stage says what it did with the order and its number, so a second run of a stage finds it done.
+The history travels in the messages, from stage to stage, so it can't tell that a message came twice: what
+must happen once needs a record elsewhere, as the hand-over has (`example_tasks.work.parcels`).
 """
 
 from __future__ import annotations
