@@ -34,7 +34,7 @@ PROBES_SECONDS = 2.0 * Breaker.MOST_PROBES
 
 
 def _half_open(fleet: Fleet, short: bool) -> Report:
-    load = Load(rate=40, seconds=30, mixed_every=20) if short else Load(seconds=60, mixed_every=50)
+    load = Load(rate=40, seconds=30, mixed_every=19) if short else Load(seconds=60, mixed_every=49)
     began_at = near(3.0, 0.5) if short else near(15.0, 2.5)
     alive: dict[Worker, frozenset[int]] = {}
 
@@ -99,7 +99,7 @@ def _seconds(value: float | None) -> str:
 def _flap(fleet: Fleet, short: bool) -> Report:
     cuts, apart, away, first = (4, 2.5, 1.0, 2.0) if short else (CUTS, 6.0, 1.5, 4.0)
     seconds = first + cuts * apart + PROBES_SECONDS + LAST_SECONDS
-    load = Load(rate=40 if short else 100, seconds=seconds, mixed_every=20 if short else 50)
+    load = Load(rate=40 if short else 100, seconds=seconds, mixed_every=19 if short else 49)
     begins = one_in_each(cuts, apart=apart, first=first, share=0.25)
     events = [
         event

@@ -28,7 +28,7 @@ from local.broker.faults import Fault
 
 def _drill(name: str, what: str, fail: Callable[[Fleet], None]) -> Drill:
     def run(fleet: Fleet, short: bool) -> Report:
-        load = Load(rate=40, seconds=20, mixed_every=20) if short else Load(seconds=70, mixed_every=50)
+        load = Load(rate=40, seconds=20, mixed_every=19) if short else Load(seconds=70, mixed_every=49)
         began_at, away = (near(3.0, 0.5), 5.0) if short else (near(15.0, 2.5), 25.0)
         events = [
             Event(began_at, FAULT, lambda: fail(fleet)),

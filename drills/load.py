@@ -24,7 +24,7 @@ class Load:
 
     ``task`` is one of `example_tasks.tasks.drill`; it runs for ``task_seconds``, several are taken in turn.
     ``options`` go to ``apply_async``. With ``mixed_every``, every so manieth publish of a producer is one of
-    `drills.mixed` instead.
+    `drills.mixed` instead; odd, or it is always the same of two queues.
     """
 
     rate: float = 100
