@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import zlib
 
 import pytest
+from kombu.utils.json import dumps
 from taskfleet.brokers.redis import payloads
 from taskfleet.contract import messages, metrics, names
 from taskfleet.controller.datapoints import datapoints
@@ -69,6 +71,34 @@ def test_what_sqs_gave_up_is_moved_with_all_that_it_says(current: Account) -> No
     assert letter.args == "'run', 7, later=True"
     assert letter.message.body.decode() == body
     assert on_sqs(current) == 0
+
+
+def test_what_was_compressed_is_kept_as_it_was_before(current: Account) -> None:
+    body = json.dumps([["run", 7], {}, {}])
+    sent = json.loads(message("low", "blue", headers={"compression": "gzip"}))
+    put(current, dumps(sent | {"body": zlib.compress(body.encode())}))
+
+    current.controller().look()
+
+    (letter,) = letters(current)
+    assert letter.args == "'run', 7"
+    assert letter.message.body.decode() == body
+    assert "compression" not in letter.message.headers
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"__type__": "decimal", "__value__": "x"}', "[" * 100_000, {"no": "text"}, None],
+    ids=["no decimal", "nested", "an object", "nothing"],
+)
+def test_no_body_keeps_the_messages_behind_it_from_the_store(current: Account, body: object) -> None:
+    content = json.loads(message("low", "blue")) | {"body": body}
+    put(current, json.dumps(content))
+    put(current, message("low", "blue"))
+
+    current.controller().look()
+
+    assert store(current).counts(["low"]) == {"low": 2}
 
 
 def test_a_look_moves_no_more_than_it_has_time_for_and_counts_all(

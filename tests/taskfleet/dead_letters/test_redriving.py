@@ -14,6 +14,7 @@ from taskfleet.contract.messages import RELEASE_HEADER
 from taskfleet.dead_letters.letter import Kind
 from taskfleet.dead_letters.redriving import Redrive, sqs_text
 from taskfleet.errors import DeadLetterError
+from taskfleet.publishing.publisher import only
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import QUEUES, TinyFleet
@@ -31,14 +32,23 @@ def redrive(fleet: TinyFleet, release: str = "r1", **more: Any) -> Redrive:
     )
 
 
-def test_a_failure_runs_again_on_the_current_release_under_its_id(fleet: TinyFleet) -> None:
+@pytest.mark.parametrize(
+    ("compression", "broker"), [(None, env.PRIMARY), ("gzip", env.PRIMARY), ("bzip2", env.FALLBACK)]
+)
+def test_a_failure_runs_again_on_the_current_release_under_its_id(
+    fleet: TinyFleet, compression: str | None, broker: str
+) -> None:
     fleet.deploy("r2")
-    fleet.start_worker("r1")
-    sent = fleet.app().send_task(RECORD, ["again", 1, "not a number of seconds"], retries=5)
+    fleet.start_worker("r1", **{env.BROKER.name: broker})
+    with only(broker):
+        sent = fleet.app().send_task(
+            RECORD, ["again", 1, "not a number of seconds"], retries=5, compression=compression
+        )
     wait_for(lambda: fleet.dead_letters("low") == 1, what="the letter")
     (heading,) = fleet.store.headings(["low"])
     kept = fleet.store.get(heading.id)
     assert kept is not None
+    assert kept.args == "'again', 1, 'not a number of seconds'"
     # As if its code had been mended.
     mended = replace(kept, message=replace(kept.message, body=b'[["again", 1], {}, null]'))
 

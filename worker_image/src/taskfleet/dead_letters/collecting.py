@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import redis
+from kombu.message import Message as Received
 from kombu.utils.json import loads
 
 from taskfleet.contract import names
 from taskfleet.contract.messages import REDIS_PARKED, RELEASE_HEADER
 from taskfleet.dead_letters.letter import Kind, Letter, Message
 from taskfleet.dead_letters.store import DeadLetters
-from taskfleet.dead_letters.writing import nothing_known, readable
+from taskfleet.dead_letters.writing import nothing_known, readable, whole
 
 MOST_IN_A_LOOK = 50
 _AT_ONCE = 10  # ReceiveMessage
@@ -103,23 +104,27 @@ def letter_of_redis(text: bytes, *, versioned_queue: str) -> Letter:
 def _envelope(text: str) -> Message:
     """kombu's message in an SQS message's text; the text as it is if there is none."""
     try:
-        payload = json.loads(text)
+        payload = loads(text)
         body = payload["body"]
-        return Message(
+        if not isinstance(body, str | bytes):
+            raise TypeError(f"a body that is a {type(body).__name__}")
+        received = Received(
+            body=body,
             headers=dict(payload.get("headers") or {}),
             properties=dict(payload.get("properties") or {}),
             content_type=payload.get("content-type"),
             content_encoding=payload.get("content-encoding"),
-            body=body.encode(),
+            postencode="utf-8",
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except Exception:  # noqa: BLE001 - one that gets through keeps all behind it from the store
         return nothing_known(text.encode())
+    return whole(received)
 
 
 def _arguments(message: Message) -> str | None:
     try:
         return readable(loads(message.body.decode()))
-    except (ValueError, TypeError):
+    except Exception:  # noqa: BLE001 - as above
         return None
 
 

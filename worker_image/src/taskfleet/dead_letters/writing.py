@@ -27,7 +27,6 @@ def of_message(
 ) -> Letter:
     """A letter of a message as Celery received it."""
     headers = message.headers if isinstance(message.headers, Mapping) else {}
-    body = message.body if isinstance(message.body, bytes) else str(message.body or "").encode()
     return Letter(
         queue=_queue(settings, message.delivery_info or {}),
         task=_text(headers.get("task")),
@@ -40,13 +39,7 @@ def of_message(
         exception=exception,
         traceback=traceback,
         args=_arguments(message, headers),
-        message=Message(
-            headers={name: value for name, value in headers.items() if name not in _OF_THE_DELIVERY},
-            properties=message.properties or {},
-            content_type=message.content_type,
-            content_encoding=message.content_encoding,
-            body=body,
-        ),
+        message=whole(message),
     )
 
 
@@ -62,6 +55,20 @@ def of_text(settings: WorkerSettings, *, versioned_queue: str, payload: bytes, r
         reason=reason,
         at=time.time(),
         message=nothing_known(payload),
+    )
+
+
+def whole(message: Received) -> Message:
+    """The message as it was, but for what was true of one delivery only."""
+    headers = message.headers if isinstance(message.headers, Mapping) else {}
+    # kombu decompresses the body at receipt, if it can, and leaves the header.
+    untrue = _OF_THE_DELIVERY if message.errors else (*_OF_THE_DELIVERY, "compression")
+    return Message(
+        headers={name: value for name, value in headers.items() if name not in untrue},
+        properties=message.properties or {},
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+        body=message.body if isinstance(message.body, bytes) else str(message.body or "").encode(),
     )
 
 
