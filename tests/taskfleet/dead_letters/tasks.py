@@ -10,14 +10,16 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from example_tasks.work import journal
+from taskfleet.contract.messages import DELIVERIES_HEADER
 from taskfleet.install import install
-from taskfleet.worker import failures
+from taskfleet.worker import parking
 
 IMPATIENT = "TESTS_IMPATIENT"
 
 app = install(Celery("endings", set_as_current=False))
 if os.environ.get(IMPATIENT):
-    failures.PATIENCE_SECONDS = 0.0
+    parking.ROOM_BYTES = 0
+    parking.PATIENCE_SECONDS = 0.0
 
 
 class OutOfStock(Exception):
@@ -45,9 +47,23 @@ def ignored() -> None:
     raise Ignore
 
 
+@app.task(name="ends.expected-and-kept-back", throws=(OutOfStock,), acks_on_failure_or_timeout=False)
+def expected_and_kept_back() -> None:
+    journal.write("began-expected")
+    raise OutOfStock("none left")
+
+
 @app.task(name="ends.rejected")
 def rejected() -> None:
+    journal.write("began-rejected")
     raise Reject("no", requeue=False)
+
+
+@app.task(name="ends.rejected-once", bind=True)
+def rejected_once(self: Any) -> None:
+    journal.write("began-rejected-once")
+    if not self.request.get(DELIVERIES_HEADER):
+        raise Reject("not now", requeue=True)
 
 
 @app.task(name="ends.retried", bind=True, max_retries=2)
@@ -87,3 +103,14 @@ def kept_back() -> None:
 @app.task(name="ends.killed", max_retries=1, default_retry_delay=0.1)
 def killed() -> None:
     os.kill(os.getpid(), 9)
+
+
+@app.task(name="ends.killed-for-ever", max_retries=None)
+def killed_for_ever() -> None:
+    journal.write("began-killed")
+    os.kill(os.getpid(), 9)
+
+
+@app.task(name="ends.slowly")
+def slowly() -> None:
+    time.sleep(60)

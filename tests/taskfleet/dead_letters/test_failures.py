@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 from taskfleet.contract import environment as env
+from taskfleet.contract import names
+from taskfleet.contract.limits import MOST_DELIVERIES
 from taskfleet.dead_letters.letter import Kind, Letter
+from taskfleet.publishing.publisher import only
 
+from tests.brokers.http_faults import FaultySqs
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
@@ -22,9 +28,16 @@ FAILING = {
     "ends.in-memory": Kind.FAILED,
     "ends.early": Kind.FAILED,
     "ends.kept-back": Kind.FAILED,
+    "ends.rejected": Kind.REJECTED,
     "ends.killed": Kind.RETRIES_EXHAUSTED,
 }
-NO_FAILURE = ("ends.as-expected", "ends.ignored", "ends.rejected", "ends.retried-well")
+NO_FAILURE = (
+    "ends.as-expected",
+    "ends.expected-and-kept-back",
+    "ends.ignored",
+    "ends.rejected-once",
+    "ends.retried-well",
+)
 
 
 def letters(fleet: TinyFleet) -> dict[str, Letter]:
@@ -36,8 +49,8 @@ def unacknowledged(fleet: TinyFleet) -> int:
     return int(fleet.valkey.client().hlen("unacked"))  # type: ignore[arg-type]
 
 
-def begun(fleet: TinyFleet) -> int:
-    return len(list(fleet.events("began-badly")))
+def begun(fleet: TinyFleet, event: str = "began-badly") -> int:
+    return len(list(fleet.events(event)))
 
 
 @pytest.mark.parametrize("execution", ["prefork", "threads", "gevent"])
@@ -86,6 +99,40 @@ def test_a_failure_on_sqs_is_kept_too(fleet: TinyFleet) -> None:
     wait_for(lambda: fleet.waiting_on_sqs("low", "r1") == 0, what="SQS empty")
 
 
+def test_what_a_task_rejects_on_sqs_runs_once_and_is_kept(fleet: TinyFleet) -> None:
+    """With the policy that a deployed queue has: what is not deleted comes back."""
+    sqs = fleet.aws.client("sqs")
+    twin, dead = names.fallback_queue(fleet.name, "low", "r1"), names.dead_letter_queue(fleet.name, "low")
+    twin, dead = (sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in (twin, dead))
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
+    sqs.set_queue_attributes(QueueUrl=twin, Attributes={"RedrivePolicy": policy})
+    app = fleet.app()
+    with only(env.FALLBACK):
+        for name in ("ends.rejected", "ends.rejected-once", "ends.expected-and-kept-back"):
+            app.send_task(name)
+    fleet.start_worker("r1", **APP, **{env.BROKER.name: env.FALLBACK})
+
+    wait_for(lambda: begun(fleet, "began-rejected-once") == 2, seconds=20, what="what was rejected again")
+    wait_for(lambda: fleet.waiting_on_sqs("low", "r1") == 0, what="SQS empty")
+
+    assert {name: letter.kind for name, letter in letters(fleet).items()} == {"ends.rejected": Kind.REJECTED}
+    assert letters(fleet)["ends.rejected"].reason == "rejected by the task: no"
+    assert begun(fleet, "began-rejected") == begun(fleet, "began-expected") == 1
+    assert fleet.sqs_depth(names.dead_letter_queue(fleet.name, "low")) == 0
+
+
+def test_a_task_that_may_be_retried_for_ever_may_not_kill_for_ever(fleet: TinyFleet) -> None:
+    fleet.start_worker("r1", **APP)
+    fleet.app().send_task("ends.killed-for-ever")
+
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
+
+    assert letters(fleet)["ends.killed-for-ever"].kind is Kind.TOO_MANY_DELIVERIES
+    assert begun(fleet, "began-killed") == MOST_DELIVERIES
+    wait_for(lambda: unacknowledged(fleet) == 0 and not fleet.waiting("low", "r1"), what="nothing left")
+
+
 def failing_while_it_hangs(fleet: TinyFleet, account: MiniStack, **more: str) -> subprocess.Popen[bytes]:
     app = fleet.app()
     app.send_task("ends.well", [0])  # reads the pointer and the manifest
@@ -100,7 +147,7 @@ def test_while_the_store_is_away_the_message_stays_unacknowledged(
     fleet: TinyFleet, stopped_aws: MiniStack
 ) -> None:
     worker = failing_while_it_hangs(fleet, stopped_aws)
-    wait_for(lambda: "can't be kept yet" in _log(worker), what="a first try that failed")
+    wait_for(lambda: "can't be parked yet" in _log(worker), what="a first try that failed")
     assert unacknowledged(fleet) == 1
 
     stopped_aws.signal(signal.SIGCONT)
@@ -113,30 +160,114 @@ def test_while_the_store_is_away_the_message_stays_unacknowledged(
 def test_a_store_that_stays_away_gets_the_message_given_back(
     fleet: TinyFleet, stopped_aws: MiniStack
 ) -> None:
+    """And one that there is no room for."""
+    app = fleet.app()
+    app.send_task("ends.well", [1])  # reads the pointer and the manifest
     failing_while_it_hangs(fleet, stopped_aws, **{IMPATIENT: "1"})
+    for _ in range(3):
+        app.send_task("no.such.task")
+    app.send_task("ends.well", [2])
     wait_for(lambda: begun(fleet) >= 2, seconds=20, what="the task given back and run again")
+    fleet.wait_executed("well", 3)
 
     stopped_aws.signal(signal.SIGCONT)
 
-    wait_for(lambda: fleet.dead_letters("low") >= 1, seconds=20, what="the letter")
+    wait_for(lambda: fleet.dead_letters("low") >= 4, seconds=40, what="the letters")
     wait_for(lambda: unacknowledged(fleet) == 0 and not fleet.waiting("low", "r1"), what="nothing left")
 
 
-def test_a_malformed_message_waits_for_the_store_too(fleet: TinyFleet, stopped_aws: MiniStack) -> None:
+@pytest.mark.parametrize("execution", ["prefork", "threads", "gevent"])
+def test_good_messages_go_past_those_that_wait_for_the_store(
+    fleet: TinyFleet, stopped_aws: MiniStack, execution: str
+) -> None:
+    """More of them than the worker has slots: two."""
     app = fleet.app()
     app.send_task("ends.well", [0])
-    worker = fleet.start_worker("r1", **APP)
+    worker = fleet.start_worker("r1", **APP, **{env.EXECUTION.name: execution})
+    fleet.wait_executed("well", 1)
     stopped_aws.signal(signal.SIGSTOP)
-    app.send_task("no.such.task")
-    wait_for(lambda: "can't be parked yet" in _log(worker), what="a first try that failed")
-    app.send_task("ends.well", [1])
+    for n in range(3):
+        app.send_task("no.such.task")
+        app.send_task("ends.badly", [n])
+    for n in range(1, 6):
+        app.send_task("ends.well", [n])
 
-    fleet.wait_executed("well", 2)
-    assert unacknowledged(fleet) == 1
+    fleet.wait_executed("well", 6)
+    wait_for(lambda: unacknowledged(fleet) == 6, what="six messages that wait")
+    assert "can't be parked yet" in _log(worker)
     stopped_aws.signal(signal.SIGCONT)
 
-    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=20, what="the letter")
-    wait_for(lambda: unacknowledged(fleet) == 0, what="its acknowledgement")
+    wait_for(lambda: fleet.dead_letters("low") == 6, seconds=40, what="the letters")
+    wait_for(lambda: unacknowledged(fleet) == 0, what="their acknowledgement")
+    assert begun(fleet) == 3
+    for _ in range(4):
+        app.send_task("ends.slowly")
+    wait_for(lambda: fleet.waiting("low", "r1") == 2, what="two tasks in the two slots")
+    assert unacknowledged(fleet) == 2, "the prefetch is what it was"
+
+
+@pytest.fixture
+def deaf_store(fleet: TinyFleet) -> Iterator[FaultySqs]:
+    """The account as the worker sees it: DynamoDB takes nothing, SQS is well."""
+    proxy = FaultySqs(fleet.aws.port)
+    proxy.start()
+    proxy.fail("500", operation="PutItem", times=10_000)
+    yield proxy
+    proxy.stop()
+
+
+def through(proxy: FaultySqs) -> dict[str, str]:
+    return {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}
+
+
+def test_on_sqs_good_messages_go_past_too(fleet: TinyFleet, deaf_store: FaultySqs) -> None:
+    app = fleet.app()
+    with only(env.FALLBACK):
+        for _ in range(3):
+            app.send_task("no.such.task")
+        for n in range(5):
+            app.send_task("ends.well", [n])
+    fleet.start_worker("r1", **APP, **through(deaf_store), **{env.BROKER.name: env.FALLBACK})
+    fleet.wait_executed("well", 5)
+    assert fleet.waiting_on_sqs("low", "r1") >= 3
+
+    deaf_store.heal()
+
+    wait_for(lambda: fleet.dead_letters("low") == 3, seconds=40, what="the letters")
+    wait_for(lambda: fleet.waiting_on_sqs("low", "r1") == 0, what="SQS empty")
+
+
+@pytest.fixture
+def holding(fleet: TinyFleet, deaf_store: FaultySqs) -> subprocess.Popen[bytes]:
+    """A worker that holds three messages until the store takes their letters."""
+    worker = fleet.start_worker("r1", **APP, **through(deaf_store))
+    app = fleet.app()
+    for _ in range(3):
+        app.send_task("no.such.task")
+    wait_for(lambda: unacknowledged(fleet) == 3, what="three messages that wait")
+    return worker
+
+
+def test_what_waits_for_the_store_is_given_back_at_the_end(
+    fleet: TinyFleet, holding: subprocess.Popen[bytes]
+) -> None:
+    holding.terminate()
+
+    assert holding.wait(15) == 0
+    assert (fleet.waiting("low", "r1"), unacknowledged(fleet)) == (3, 0)
+
+
+def test_a_lost_connection_makes_no_second_letter(
+    fleet: TinyFleet, deaf_store: FaultySqs, holding: subprocess.Popen[bytes]
+) -> None:
+    fleet.valkey.kill()
+    fleet.valkey.start()
+    wait_for(lambda: _log(holding).count("can't be parked yet") >= 6, seconds=30, what="them, again")
+    deaf_store.heal()
+
+    wait_for(lambda: unacknowledged(fleet) == 0, seconds=40, what="their acknowledgement")
+
+    assert fleet.dead_letters("low") == 3
 
 
 def _log(worker: subprocess.Popen[bytes]) -> str:

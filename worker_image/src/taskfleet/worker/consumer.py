@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery.worker.consumer import Consumer as StockConsumer
@@ -13,9 +14,10 @@ from kombu.message import Message
 
 from taskfleet import health
 from taskfleet.dead_letters import writing
-from taskfleet.dead_letters.letter import Finding, Kind, Letter
+from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.logs import logger
-from taskfleet.worker import draining, failures, parking, poison
+from taskfleet.worker import draining, failures, poison
+from taskfleet.worker.parking import Parking
 
 TICK_SECONDS = 1.0
 STAMP_EVERY_SECONDS = 2.0
@@ -29,6 +31,10 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     _ticker: Any = None
     _stamped_at = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.parking = Parking(self)
+        super().__init__(*args, **kwargs)
 
     def on_ready(self) -> None:
         """The loop is about to run: have it tick, and let SIGTERM drain."""
@@ -48,6 +54,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         if hasattr(self.pool, "maintain_pool"):
             # Celery hears of a child's end an instant too early, and looks again only every 5 s.
             self.pool.maintain_pool()
+        self.parking.step()
         draining.step(self)
 
     def _tick_while_waiting(self) -> None:
@@ -91,10 +98,15 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             self._stamped_at = now
             health.stamp(doing)
 
+    def on_close(self) -> None:
+        """As Celery's: messages are forgotten with the connection that they came by."""
+        super().on_close()
+        self.parking.forget()
+
     def update_strategies(self) -> None:
         """As Celery's; what fails for good is kept (`taskfleet.worker.failures`)."""
         for task in self.app.tasks.values():
-            failures.keep(task, self.timer)
+            failures.keep(task, self.parking)
         super().update_strategies()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], Any]:
@@ -132,16 +144,8 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def park(self, message: Message, finding: Finding) -> None:
         """Put it into the dead-letter store, then acknowledge it; not before the store has it."""
-        self._park(message, writing.of_message(self.app.taskfleet.settings, message, finding))
-
-    def _park(self, message: Message, letter: Letter) -> None:
-        try:
-            parking.park(self.app.taskfleet.settings, letter)
-        except parking.NOT_PARKED as error:
-            logger.error(
-                "a message can't be parked yet (%s); it stays unacknowledged: %s", error, letter.reason
-            )
-            self.timer.call_after(parking.AGAIN_SECONDS, self._park, (message, letter))
-            return
-        logger.error("a message is kept as dead letter %s: %s", letter.id, letter.reason)
-        message.ack_log_error(logger, self.connection_errors)
+        self.parking.park(
+            writing.of_message(self.app.taskfleet.settings, message, finding),
+            done=partial(message.ack_log_error, logger, self.connection_errors),
+            give_back=partial(message.reject_log_error, logger, self.connection_errors, requeue=True),
+        )

@@ -6,8 +6,8 @@ process), which also knows of tasks whose process was killed or ran into its tim
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
@@ -16,21 +16,16 @@ from celery.exceptions import Ignore, InvalidTaskError, MaxRetriesExceededError,
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.exceptions import EncodeError
-from kombu.utils.encoding import safe_repr
+from kombu.utils.encoding import safe_repr, safe_str
 from kombu.utils.imports import symbol_by_name
 
 from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind, Letter
 from taskfleet.errors import PointerUnknown, PublishError, TaskfleetError
 from taskfleet.logs import logger
-from taskfleet.worker import parking
+from taskfleet.worker.parking import Parking
 
-# While the store does not answer a failed message stays unacknowledged for so long. Then it is given back,
-# and the task runs again: a slot is worth more than that.
-PATIENCE_SECONDS = 60.0
-AGAIN_SECONDS = 5.0
-
-_NO_FAILURE = (Retry, Ignore, Reject, Terminated)
+_NO_FAILURE = (Retry, Ignore, Terminated)
 # Why a retry was not published, if it can be later. Other reasons stay: too large, not JSON, no such queue.
 _NOT_YET = (PublishError, PointerUnknown)
 
@@ -43,17 +38,17 @@ class Failure:
     traceback: str | None
 
 
-def keep(task: Any, timer: Any) -> None:
-    """Have the requests of this task keep its final failures. ``timer`` is the consumer's."""
+def keep(task: Any, parking: Parking) -> None:
+    """Have the requests of this task keep its final failures, with the consumer's ``parking``."""
     request = symbol_by_name(task.Request)
     if not issubclass(request, KeepsFailures):
-        task.Request = type(request.__name__, (KeepsFailures, request), {"fleet_timer": timer})
+        task.Request = type(request.__name__, (KeepsFailures, request), {"fleet_parking": parking})
 
 
 class KeepsFailures(Request):  # type: ignore[misc]
     """Comes before a task's own request class."""
 
-    fleet_timer: Any
+    fleet_parking: Parking
     _failure: Failure | None = None
     _ended = False
     _keeping = False  # from then on only the store's answer ends it: Celery may report an end twice
@@ -89,6 +84,10 @@ class KeepsFailures(Request):  # type: ignore[misc]
         super().on_timeout(soft, timeout)
 
     def _retry_worker_lost(self, exc: Any, exc_info: Any) -> bool:
+        if self.task.max_retries is None:
+            # A retry is a new message that was never delivered before, and would be one for ever. Given
+            # back instead, the message is poison after `limits.MOST_DELIVERIES`, as any other.
+            return False
         failure, self._failure = self._failure, None
         if super()._retry_worker_lost(exc, exc_info):
             return True
@@ -108,32 +107,25 @@ class KeepsFailures(Request):  # type: ignore[misc]
             super().acknowledge()
         elif failure is not None:
             self._keeping = True
-            self._keep(_letter(self, failure), until=time.monotonic() + PATIENCE_SECONDS)
+            self.fleet_parking.park(
+                _letter(self, failure),
+                done=super().acknowledge,
+                give_back=partial(super().reject, requeue=True),
+                held=not self.acknowledged,
+            )
 
     def reject(self, requeue: bool = False) -> None:
         """Celery's. Without ``requeue`` it is the end of a failed task, or of one that Celery can't start."""
         if self._keeping:
             return
-        if not requeue and (self._failure is not None or not self._ended):
-            self._failure = self._failure or Failure(InvalidTaskError("Celery can't start it"), None)
-            self.acknowledge()
-        else:
+        if requeue:
             self._failure = None
-            super().reject(requeue=requeue)
-
-    def _keep(self, letter: Letter, *, until: float) -> None:
-        try:
-            parking.park(self._app.taskfleet.settings, letter)
-        except parking.NOT_PARKED as error:
-            if time.monotonic() < until:
-                logger.error("the failure of %s can't be kept yet: %s", self.id, error)
-                self.fleet_timer.call_after(AGAIN_SECONDS, self._keep, (letter,), {"until": until})
-                return
-            logger.error("the failure of %s could not be kept, so it is given back: %s", self.id, error)
             super().reject(requeue=True)
             return
-        logger.error("the failure of %s is kept as dead letter %s: %s", self.id, letter.id, letter.reason)
-        super().acknowledge()
+        if not self._ended:
+            self._failure = Failure(InvalidTaskError("Celery can't start it"), None)
+        # Not rejected: Redis would drop it without a letter, and SQS deliver it again.
+        self.acknowledge()
 
 
 def _unpublished(error: BaseException) -> BaseException | None:
@@ -160,6 +152,8 @@ def _letter(request: Any, failure: Failure) -> Letter:
 def _finding(request: Any, error: BaseException) -> Finding:
     if isinstance(error, InvalidTaskError):
         return Finding(Kind.INVALID, _says(error))
+    if isinstance(error, Reject):
+        return Finding(Kind.REJECTED, f"rejected by the task: {safe_str(error.reason)}")
     retries, most = request._context.retries or 0, request.task.max_retries
     spent = isinstance(error, MaxRetriesExceededError) or (most is not None and 0 < most <= retries)
     kind = Kind.RETRIES_EXHAUSTED if spent else Kind.FAILED
