@@ -24,7 +24,7 @@ POOLS = ("high", "low")
 KILLS = 10
 REDELIVERED_WITHIN_SECONDS = 20.0
 # A tenth of the tasks runs long enough that kills of chance meet them while they run.
-TASK_SECONDS = (*[0.01] * 9, 0.15)
+TASK_SECONDS = (*[0.01] * 9, 0.2)
 
 
 @dataclass
@@ -47,7 +47,8 @@ class Killer:
 
 def _run(fleet: Fleet, short: bool) -> Report:
     kills = 3 if short else KILLS
-    apart, first = (4.0, 2.0) if short else (6.0, 4.0)
+    # A worker that still starts has nothing to lose: most should be working again by the next kill.
+    apart, first = (4.0, 2.0) if short else (8.0, 4.0)
     load = Load(rate=40 if short else 100, seconds=first + kills * apart, task_seconds=TASK_SECONDS)
     killer = Killer(fleet)
     moments = one_in_each(kills, apart=apart, first=first, share=0.5)
