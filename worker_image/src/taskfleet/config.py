@@ -25,8 +25,8 @@ def defaults() -> dict[str, Any]:
     """Sensible for most tasks; the application's configuration wins."""
     return {
         "task_default_queue": os.environ.get(DEFAULT_QUEUE.name) or ProducerSettings.default_queue,
-        # A result that nobody reads costs a write per task, and a result backend that is down makes
-        # `delay()` hang (FACTS, 1: Publishing). A task whose result is read says ignore_result=False.
+        # A result that nobody reads costs a write per task. A task whose result is read says
+        # ignore_result=False; publishing it asks nothing of the backend (`taskfleet.publishing.results`).
         "task_ignore_result": True,
         # Where there is a result backend, it gives up after seconds, not never.
         "result_backend_transport_options": {

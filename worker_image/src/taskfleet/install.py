@@ -18,6 +18,7 @@ from celery import Celery
 from taskfleet import config, settings
 from taskfleet.contract.messages import GATE_TASK
 from taskfleet.per_process import PerProcess
+from taskfleet.publishing import results
 from taskfleet.publishing.breaker import Breaker
 from taskfleet.publishing.brokers import ConfirmedPrimary, Fallback, Primary
 from taskfleet.publishing.guarded import Guarded
@@ -98,6 +99,7 @@ def install(app: Celery) -> Celery:
         return contextlib.nullcontext(installed.producer)
 
     app.producer_or_acquire = app.default_producer = producer_or_acquire
+    results.harden(app)
     _register_gate(app)
     return app
 

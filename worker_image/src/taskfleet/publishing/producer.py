@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-from taskfleet.errors import UnknownQueue
+from taskfleet.errors import SettingsError, UnknownQueue
 from taskfleet.publishing.publisher import Publisher
 
 
@@ -33,6 +33,14 @@ class FleetProducer:
 
     def __init__(self, publisher: Callable[[], Publisher]) -> None:
         self._publisher = publisher
+
+    @property
+    def channel(self) -> NoReturn:
+        """Only a result backend that answers over the broker asks for it."""
+        raise SettingsError(
+            "the result backend rpc:// answers in a queue of one broker, and tasks go to either of two: use "
+            "another, redis:// for instance, or leave ignore_result as it is. Nothing was published"
+        )
 
     def publish(self, body: Any, **options: Any) -> None:
         """Publish as kombu's ``Producer.publish`` does, to the versioned queue, on either broker."""
