@@ -9,9 +9,9 @@ import pytest
 import redis
 from kombu import Connection
 from kombu.exceptions import OperationalError
+from taskfleet import deadline
 from taskfleet.brokers import PRIMARY_TRANSPORT, connections
-from taskfleet.brokers.redis import deadline
-from taskfleet.publishing.brokers import NOT_ACCEPTED, _Pooled, may_have_taken
+from taskfleet.publishing.brokers import NOT_ACCEPTED, PRIMARY_CONNECTIONS, _Pooled, may_have_taken
 
 from tests.brokers.tcp_faults import FaultyTcp
 from tests.support.valkey import Valkey
@@ -32,7 +32,8 @@ def slow(valkey: Valkey) -> Iterator[FaultyTcp]:
 def _publisher(valkey: Valkey, port: int) -> _Pooled:
     url = valkey.url.replace(f":{valkey.port}/", f":{port}/")
     options = connections.primary_producer_options()
-    return _Pooled(Connection(url, transport=PRIMARY_TRANSPORT, transport_options=options))
+    connection = Connection(url, transport=PRIMARY_TRANSPORT, transport_options=options)
+    return _Pooled(connection, PRIMARY_CONNECTIONS)
 
 
 def test_steps_that_are_each_in_time_are_ended_when_their_sum_is_not(valkey: Valkey, slow: FaultyTcp) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from taskfleet import deadline
 from taskfleet.brokers.credentials import KEEP_SECONDS, SecretCredentials
+from taskfleet.kept import FAILED_SECONDS
 from taskfleet.publishing.brokers import may_have_taken
 
 from tests.support.processes import wait_for
@@ -51,7 +54,7 @@ def test_what_was_read_holds_while_it_cannot_be_read_again() -> None:
 
     secrets.now += KEEP_SECONDS
     assert provider.get_credentials() == ("default", "old")
-    wait_for(lambda: not provider._locks.get().locked(), what="the failed look")
+    wait_for(lambda: not secrets.answers[1:], what="the failed look")
     assert provider.get_credentials() == ("default", "old")
     secrets.now += KEEP_SECONDS
     wait_for(lambda: provider.get_credentials() == ("default", "new"), what="the new password")
@@ -83,3 +86,58 @@ def test_without_any_answer_it_is_a_fault_of_the_connection_and_nothing_was_sent
         Secrets(GONE).provider().get_credentials()
 
     assert not may_have_taken(raised.value)
+
+
+def test_threads_that_need_it_at_once_ask_once_even_if_it_cannot_be_read() -> None:
+    asked: list[float] = []
+    told: list[Exception] = []
+
+    def fetch() -> dict[str, str]:
+        asked.append(time.monotonic())
+        time.sleep(0.3)
+        raise GONE
+
+    provider = SecretCredentials(fetch)
+
+    def get() -> None:
+        with pytest.raises(RedisConnectionError) as raised:
+            provider.get_credentials()
+        told.append(raised.value)
+
+    threads = [threading.Thread(target=get) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    get()
+
+    assert len(asked) == 1
+    assert len(told) == 11
+
+
+def test_it_is_asked_for_again_a_moment_after_it_could_not_be_read() -> None:
+    secrets = Secrets(GONE, "new")
+    provider = secrets.provider()
+    with pytest.raises(RedisConnectionError):
+        provider.get_credentials()
+
+    secrets.now += FAILED_SECONDS
+
+    assert provider.get_credentials() == ("default", "new")
+
+
+def test_a_publish_waits_for_it_no_longer_than_it_has_time() -> None:
+    answer = threading.Event()
+
+    def fetch() -> dict[str, str]:
+        answer.wait(10)
+        return {"username": "default", "password": "late"}
+
+    provider = SecretCredentials(fetch)
+    began = time.monotonic()
+    with pytest.raises(RedisConnectionError, match="was not read in time"), deadline.within(0.1):
+        provider.get_credentials()
+    assert time.monotonic() - began < 1
+
+    answer.set()
+    assert provider.get_credentials() == ("default", "late")

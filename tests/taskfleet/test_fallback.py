@@ -76,3 +76,11 @@ def test_what_sqs_may_have_taken_at_first_may_run(
 
     assert refused.value.may_run
     assert next(answers, None) is None, "both tries were made"
+
+
+def test_all_connections_of_a_process_look_a_queue_up_once(faults: FaultySqs, app: Celery) -> None:
+    pool = app.taskfleet.publisher._fallback._pool.get()
+    with only(FALLBACK), pool.acquire(), pool.acquire():
+        app.send_task("anything")
+
+    assert sum("GetQueueUrl" in target for target in faults.targets) == 1

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from celery import Celery
 from taskfleet.contract import parameters
 from taskfleet.contract.environment import FALLBACK
-from taskfleet.contract.limits import FALLBACK_MAX_ETA_SECONDS, MESSAGE_BODY_MAX_BYTES
+from taskfleet.contract.limits import (
+    FALLBACK_MAX_ETA_SECONDS,
+    FALLBACK_MAX_TIME_LIMIT_SECONDS,
+    MESSAGE_BODY_MAX_BYTES,
+)
 from taskfleet.errors import MessageTooLarge, PointerUnknown, PublishError, UnknownQueue
 from taskfleet.install import install
+from taskfleet.publishing.breaker import Breaker
+from taskfleet.publishing.brokers import _Pooled
 from taskfleet.publishing.publisher import only
 from taskfleet.settings import WorkerSettings
 
@@ -190,7 +198,7 @@ def test_when_ssm_is_gone_the_release_that_was_known_holds(fleet: TinyFleet, sto
     app = fleet.app()
     app.send_task("anything", queue="low")
     stopped_aws.signal(signal.SIGKILL)
-    app.taskfleet.releases._until = 0  # as if five seconds had passed
+    app.taskfleet.releases._current.expire()
 
     app.send_task("anything", queue="low")
 
@@ -216,33 +224,124 @@ def test_a_forked_process_publishes_on_connections_of_its_own(fleet: TinyFleet) 
     assert fleet.waiting("low", "r1") == 81
 
 
+THREADS = 40
+# What a busy machine and an emulated SQS add for so many threads at once.
+ALLOWANCE_SECONDS = 1.0
+
+
 def test_many_threads_publish_through_an_outage(fleet: TinyFleet) -> None:
-    app = fleet.app()
-    app.send_task("anything", queue="low")
-    refused: list[Exception] = []
+    app = _warm(fleet)
     before = _probes()  # those of other tests, whose brokers never came back
-
-    def publish() -> None:
-        for _ in range(10):
-            try:
-                app.send_task("anything", queue="low")
-            except PublishError as error:
-                refused.append(error)
-
-    threads = [threading.Thread(target=publish) for _ in range(20)]
-    for thread in threads[:10]:
-        thread.start()
     fleet.valkey.pause()
-    for thread in threads[10:]:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    fleet.valkey.resume()
 
+    took, refused = _publish_in_threads(app, times=10)
+
+    fleet.valkey.resume()
     assert not refused
+    assert max(took) < 1 + ALLOWANCE_SECONDS
     assert len(_probes() - before) <= 1
     # At least once: one that timed out may be on both.
-    assert fleet.waiting("low", "r1") + fleet.waiting_on_sqs("low", "r1") >= 201
+    assert fleet.waiting("low", "r1") + fleet.waiting_on_sqs("low", "r1") >= 2 + 10 * THREADS
+
+
+def test_many_threads_are_told_in_time_when_no_broker_answers(
+    fleet: TinyFleet, stopped_aws: MiniStack
+) -> None:
+    app = _warm(fleet)
+    fleet.valkey.pause()
+    stopped_aws.signal(signal.SIGSTOP)
+
+    took, refused = _publish_in_threads(app, times=3)
+
+    stopped_aws.signal(signal.SIGCONT)
+    assert len(refused) == 3 * THREADS
+    assert max(took) < 2 + ALLOWANCE_SECONDS
+
+
+def test_waiting_for_connections_is_part_of_a_publishs_time(fleet: TinyFleet) -> None:
+    app = _warm(fleet)
+    publisher = app.taskfleet.publisher
+
+    with _all_taken(publisher._primary._broker._pool), _all_taken(publisher._fallback._pool.get()):
+        began = time.monotonic()
+        with pytest.raises(PublishError, match="all connections of this process were in use"):
+            app.send_task("anything", queue="low")
+        assert time.monotonic() - began < 1.2
+
+    app.send_task("anything", queue="low")
+    assert fleet.waiting("low", "r1") == 2
+
+
+def test_who_waited_for_a_connection_does_not_try_a_broker_that_was_found_dead(fleet: TinyFleet) -> None:
+    app = _warm(fleet)
+    primary = app.taskfleet.publisher._primary
+    waiting = threading.Thread(target=app.send_task, args=["anything"])
+
+    with _all_taken(primary._broker._pool):
+        waiting.start()
+        time.sleep(0.2)
+        for _ in range(Breaker.FAILURES_TO_OPEN):
+            primary._breaker.failed()
+    waiting.join(10)
+
+    assert (fleet.waiting("low", "r1"), fleet.waiting_on_sqs("low", "r1")) == (1, 2)
+
+
+@contextlib.contextmanager
+def _all_taken(pool: _Pooled) -> Iterator[None]:
+    """All connections of the pool are in use."""
+    with contextlib.ExitStack() as taken:
+        for _ in range(pool._connections.limit):
+            taken.enter_context(pool.acquire())
+        yield
+
+
+def test_a_pointer_that_cannot_be_read_again_holds_nobody_up(
+    fleet: TinyFleet, stopped_aws: MiniStack
+) -> None:
+    app = fleet.app()
+    app.send_task("anything", queue="low")
+    stopped_aws.signal(signal.SIGSTOP)
+
+    took = []
+    for _ in range(3):
+        app.taskfleet.releases._current.expire()
+        took.append(_seconds(app))
+
+    stopped_aws.signal(signal.SIGCONT)
+    assert max(took) < 0.6
+    assert fleet.waiting("low", "r1") == 4
+
+
+def _warm(fleet: TinyFleet) -> Celery:
+    """An application that has published to both brokers."""
+    app = fleet.app()
+    app.send_task("anything", queue="low")
+    with only(FALLBACK):
+        app.send_task("anything", queue="low")
+    return app
+
+
+def _publish_in_threads(app: Celery, *, times: int) -> tuple[list[float], list[Exception]]:
+    """How long each publish took, and the errors; `THREADS` threads, each ``times`` times."""
+    took: list[float] = []
+    refused: list[Exception] = []
+
+    def publish() -> None:
+        for _ in range(times):
+            began = time.monotonic()
+            try:
+                app.send_task("anything", queue="low")
+            except (PublishError, PointerUnknown) as error:
+                refused.append(error)
+            took.append(time.monotonic() - began)
+
+    threads = [threading.Thread(target=publish) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return took, refused
 
 
 def _probes() -> set[threading.Thread]:
@@ -258,3 +357,16 @@ def test_an_eta_farther_than_sqs_can_hold_is_refused_there(fleet: TinyFleet) -> 
 
     assert fleet.waiting_on_sqs("low", "r1") == 1
     assert fleet.waiting("low", "r1") == 0
+
+
+def test_a_task_that_may_run_for_longer_than_sqs_can_hide_it_is_refused_there(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    with only("fallback"):
+        app.send_task("anything", queue="low", time_limit=FALLBACK_MAX_TIME_LIMIT_SECONDS)
+        with pytest.raises(PublishError, match="it takes a hard time limit of 43140 s at most") as refused:
+            app.send_task("anything", queue="low", time_limit=12 * 3600, soft_time_limit=60)
+
+    assert not refused.value.may_run
+    assert fleet.waiting_on_sqs("low", "r1") == 1
+    app.send_task("anything", queue="low", time_limit=12 * 3600)
+    assert fleet.waiting("low", "r1") == 1

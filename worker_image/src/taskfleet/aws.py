@@ -15,8 +15,15 @@ from botocore.config import Config
 
 from taskfleet.per_process import PerProcess
 
-# A call that a task's publish waits for must not take longer than a person would notice.
-PROMPT = Config(connect_timeout=0.5, read_timeout=0.8, retries={"total_max_attempts": 1})
+# A call that a task's publish waits for must not take longer than a person would notice: 1.2 s in all. In an
+# outage of Redis all of a process's threads send to SQS at once, each on a connection of the client's pool.
+PROMPT_CONNECTIONS = 50
+PROMPT = Config(
+    connect_timeout=0.4,
+    read_timeout=0.8,
+    retries={"total_max_attempts": 1},
+    max_pool_connections=PROMPT_CONNECTIONS,
+)
 # A call that something in the background waits for.
 PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
 

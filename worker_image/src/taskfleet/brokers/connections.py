@@ -96,6 +96,7 @@ def primary_producer_connection(settings: ProducerSettings, *, confirm_replicas:
 
 
 def fallback_producer_connection(settings: ProducerSettings) -> Connection:
-    """A kombu connection for publishing to SQS, over the process's one bounded client."""
-    options = fallback_options(settings) | {"client": aws.client("sqs", aws.PROMPT)}
+    """A kombu connection for publishing to SQS, over the process's one client; a queue is looked up once."""
+    shared: dict[str, Any] = {"client": aws.client("sqs", aws.PROMPT), "queue_urls": {}}
+    options = fallback_options(settings) | shared
     return Connection("sqs://", transport=FALLBACK_TRANSPORT, transport_options=options)

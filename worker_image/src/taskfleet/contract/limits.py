@@ -21,6 +21,10 @@ MOST_DELIVERIES = 10
 # looked at meanwhile counts as a delivery: half of them are left for running it.
 FALLBACK_MAX_ETA_SECONDS = MOST_DELIVERIES // 2 * SQS_MAX_VISIBILITY_SECONDS
 
+# The longest hard time limit of a task that the fallback takes: SQS hides a message for no longer while it is
+# run, and then gives it to a second worker. A minute is for what comes before and after the run.
+FALLBACK_MAX_TIME_LIMIT_SECONDS = SQS_MAX_VISIBILITY_SECONDS - 60
+
 # A publish to a confirmed queue waits for so many of the primary broker's replicas.
 CONFIRMING_REPLICAS = 1
 

@@ -4,6 +4,22 @@
 write) counts as not accepted and goes to the other broker under the same task id: at least once, never
 zero. A task that must not run twice needs to look at its id.
 
+How long a call may take, from any thread or greenlet:
+
+- A second while one broker is away, most often far less: Redis and all waiting for a free connection share
+  0.6 s, then the breaker opens; SQS's call has 1.2 s of its own.
+- 1.8 s until `taskfleet.errors.PublishError` when neither answers, and 2 s if SSM is mute, too, so that the
+  pointer could not be read again. A worker tries on for `WorkerSettings.publish_patience_seconds`.
+- The first publish of a process, or after half a minute without one, also waits for the pointer and the
+  manifest (2 s at most, then `taskfleet.errors.PointerUnknown`), and its first to SQS for the queue's URL
+  (1.2 s): 3 s when everything is mute, 5 s if each answers at its last moment. The broker's password is
+  waited for within Redis's share.
+
+Not bounded here: looking up a host's name, which no socket's time-out covers (the resolver's own count: 5 s,
+twice, by ``resolv.conf``'s defaults); a name's second address, as each is tried for the time of one; and the
+task role's credentials, which boto3 reads from the container's agent with time-outs of its own. A result
+backend takes no part (`taskfleet.publishing.results`).
+
 If neither broker accepts it, the call raises `taskfleet.errors.PublishError`; its ``may_run`` says whether
 one of them may have the task all the same.
 

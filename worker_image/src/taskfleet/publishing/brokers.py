@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any, Protocol
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from kombu.connection import Connection
@@ -13,9 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from taskfleet import aws, deadline
 from taskfleet.brokers import connections
-from taskfleet.brokers.redis import deadline
-from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.messages import REDIS_CONFIRM_PROBE
 from taskfleet.per_process import PerProcess
@@ -34,15 +34,12 @@ NOT_ACCEPTED = (
     DoesNotExistQueueException,
 )
 
-# Connections of one process to one broker. More threads than this wait for each other, briefly.
-CONNECTIONS = 10
-WAIT_FOR_CONNECTION_SECONDS = 1.0
-# Redis's share of the second that a publish may take: connecting and logging in included, each step of
-# which has a shorter limit of its own (`connections.PRODUCER_TIMEOUT_SECONDS`).
+# Connections of one process to Redis. More threads than this wait for each other, briefly.
+PRIMARY_CONNECTIONS = 10
+# What Redis and all waiting for a connection to either broker may take of a publish: connecting and logging
+# in included, each step of which has a shorter limit of its own (`connections.PRODUCER_TIMEOUT_SECONDS`).
+# SQS's own time comes after it: `aws.PROMPT`.
 PRIMARY_SECONDS = 0.6
-# SQS has no third broker behind it, so a failure that took no longer than this is tried once more: most often
-# it closed an idle connection, or was busy for a moment.
-AGAIN_WITHIN_SECONDS = 0.2
 
 
 def may_have_taken(error: BaseException) -> bool:
@@ -59,57 +56,58 @@ def may_have_taken(error: BaseException) -> bool:
     return False
 
 
-class Broker(Protocol):
-    """Something that accepts messages; `send` raises one of `NOT_ACCEPTED` if it did not."""
-
-    name: str
-
-    def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
-        """Publish ``body`` to the versioned queue; ``options`` are those of kombu's ``Producer.publish``."""
-
-
 class _Pooled:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, size: int) -> None:
         # kombu's pool hands out a producer that a failed call has used before: redis-py reconnects
         # by itself, and boto3 has nothing to reconnect.
-        self._producers = connection.Pool(CONNECTIONS)
+        self._connections = connection.Pool(size)
 
-    def publish(self, body: Any, queue: str, options: dict[str, Any]) -> None:
-        connection = self._producers.acquire(block=True, timeout=WAIT_FOR_CONNECTION_SECONDS)
+    @contextlib.contextmanager
+    def acquire(self) -> Iterator[Connection]:
+        """A connection, waited for within the `deadline`. Raises kombu's ``LimitExceeded``."""
+        connection = self._connections.acquire(block=True, timeout=deadline.left())
         try:
+            yield connection
+        finally:
+            connection.release()
+
+    def publish(
+        self, body: Any, queue: str, options: dict[str, Any], *, wanted: Callable[[], bool] = lambda: True
+    ) -> bool:
+        """Publish; False if it was not ``wanted`` any more when a connection was free."""
+        with self.acquire() as connection:
+            if not wanted():
+                return False
             producer: Any = SizedProducer(  # type: ignore[no-untyped-call]
                 connection.default_channel, auto_declare=False
             )
             producer.publish(body, exchange="", routing_key=queue, retry=False, declare=[], **options)
-        finally:
-            connection.release()
+        return True
 
 
 class Primary:
     """Redis."""
 
-    name = PRIMARY
     replicas = 0
 
     def __init__(self, settings: ProducerSettings) -> None:
         connection = connections.primary_producer_connection(settings, confirm_replicas=self.replicas)
-        self._pool = _Pooled(connection)
+        self._pool = _Pooled(connection, PRIMARY_CONNECTIONS)
 
-    def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
-        """Publish within `PRIMARY_SECONDS`, once the pool has a connection; most often in a millisecond."""
-        with deadline.within(PRIMARY_SECONDS):
-            self._pool.publish(body, queue, options)
+    def send(self, body: Any, queue: str, options: dict[str, Any], wanted: Callable[[], bool]) -> bool:
+        """Publish ``body`` within the `deadline`; ``options`` are those of kombu's ``Producer.publish``.
+
+        False if it was not ``wanted`` any more when a connection was free. Raises one of `NOT_ACCEPTED`.
+        """
+        return self._pool.publish(body, queue, options, wanted=wanted)
 
     def answers(self) -> bool:
         """Whether it answers a PING within `PRIMARY_SECONDS`."""
-        connection = self._pool._producers.acquire(block=True, timeout=WAIT_FOR_CONNECTION_SECONDS)
         try:
-            with deadline.within(PRIMARY_SECONDS):
+            with deadline.within(PRIMARY_SECONDS), self._pool.acquire() as connection:
                 return self._answered(connection.default_channel.client)
         except NOT_ACCEPTED:
             return False
-        finally:
-            connection.release()
 
     def _answered(self, client: Any) -> bool:
         return bool(client.ping())
@@ -135,25 +133,25 @@ class ConfirmedPrimary(Primary):
 class Fallback:
     """SQS."""
 
-    name = FALLBACK
-
     def __init__(self, settings: ProducerSettings) -> None:
         # Most processes never need it, and its client takes a tenth of a second to make.
-        self._pool = PerProcess(lambda: _Pooled(connections.fallback_producer_connection(settings)))
+        self._pool = PerProcess(
+            lambda: _Pooled(connections.fallback_producer_connection(settings), aws.PROMPT_CONNECTIONS)
+        )
 
     def send(self, body: Any, queue: str, options: dict[str, Any]) -> None:
-        """Publish within about a second; once more if it failed within `AGAIN_WITHIN_SECONDS`."""
-        began = time.monotonic()
+        """Publish within `aws.PROMPT`'s time after the `deadline`. Raises one of `NOT_ACCEPTED`.
+
+        SQS has no third broker behind it, so a failure before the deadline is tried once more: most often it
+        closed an idle connection, or was busy for a moment.
+        """
         try:
-            self._publish(body, queue, options)
+            self._pool.get().publish(body, queue, options)
         except NOT_ACCEPTED as first:
-            if time.monotonic() - began > AGAIN_WITHIN_SECONDS:
+            if deadline.over():
                 raise
             try:
-                self._publish(body, queue, options)
+                self._pool.get().publish(body, queue, options)
             except NOT_ACCEPTED as second:
                 # It may have taken the first, whatever it says to the second.
                 raise (first if may_have_taken(first) else second) from None
-
-    def _publish(self, body: Any, queue: str, options: dict[str, Any]) -> None:
-        self._pool.get().publish(body, queue, options)

@@ -6,10 +6,10 @@ A manifest never changes, so one that was read is kept.
 
 from __future__ import annotations
 
-import logging
-import threading
+import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,11 +18,13 @@ from taskfleet import aws
 from taskfleet.contract import parameters
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.errors import PointerUnknown
-from taskfleet.per_process import PerProcess
-
-logger = logging.getLogger(__name__)
+from taskfleet.kept import Kept
 
 KEEP_SECONDS = 5.0
+# So long a publish waits for a pointer that it knows to be old: SSM most often answers in a tenth of it.
+PATIENCE_SECONDS = 0.2
+# One this much older is waited for as in a new process: after a minute its release may be drained.
+STALE_SECONDS = 30.0
 
 # Reads one SSM parameter; None if it does not exist. Raises OSError if SSM does not answer.
 Read = Callable[[str], str | None]
@@ -55,27 +57,22 @@ class Releases:
         self, environment: str, read: Read = read_parameter, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._environment, self._read, self._clock = environment, read, clock
-        self._locks = PerProcess(threading.Lock)
-        self._current: str | None = None
-        self._until = 0.0
-        self._manifests: dict[str, _Manifest] = {}
+        self._current = Kept(
+            "the current release",
+            self._look,
+            keep_seconds=KEEP_SECONDS,
+            patience_seconds=PATIENCE_SECONDS,
+            stale_seconds=STALE_SECONDS,
+            clock=clock,
+        )
+        self._manifests: dict[str, Kept[_Manifest]] = {}
 
     def current(self) -> str:
         """The current release. Raises `PointerUnknown` if there is none, or none was ever read."""
-        if self._clock() >= self._until:
-            # Others go on with what is known while one thread looks; only the first look is waited for.
-            lock = self._locks.get()
-            if lock.acquire(blocking=self._current is None):
-                try:
-                    self._look()
-                finally:
-                    lock.release()
-        if self._current is None:
-            raise PointerUnknown(
-                f"the environment {self._environment!r} has no current release yet: deploy one and "
-                "wait for its gate, or set TASKFLEET_PINNED_RELEASE"
-            )
-        return self._current
+        try:
+            return self._current.get()
+        except OSError as error:
+            raise PointerUnknown(f"the current release can't be read: {error}") from error
 
     def queues(self, release: str) -> frozenset[str]:
         """The logical queues of a release. Raises `PointerUnknown` if its manifest can't be read."""
@@ -86,43 +83,31 @@ class Releases:
         return self._manifest(release).confirmed
 
     def _manifest(self, release: str) -> _Manifest:
-        known = self._manifests.get(release)
-        if known is None:
-            known = self._manifests[release] = self._read_manifest(release)
-        return known
-
-    def _look(self) -> None:
-        if self._clock() < self._until:
-            return  # another thread looked while this one waited
+        kept = self._manifests.get(release)
+        if kept is None:
+            read = partial(self._read_manifest, release)
+            made = Kept(f"release {release}", read, keep_seconds=math.inf, clock=self._clock)
+            kept = self._manifests.setdefault(release, made)
         try:
-            value = self._read(parameters.current_release(self._environment))
+            return kept.get()
         except OSError as error:
-            self._until = self._clock() + KEEP_SECONDS
-            if self._current is None:
-                raise PointerUnknown(f"the current release can't be read: {error}") from error
-            return
-        # A pointer that vanished is no reason to stop: fail static on that, too.
-        if value is not None and value != parameters.NO_RELEASE and self._may_follow(value):
-            self._current = value
-        self._until = self._clock() + (KEEP_SECONDS if self._current else 0)
+            raise PointerUnknown(f"the queues of release {release} can't be read: {error}") from error
 
-    def _may_follow(self, release: str) -> bool:
-        """Whether to publish to it: not before its queues are known, while there is another to stay with."""
-        if self._current is None:
-            return True
-        try:
-            self._manifest(release)
-        except PointerUnknown as error:
-            logger.warning("publishing to release %s still: %s", self._current, error)
-            return False
-        return True
+    def _look(self) -> str:
+        value = self._read(parameters.current_release(self._environment))
+        if value is None or value == parameters.NO_RELEASE:
+            raise PointerUnknown(
+                f"the environment {self._environment!r} has no current release yet: deploy one and "
+                "wait for its gate, or set TASKFLEET_PINNED_RELEASE"
+            )
+        if self._current.known not in (None, value):
+            # Not followed before its queues are known, while there is another to stay with.
+            self._manifest(value)
+        return value
 
     def _read_manifest(self, release: str) -> _Manifest:
         name = parameters.release_manifest(self._environment, release)
-        try:
-            text = self._read(name)
-        except OSError as error:
-            raise PointerUnknown(f"the queues of release {release} can't be read: {error}") from error
+        text = self._read(name)
         if text is None:
             raise PointerUnknown(f"release {release} is not deployed: there is no parameter {name}")
         try:

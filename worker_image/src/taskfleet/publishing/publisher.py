@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
+from taskfleet import deadline
 from taskfleet.brokers.eta import seconds_until
 from taskfleet.contract.environment import FALLBACK, PRIMARY
-from taskfleet.contract.limits import FALLBACK_MAX_ETA_SECONDS
+from taskfleet.contract.limits import FALLBACK_MAX_ETA_SECONDS, FALLBACK_MAX_TIME_LIMIT_SECONDS
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.errors import PublishError
 from taskfleet.publishing.address import versioned
-from taskfleet.publishing.brokers import NOT_ACCEPTED, Broker
+from taskfleet.publishing.brokers import NOT_ACCEPTED, PRIMARY_SECONDS, Fallback
 from taskfleet.publishing.guarded import Guarded, Refusal, refusal
 from taskfleet.publishing.pointer import Releases
 
 AGAIN_SECONDS = 1.0
+# What a new process's publish waits for the pointer and the manifest; later they are known.
+ADDRESS_SECONDS = 2.0
 NOT_ASKED = Refusal("not asked, by `only`")
 
 _only: ContextVar[str | None] = ContextVar("taskfleet_only_broker", default=None)
@@ -49,7 +52,7 @@ class Publisher:
         releases: Releases,
         primary: Guarded,
         confirmed: Guarded,
-        fallback: Broker,
+        fallback: Fallback,
         patience_seconds: float = 0.0,
     ) -> None:
         self._bound_release, self._releases = bound_release, releases
@@ -78,32 +81,46 @@ class Publisher:
         `taskfleet.errors.PointerUnknown` or `PublishError`; in each case nothing was accepted, unless
         ``PublishError.may_run`` says that a broker did not answer in time.
         """
-        address = versioned(queue, bound_release=self._bound_release, releases=self._releases)
+        with deadline.within(ADDRESS_SECONDS):
+            address = versioned(queue, bound_release=self._bound_release, releases=self._releases)
         headers = options["headers"] = dict(options.get("headers") or {})
         headers[RELEASE_HEADER] = address.release
         headers[PUBLISHED_AT_HEADER] = time.time()
         wanted = _only.get()
         primary = self._confirmed if address.confirmed else self._primary
-        first = NOT_ASKED if wanted == FALLBACK else primary.offer(body, address.queue, options)
-        if first is None:
-            return PRIMARY
-        second = NOT_ASKED if wanted == PRIMARY else self._to_fallback(body, address.queue, options)
-        if second is None:
-            return FALLBACK
+        with deadline.within(PRIMARY_SECONDS):
+            first = NOT_ASKED if wanted == FALLBACK else primary.offer(body, address.queue, options)
+            if first is None:
+                return PRIMARY
+            second = NOT_ASKED if wanted == PRIMARY else self._to_fallback(body, address.queue, options)
+            if second is None:
+                return FALLBACK
         raise _nobody(headers, address.queue, first, second)
 
     def _to_fallback(self, body: Any, queue: str, options: dict[str, Any]) -> Refusal | None:
         """None if it was accepted."""
-        ahead = seconds_until(options["headers"], now=time.time())
-        if ahead > FALLBACK_MAX_ETA_SECONDS:
-            return Refusal(
-                f"it takes an ETA of {FALLBACK_MAX_ETA_SECONDS} s ahead at most; this one is in {ahead:.0f} s"
-            )
+        too_long = _too_long_for_fallback(options["headers"])
+        if too_long:
+            return Refusal(too_long)
         try:
             self._fallback.send(body, queue, dict(options))
         except NOT_ACCEPTED as error:
             return refusal(error)
         return None
+
+
+def _too_long_for_fallback(headers: dict[str, Any]) -> str | None:
+    """Why SQS could not hold the message until its task is done, or None."""
+    ahead = seconds_until(headers, now=time.time())
+    if ahead > FALLBACK_MAX_ETA_SECONDS:
+        return f"it takes an ETA of {FALLBACK_MAX_ETA_SECONDS} s ahead at most; this one is in {ahead:.0f} s"
+    hard, _soft = headers.get("timelimit") or (None, None)
+    if hard is not None and hard > FALLBACK_MAX_TIME_LIMIT_SECONDS:
+        return (
+            f"it takes a hard time limit of {FALLBACK_MAX_TIME_LIMIT_SECONDS} s at most; "
+            f"this one has {hard:.0f} s"
+        )
+    return None
 
 
 def _nobody(headers: dict[str, Any], queue: str, primary: Refusal, fallback: Refusal) -> PublishError:

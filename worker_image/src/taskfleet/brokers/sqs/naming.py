@@ -29,6 +29,12 @@ class NamingChannel(StockChannel):
 
     _asynsqs: Receiver | None = None
 
+    @property
+    def _queue_cache(self) -> dict[str, str]:
+        """The ``queue_urls`` of the transport options, if any: one look-up for all connections of a pool."""
+        urls: dict[str, str] = self.transport_options.get("queue_urls", self.connection._queue_cache)
+        return urls
+
     def _update_queue_cache(self, queue_name_prefix: str) -> None:
         """kombu lists all queues of the account here. Names are looked up one by one, when needed."""
         if self.predefined_queues:

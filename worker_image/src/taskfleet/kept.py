@@ -1,0 +1,106 @@
+"""What a process reads of AWS and keeps: read beside, and never waited for longer than a publish has time."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from taskfleet import deadline
+from taskfleet.per_process import PerProcess
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+# Whoever asks so soon after a first read failed is told the same: they would wait as long for it.
+FAILED_SECONDS = 1.0
+
+
+class _Look(Generic[T]):
+    """The read that is under way, or was the last."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.future: Future[T] | None = None
+        self.began = -math.inf
+
+
+class Kept(Generic[T]):
+    """The value that ``read`` brought last; after ``keep_seconds`` it is read again, and holds if that fails.
+
+    A first read is waited for within the `deadline`, and so is one of a value that nobody asked for in
+    ``stale_seconds``. Any other only until it is ``patience_seconds`` old, whoever began it. Over a fork the
+    value is kept, a read under way is not.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        read: Callable[[], T],
+        *,
+        keep_seconds: float,
+        patience_seconds: float = 0.0,
+        stale_seconds: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._what, self._read, self._clock = what, read, clock
+        self._keep_seconds, self._patience_seconds = keep_seconds, patience_seconds
+        self._stale_seconds = stale_seconds
+        self._looks: PerProcess[_Look[T]] = PerProcess(_Look)
+        self.known: T | None = None
+        self._until = -math.inf
+
+    def get(self) -> T:
+        """The value. Raises what the first read raised, or ``TimeoutError``."""
+        known, until, now = self.known, self._until, self._clock()
+        if known is not None and now < until:
+            return known
+        look = self._looks.get()
+        future = self._under_way(look)
+        if known is None:
+            return self._first(future)
+        stale = now - until > self._stale_seconds
+        patience = deadline.left() if stale else look.began + self._patience_seconds - now
+        if patience is not None and patience <= 0:
+            return known
+        try:
+            return future.result(patience)
+        except Exception:  # noqa: BLE001 - it is in the log, and not this caller's concern
+            return known
+
+    def expire(self) -> None:
+        """Have it read again at the next `get`."""
+        self._until = self._clock()
+
+    def _first(self, future: Future[T]) -> T:
+        try:
+            return future.result(deadline.left())
+        except TimeoutError as error:
+            raise TimeoutError(f"{self._what} was not read in time") from error
+
+    def _under_way(self, look: _Look[T]) -> Future[T]:
+        with look.lock:
+            if look.future is None or (look.future.done() and self._clock() >= self._until):
+                look.future, look.began = Future(), self._clock()
+                threading.Thread(
+                    target=self._run, args=(look.future,), name="taskfleet-kept", daemon=True
+                ).start()
+            return look.future
+
+    def _run(self, future: Future[T]) -> None:
+        try:
+            value = self._read()
+        except Exception as error:  # noqa: BLE001 - whoever waits for it is told
+            again = FAILED_SECONDS if self.known is None else self._keep_seconds
+            self._until = self._clock() + again
+            if self.known is not None:
+                logger.warning("%s can't be read again, what was read last holds: %s", self._what, error)
+            future.set_exception(error)
+            return
+        self.known, self._until = value, self._clock() + self._keep_seconds
+        future.set_result(value)
