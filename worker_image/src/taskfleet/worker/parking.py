@@ -51,9 +51,10 @@ class _Store:
         try:
             DeadLetters(aws.client("dynamodb", aws.PROMPT), settings.environment).put(letter)
         except (BotoCoreError, ClientError) as error:
-            self._pause = min(max(FIRST_PAUSE_SECONDS, 2 * self._pause), LONGEST_PAUSE_SECONDS)
-            self._again_at = time.monotonic() + self._pause
-            logger.error("the dead-letter store failed, and is asked again in %g s: %s", self._pause, error)
+            if not self.is_away():  # else another thread has seen it, too
+                self._pause = min(max(FIRST_PAUSE_SECONDS, 2 * self._pause), LONGEST_PAUSE_SECONDS)
+                self._again_at = time.monotonic() + self._pause
+                logger.error("the dead-letter store failed, is asked again in %g s: %s", self._pause, error)
             raise NotParked(f"the dead-letter store failed: {error}") from error
         self._pause = 0.0
 
@@ -108,7 +109,7 @@ class Parking:
         if not fits and not held:
             logger.error("%s can't be parked, and is lost: %s", _name(letter), letter.reason)
             return
-        logger.error("%s can't be parked yet, so it stays unacknowledged: %s", _name(letter), letter.reason)
+        logger.error("%s can't be parked yet: %s", _name(letter), letter.reason)
         self._waiting[letter.id] = _Waiting(
             letter,
             done,
@@ -137,7 +138,9 @@ class Parking:
 
     def forget(self) -> None:
         """The connection is gone: the broker gives its messages to others, and the prefetch begins anew."""
-        self._waiting = {key: waiting for key, waiting in self._waiting.items() if not waiting.held}
+        for waiting in list(self._waiting.values()):
+            if waiting.held:
+                del self._waiting[waiting.letter.id]
 
     def _is_kept(self, letter: Letter) -> bool:
         try:
