@@ -41,7 +41,7 @@ def test_an_entry_that_no_broker_accepted_is_owed_and_paid(fleet: TinyFleet) -> 
     beat.apply_entry(beat.schedule["often"])
     assert beat.tick() <= OWED_AGAIN_SECONDS
     fleet.promote("r1")
-    app.taskfleet.releases._until = 0  # as if five seconds had passed
+    app.taskfleet.releases.expire()
     beat.tick()
     beat.tick()
 

@@ -198,7 +198,7 @@ def test_when_ssm_is_gone_the_release_that_was_known_holds(fleet: TinyFleet, sto
     app = fleet.app()
     app.send_task("anything", queue="low")
     stopped_aws.signal(signal.SIGKILL)
-    app.taskfleet.releases._current.expire()
+    app.taskfleet.releases.expire()
 
     app.send_task("anything", queue="low")
 
@@ -305,7 +305,7 @@ def test_a_pointer_that_cannot_be_read_again_holds_nobody_up(
 
     took = []
     for _ in range(3):
-        app.taskfleet.releases._current.expire()
+        app.taskfleet.releases.expire()
         took.append(_seconds(app))
 
     stopped_aws.signal(signal.SIGCONT)

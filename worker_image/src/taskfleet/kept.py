@@ -33,9 +33,9 @@ class _Look(Generic[T]):
 class Kept(Generic[T]):
     """The value that ``read`` brought last; after ``keep_seconds`` it is read again, and holds if that fails.
 
-    A first read is waited for within the `deadline`, and so is one of a value that nobody asked for in
-    ``stale_seconds``. Any other only until it is ``patience_seconds`` old, whoever began it. Over a fork the
-    value is kept, a read under way is not.
+    A first read is waited for, within the `deadline` if there is one, and so is one of a value that nobody
+    asked for in ``stale_seconds``. Any other only until it is ``patience_seconds`` old, whoever began it.
+    Over a fork the value is kept, a read under way is not.
     """
 
     def __init__(

@@ -10,10 +10,11 @@ How long a call may take, from any thread or greenlet:
   0.6 s, then the breaker opens; SQS's call has 1.2 s of its own.
 - 1.8 s until `taskfleet.errors.PublishError` when neither answers, and 2 s if SSM is mute, too, so that the
   pointer could not be read again. A worker tries on for `WorkerSettings.publish_patience_seconds`.
-- The first publish of a process, or after half a minute without one, also waits for the pointer and the
-  manifest (2 s at most, then `taskfleet.errors.PointerUnknown`), and its first to SQS for the queue's URL
-  (1.2 s): 3 s when everything is mute, 5 s if each answers at its last moment. The broker's password is
-  waited for within Redis's share.
+- A process's first publish also waits for the pointer and the manifest, its first to SQS for the queue's URL,
+  and one after half a minute without any for the pointer; 1.2 s for each. When everything is mute the first
+  of them ends in `taskfleet.errors.PointerUnknown`; when what comes after them is mute it is about 3 s; 5.4 s
+  if each answers at its last moment. The broker's password is waited for within Redis's share. The first
+  client of AWS takes a few tenths of a second of the processor on top.
 
 Not bounded here: looking up a host's name, which no socket's time-out covers (the resolver's own count: 5 s,
 twice, by ``resolv.conf``'s defaults); a name's second address, as each is tried for the time of one; and the

@@ -74,6 +74,10 @@ class Releases:
         except OSError as error:
             raise PointerUnknown(f"the current release can't be read: {error}") from error
 
+    def expire(self) -> None:
+        """Have the pointer read again at the next publish."""
+        self._current.expire()
+
     def queues(self, release: str) -> frozenset[str]:
         """The logical queues of a release. Raises `PointerUnknown` if its manifest can't be read."""
         return self._manifest(release).queues

@@ -20,8 +20,6 @@ from taskfleet.publishing.guarded import Guarded, Refusal, refusal
 from taskfleet.publishing.pointer import Releases
 
 AGAIN_SECONDS = 1.0
-# What a new process's publish waits for the pointer and the manifest; later they are known.
-ADDRESS_SECONDS = 2.0
 NOT_ASKED = Refusal("not asked, by `only`")
 
 _only: ContextVar[str | None] = ContextVar("taskfleet_only_broker", default=None)
@@ -81,8 +79,7 @@ class Publisher:
         `taskfleet.errors.PointerUnknown` or `PublishError`; in each case nothing was accepted, unless
         ``PublishError.may_run`` says that a broker did not answer in time.
         """
-        with deadline.within(ADDRESS_SECONDS):
-            address = versioned(queue, bound_release=self._bound_release, releases=self._releases)
+        address = versioned(queue, bound_release=self._bound_release, releases=self._releases)
         headers = options["headers"] = dict(options.get("headers") or {})
         headers[RELEASE_HEADER] = address.release
         headers[PUBLISHED_AT_HEADER] = time.time()
