@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from taskfleet.beat.scheduler import OWED_AGAIN_SECONDS, FleetScheduler
@@ -39,11 +40,14 @@ def test_an_entry_that_no_broker_accepted_is_owed_and_paid(fleet: TinyFleet) -> 
     fleet.promote("r2")
 
     beat.apply_entry(beat.schedule["often"])
+    owed = beat._owed["often"].options["task_id"]
     assert beat.tick() <= OWED_AGAIN_SECONDS
     fleet.promote("r1")
     app.taskfleet.releases.expire()
     beat.tick()
     beat.tick()
 
-    assert fleet.waiting("low", "r1") == 1
+    (message,) = fleet.valkey.client().lrange("low.r1", 0, -1)
+    assert json.loads(message)["headers"]["id"] == owed, "one id, however often it was tried"
+    assert "task_id" not in beat.schedule["often"].options, "the next firing has another"
     beat.close()

@@ -14,7 +14,7 @@ Another key
     Each call of ``delay()`` or ``apply_async()``, so a caller that calls again (a user's second click,
     after `taskfleet.errors.PublishError`) passes the same ``task_id=`` both times. What a running task
     publishes itself, at each run: ``task_id=f"{key()}-{n}"`` keeps the n-th child's. Callbacks (``link=``).
-    Each firing of beat, and each try of a firing that no broker accepted at first.
+    Each firing of beat (all tries of one firing have one).
 
 Keep a key for as long as a duplicate can come: until the task's ``expires``, by default a week. A dead letter
 can be redriven for 14 days and then waits on SQS for up to 14 more, so with those it is five weeks.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
+import uuid
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -32,19 +34,27 @@ class FleetScheduler(PersistentScheduler):  # type: ignore[misc]
         health.stamp("running")
         self._say_alive()
         for name in list(self._owed):
-            self.apply_entry(self._owed.pop(name))
+            self._fire(self._owed.pop(name))
         wait: float = super().tick(*args, **kwargs)
         return min(wait, OWED_AGAIN_SECONDS) if self._owed else wait
 
     def apply_entry(self, entry: ScheduleEntry, producer: object = None) -> None:
-        """Publish it; if no broker accepts it, try again soon. A later firing replaces one owed."""
+        """Publish it; if no broker accepts it, try again soon. A later firing replaces one owed.
+
+        A firing has one task id, however often it is tried: a broker may have taken a try that failed.
+        """
+        firing = copy.copy(entry)
+        firing.options = {"task_id": str(uuid.uuid4()), **entry.options}
+        self._fire(firing)
+
+    def _fire(self, firing: ScheduleEntry) -> None:
         try:
-            result = self.apply_async(entry, producer=producer, advance=False)
+            result = self.apply_async(firing, advance=False)
         except SchedulingError as error:
-            logger.error("entry %s is due and was not accepted, trying again: %s", entry.name, error)
-            self._owed[entry.name] = entry
+            logger.error("entry %s is due and was not accepted, trying again: %s", firing.name, error)
+            self._owed[firing.name] = firing
         else:
-            logger.info("entry %s: sent %s as %s", entry.name, entry.task, result.id)
+            logger.info("entry %s: sent %s as %s", firing.name, firing.task, result.id)
 
     def _say_alive(self) -> None:
         now = time.monotonic()
