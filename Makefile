@@ -66,7 +66,7 @@ destroy: setup ## delete ENV, all its releases included; it asks first
 
 ##: the code
 
-TESTS_AT_ONCE ?= 4
+TESTS_AT_ONCE ?= 5
 
 test: setup ## all tests; make test ARGS="tests/local -k front" for some
 	@$(BIN)/python -m pytest --numprocesses=$(TESTS_AT_ONCE) $(ARGS)

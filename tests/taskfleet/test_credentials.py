@@ -47,6 +47,17 @@ def test_it_is_asked_for_once_and_again_after_a_while() -> None:
     wait_for(lambda: provider.get_credentials() == ("default", "new"), what="the new password")
 
 
+def test_a_read_that_was_begun_is_not_waited_for_twice() -> None:
+    secrets = Secrets("old")
+    provider = secrets.provider()
+
+    provider.begin()
+    wait_for(lambda: not secrets.answers, what="the read")
+    provider.begin()
+
+    assert provider.get_credentials() == ("default", "old")
+
+
 def test_what_was_read_holds_while_it_cannot_be_read_again() -> None:
     secrets = Secrets("old", GONE, "new")
     provider = secrets.provider()

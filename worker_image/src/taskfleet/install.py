@@ -16,6 +16,7 @@ from typing import Any
 from celery import Celery
 
 from taskfleet import config, settings
+from taskfleet.brokers import credentials
 from taskfleet.contract.messages import GATE_TASK
 from taskfleet.per_process import PerProcess
 from taskfleet.publishing import results
@@ -64,6 +65,7 @@ class Installed:
 
     def _make_publisher(self) -> Publisher:
         known = self.settings
+        credentials.shared().begin()  # beside the pointer, which is read first
         return Publisher(
             bound_release=known.bound_release,
             releases=self.releases,

@@ -73,6 +73,11 @@ class Kept(Generic[T]):
         except Exception:  # noqa: BLE001 - it is in the log, and not this caller's concern
             return known
 
+    def begin(self) -> None:
+        """Begin the first read, for a `get` that comes soon."""
+        if self.known is None:
+            self._under_way(self._looks.get())
+
     def expire(self) -> None:
         """Have it read again at the next `get`."""
         self._until = self._clock()

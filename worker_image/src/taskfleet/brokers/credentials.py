@@ -39,6 +39,10 @@ class SecretCredentials(CredentialProvider):
         self._fetch = fetch or _from_secrets_manager
         self._kept = Kept("the broker's password", self._read, keep_seconds=KEEP_SECONDS, clock=clock)
 
+    def begin(self) -> None:
+        """Begin to read them: a new process's first publish has little time for it when it connects."""
+        self._kept.begin()
+
     def get_credentials(self) -> tuple[str, str]:
         """``(username, password)``. Raises redis-py's ``ConnectionError`` if none was ever read."""
         try:

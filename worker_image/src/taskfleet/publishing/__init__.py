@@ -2,7 +2,7 @@
 
 *A call that returns was accepted by a broker.* One whose outcome is unknown (a time-out after the
 write) counts as not accepted and goes to the other broker under the same task id: at least once, never
-zero. A task that must not run twice needs to look at its id.
+zero. What must take effect once is written together with `taskfleet.idempotency.key`.
 
 How long a call may take, from any thread or greenlet:
 
