@@ -58,7 +58,7 @@ def _report(seen: Observed) -> Report:
     figures: dict[str, Figure] = {
         **common_figures(seen),
         **outage_figures(seen),
-        "lost_confirmed": len(lost[CONFIRMED]),
+        "lost": len(lost[CONFIRMED]),  # of what is promised; the other queue lags on purpose
         "lost_not_confirmed": len(lost[PLAIN]),
     }
     some = f", for instance numbers {', '.join(map(str, lost[CONFIRMED][:5]))}" if lost[CONFIRMED] else ""
