@@ -22,11 +22,11 @@ _GROUPS = (
     ),
     ("tests/fleet/test_drills",),
     ("tests/fleet", "tests/fleet/test_releases", "tests/fleet/test_teardown"),
-    ("tests/brokers/test_redis_kills", "tests/brokers/test_redis_outages", "tests/brokers/test_redis_worker"),
-    ("tests/brokers",),
-    ("tests/infra",),
     ("tests/taskfleet",),
+    ("tests/brokers",),
     ("tests/local",),
+    ("tests/brokers/test_redis_kills", "tests/brokers/test_redis_outages", "tests/brokers/test_redis_worker"),
+    ("tests/infra",),
     ("tests",),
 )
 _PLACES = {

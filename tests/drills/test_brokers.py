@@ -105,7 +105,7 @@ def test_without_an_outage_they_are_not_there() -> None:
 
 @pytest.mark.parametrize(
     ("to_sqs", "short", "holds"),
-    [(0, False, True), (1, False, True), (2, False, False), (25, True, True), (50, True, False)],
+    [(0, False, True), (1, False, True), (2, False, False), (75, True, True), (76, True, False)],
 )
 def test_the_last_publishes_go_to_redis_again(to_sqs: int, short: bool, holds: bool) -> None:
     early = [publish(n, "fallback") for n in range(20)]
