@@ -12,8 +12,8 @@ from taskfleet.publishing.publisher import only
 
 from benchmarks import apps, scratch
 
-BLOCKS = 20
-PER_BLOCK = 100
+BLOCKS = 800
+PER_BLOCK = 25  # short, so that a busy moment of the machine meets all three
 WARM_UP = 100
 
 
