@@ -40,11 +40,11 @@ def test_steps_that_are_each_in_time_are_ended_when_their_sum_is_not(valkey: Val
     began = time.monotonic()
     with pytest.raises(NOT_ACCEPTED), deadline.within(0.3):
         _publisher(valkey, slow.port).publish("late", "deadline", {})
-    assert time.monotonic() - began < 0.3 + ONE_WAY_SECONDS
+    ended = time.monotonic() - began
 
     began = time.monotonic()
     _publisher(valkey, slow.port).publish("in its own time", "deadline", {})
-    assert time.monotonic() - began > 0.3 + ONE_WAY_SECONDS
+    assert 0.3 <= ended < time.monotonic() - began
     assert valkey.client().llen("deadline") == 1
 
 

@@ -59,7 +59,7 @@ def test_two_are_a_refusal_at_once(
     with only(FALLBACK), pytest.raises(PublishError) as refused:
         app.send_task("anything")
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     assert faults.hits == 2
     assert refused.value.may_run is may_run
 
