@@ -135,7 +135,11 @@ class Image:
     """The worker image: built from ``worker_image/`` unless ``uri`` names one that exists."""
 
     architecture: Architecture = Architecture.ARM64
-    base: str = "python:3.13-slim-bookworm"
+    # By digest, as public Dockerfiles pin this tag: the same source is the same image, also next year.
+    base: str = (
+        "python:3.13.13-slim-bookworm"
+        "@sha256:355bfa66770995d7e9a0da4b3473b44d0cb451f6b56f5615ad9c39e3c4eca03f"
+    )
     uri: str | None = None  # repository URI without a tag
     digest: str | None = None  # sha256:…, required with uri
 

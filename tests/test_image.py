@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from infra.settings import Image
+
 ROOT = Path(__file__).parents[1]
 IMAGE = ROOT / "worker_image"
 
@@ -31,6 +33,11 @@ def test_every_requirement_is_pinned_with_a_hash() -> None:
     lines = (IMAGE / "requirements.txt").read_text().replace("\\\n", " ").splitlines()
     loose = [line for line in lines if line.strip() and not re.match(r"\S+==\S+.*--hash=sha256:", line)]
     assert loose == []
+
+
+def test_the_base_is_pinned_by_digest_and_the_same_by_hand_as_by_the_cdk() -> None:
+    assert re.search(r"@sha256:[0-9a-f]{64}$", Image().base)
+    assert f"ARG BASE={Image().base}" in (IMAGE / "Dockerfile").read_text().splitlines()
 
 
 def test_the_image_is_not_root_and_its_base_is_an_argument() -> None:
