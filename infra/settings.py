@@ -137,8 +137,7 @@ class Image:
     architecture: Architecture = Architecture.ARM64
     # By digest, as public Dockerfiles pin this tag: the same source is the same image, also next year.
     base: str = (
-        "python:3.13.13-slim-bookworm"
-        "@sha256:355bfa66770995d7e9a0da4b3473b44d0cb451f6b56f5615ad9c39e3c4eca03f"
+        "python:3.13.13-slim-bookworm@sha256:355bfa66770995d7e9a0da4b3473b44d0cb451f6b56f5615ad9c39e3c4eca03f"
     )
     uri: str | None = None  # repository URI without a tag
     digest: str | None = None  # sha256:…, required with uri
