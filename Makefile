@@ -62,7 +62,7 @@ cost: setup ## what ENV costs a month at rest
 	@$(BIN)/python -m infra.cost $(ENV) 2>build/cost.log || { cat build/cost.log; exit 1; }
 
 destroy: setup ## delete ENV, all its releases included; it asks first
-	@$(ACCOUNT) $(BIN)/python -m infra.destroy $(ENV) -- node_modules/.bin/cdk destroy "$(ENV)/*" $(CONTEXT)
+	@$(ACCOUNT) $(BIN)/python -m infra.destroy $(ENV) -- node_modules/.bin/cdk destroy "$(ENV)/*" $(CONTEXT) --force
 
 ##: the code
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import boto3
@@ -27,7 +28,7 @@ def main() -> int:
     """The command line. 0 if everything is gone."""
     parser = argparse.ArgumentParser(prog="python -m infra.destroy", description=__doc__)
     parser.add_argument("environment", choices=[one.name for one in ALL])
-    parser.add_argument("--yes", action="store_true", help="don't ask before releases are deleted")
+    parser.add_argument("--yes", action="store_true", help="don't ask")
     parser.add_argument("command", nargs="+", help="after `--`: what deletes the long-lived stacks")
     given = parser.parse_args()
     (settings,) = (one for one in ALL if one.name == given.environment)
@@ -36,8 +37,12 @@ def main() -> int:
         if reason := refused(settings, session.client("sts")):
             print(f"nothing is deleted: {reason}", file=sys.stderr)
             return 1
-        if not _releases(session.client("cloudformation"), settings.name, ask=not given.yes):
+        cloudformation = session.client("cloudformation")
+        releases = release_stacks(cloudformation, settings.name)
+        if not given.yes and not _agreed(settings.name, releases):
+            print("nothing is deleted")
             return 1
+        _delete(cloudformation, releases)
         if code := subprocess.run(given.command, check=False).returncode:
             return code
         _forget_pointer(session.client("ssm"), settings.name)
@@ -73,23 +78,17 @@ def release_stacks(cloudformation: Any, environment: str) -> list[str]:
     return sorted(name for name in found if name.startswith(prefix))
 
 
-def _releases(cloudformation: Any, environment: str, *, ask: bool) -> bool:
-    found = release_stacks(cloudformation, environment)
-    if not found:
-        return True
-    print(f"{environment} has releases: {', '.join(found)}")
-    if ask and not _agreed("Delete them, and what waits in their queues (y/n)? "):
-        print("nothing is deleted")
-        return False
-    for stack in found:
+def _delete(cloudformation: Any, releases: Sequence[str]) -> None:
+    for stack in releases:
         print(f"  deleting {stack} …", flush=True)
         stacks.delete(cloudformation, stack, wait=True)
-    return True
 
 
-def _agreed(question: str) -> bool:
+def _agreed(environment: str, releases: Sequence[str]) -> bool:
+    print(f"{environment} has releases: {', '.join(releases) or 'none'}")
     try:
-        return input(question).strip().lower() in ("y", "yes")
+        answer = input(f"Delete all of {environment}, and what waits in its queues (y/n)? ")
+        return answer.strip().lower() in ("y", "yes")
     except EOFError:  # nobody is there to answer: `--yes` is for that
         return False
 

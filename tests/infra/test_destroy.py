@@ -39,22 +39,26 @@ def test_an_environment_in_ones_own_account_may_be_deleted(aws: MiniStack) -> No
 
 
 @pytest.mark.parametrize("answer", ["n", "", None])
-def test_nothing_is_deleted_without_a_yes(
-    aws: MiniStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str | None
-) -> None:
+def test_nothing_is_deleted_without_a_yes(monkeypatch: pytest.MonkeyPatch, answer: str | None) -> None:
     def asked(question: str) -> str:
-        assert "Delete them" in question
+        assert "Delete all of dev" in question
         if answer is None:
             raise EOFError
         return answer
 
     monkeypatch.setattr("builtins.input", asked)
+
+    assert destroy._agreed("dev", ["dev-release-r1"]) is False
+
+
+def test_only_the_environments_own_releases_are_found_and_all_of_them_deleted(aws: MiniStack) -> None:
     cloudformation = aws.client("cloudformation")
     environment = f"t{uuid.uuid4().hex[:6]}"
     for stack in (f"{environment}-release-r1", f"{environment}-fleet", f"x{environment}-release-r1"):
         cloudformation.create_stack(StackName=stack, TemplateBody=TEMPLATE)
 
-    assert destroy._releases(cloudformation, environment, ask=True) is False
+    found = destroy.release_stacks(cloudformation, environment)
+    assert found == [f"{environment}-release-r1"]
 
-    assert destroy.release_stacks(cloudformation, environment) == [f"{environment}-release-r1"]
-    assert "nothing is deleted" in capsys.readouterr().out
+    destroy._delete(cloudformation, found)
+    assert destroy.release_stacks(cloudformation, environment) == []
