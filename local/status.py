@@ -21,4 +21,6 @@ def main() -> int:
         again = f", started again {child.restarts} times" if child.restarts else ""
         pid = f"pid {child.pid}" if child.pid else "no process"
         print(f"  {name:<12} {child.state:<11} {pid}{again}{f'  ({child.note})' if child.note else ''}")
+        if child.cost:
+            print(f"  {'':<12} {child.cost}")
     return 0

@@ -36,6 +36,7 @@ class Spec:
     stdin: Callable[[], Awaitable[bytes]] | None = None
     waits_for: str = ""  # in words, while `stdin` waits
     stop_seconds: float = 5.0
+    dying_costs: str = ""  # in words, what a kill may take with it
     hopeless: Mapping[int, str] = field(default_factory=dict)  # exit codes that a restart can't cure
 
 
@@ -68,7 +69,9 @@ class Child:
             failures = 0 if time.monotonic() - began > _GOOD_AFTER_SECONDS else failures + 1
             pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** max(0, failures - 1))
             _log.warning("%s ended (%s); started again in %.1f s", self.spec.name, _meaning(code), pause)
-            self.status.restarts += 1
+            if self.spec.dying_costs:
+                _log.warning("%s: %s", self.spec.name, self.spec.dying_costs)
+            self.status.restarts, self.status.cost = self.status.restarts + 1, self.spec.dying_costs
             self._set(State.RESTARTING, f"ended ({_meaning(code)}), log: {self._log_path.name}")
             await asyncio.sleep(pause)
 

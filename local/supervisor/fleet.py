@@ -36,6 +36,7 @@ _CURE = (
     "the emulated AWS account was killed in the middle of a deployment and holds half of two states: "
     "everything is stopped. `make up` makes it anew"
 )
+_LAST_SECONDS = "what it was told in its last two seconds may be gone, but for SQS's messages"
 _ROTATION_SECONDS = 10
 
 
@@ -52,6 +53,7 @@ def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
             ),
             environment=environment,
             ready=lambda: asyncio.to_thread(_emulator_answers, ports),
+            dying_costs=_LAST_SECONDS,
             hopeless={INTERRUPTED: _CURE},
         ),
         Spec(

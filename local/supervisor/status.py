@@ -27,6 +27,7 @@ class ChildStatus:
     pid: int | None = None
     started: int | None = None
     restarts: int = 0
+    cost: str = ""  # what its deaths may have taken with them
     note: str = ""
 
     @property
