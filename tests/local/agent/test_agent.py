@@ -9,7 +9,7 @@ import pytest
 
 from tests.local.agent.fleet import Fleet, deployed, exists, pid_of, python, wait_for
 
-WITH_CHILD = ["/bin/sh", "-c", "setsid sleep 1000 & sleep 1001 & echo $!; wait"]
+WITH_CHILD = ["/bin/sh", "-c", "sleep 1001 & echo $!; wait"]
 
 
 def test_an_edited_file_restarts_the_live_services_one_after_the_other(idle_fleet: Fleet) -> None:
