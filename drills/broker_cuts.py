@@ -14,10 +14,8 @@ from drills.drill import (
     Drill,
     Event,
     Observed,
-    all_accepted,
-    at_its_rate,
+    common_checks,
     common_figures,
-    nothing_lost,
     observe,
 )
 from drills.fleet import Fleet, Worker
@@ -67,9 +65,7 @@ def _half_open_report(seen: Observed, stayed: Mapping[str, frozenset[int]], *, r
     limit = seen.limit(CONSUMING_WITHIN_SECONDS)
     said = ", ".join(f"{name} {_seconds(value)}" for name, value in again.items())
     checks = [
-        nothing_lost(seen),
-        all_accepted(seen),
-        at_its_rate(seen),
+        *common_checks(seen),
         bounded(seen),
         Check(
             f"each worker that was there consumes again within {limit:g} s: {said}; {replaced} were replaced",
@@ -119,9 +115,7 @@ def _flap(fleet: Fleet, short: bool) -> Report:
         "most_openings_of_one_producer": max(openings),
     }
     checks = [
-        nothing_lost(seen),
-        all_accepted(seen),
-        at_its_rate(seen),
+        *common_checks(seen),
         bounded(seen),
         Check(
             f"no producer's breaker opened more often than it was cut off ({cuts} times): "

@@ -13,10 +13,8 @@ from drills.drill import (
     RECOVERY,
     Drill,
     Event,
-    all_accepted,
-    at_its_rate,
+    common_checks,
     common_figures,
-    nothing_lost,
     observe,
 )
 from drills.fleet import Fleet
@@ -36,9 +34,7 @@ def _drill(name: str, what: str, fail: Callable[[Fleet], None]) -> Drill:
         ]
         seen = observe(fleet, name, load, events, settle_seconds=60 if short else 180, short=short)
         checks = [
-            nothing_lost(seen),
-            all_accepted(seen),
-            at_its_rate(seen),
+            *common_checks(seen),
             bounded(seen),
             as_fast_as_sqs(seen),
             returned(seen),

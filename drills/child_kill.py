@@ -11,10 +11,8 @@ from drills.drill import (
     Drill,
     Event,
     Observed,
-    all_accepted,
-    at_its_rate,
+    common_checks,
     common_figures,
-    nothing_lost,
     observe,
 )
 from drills.fleet import Fleet
@@ -68,9 +66,7 @@ def _report(seen: Observed, killer: Killer, *, workers_gone: int) -> Report:
         "workers_ended": workers_gone,
     }
     checks = [
-        nothing_lost(seen),
-        all_accepted(seen),
-        at_its_rate(seen),
+        *common_checks(seen),
         Check(
             f"at least two thirds of {len(killer.killed)} children were killed: {actually}",
             3 * actually >= 2 * len(killer.killed),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 
+from drills.beside import Beside
 from drills.fleet import Worker
 from local.agent import procfs
 
@@ -40,23 +39,13 @@ class Sample:
 
 
 @dataclass
-class Scales:
-    """Weighs containers all the time, from a thread of its own, for as long as it is entered."""
+class Scales(Beside):
+    """Weighs containers."""
+
+    every_seconds = SAMPLE_SECONDS
 
     workers: Callable[[], list[Worker]]
     samples: list[Sample] = field(default_factory=list)
-
-    def __enter__(self) -> Scales:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scales", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
 
     def peak(self) -> int:
         """The most that any container held at once."""
@@ -70,8 +59,8 @@ class Scales:
             most[span] = max(most.get(span, 0), sample.held)
         return [held for _, held in sorted(most.items())]
 
-    def _run(self) -> None:
-        while not self._over.wait(SAMPLE_SECONDS):
-            for worker in self.workers():
-                held = sum(procfs.pss_bytes(pid) for pid in worker.pids() if pid != worker.session)
-                self.samples.append(Sample(time.time(), worker.container, held))
+    def step(self) -> None:
+        """One weighing of each."""
+        for worker in self.workers():
+            held = sum(procfs.pss_bytes(pid) for pid in worker.pids() if pid != worker.session)
+            self.samples.append(Sample(time.time(), worker.container, held))

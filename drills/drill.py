@@ -141,6 +141,11 @@ def common_figures(seen: Observed) -> dict[str, Figure]:
     }
 
 
+def common_checks(seen: Observed) -> list[Check]:
+    """What must hold in every drill in which one of the two brokers is there all the time."""
+    return [nothing_lost(seen), all_accepted(seen), at_its_rate(seen)]
+
+
 def nothing_lost(seen: Observed) -> Check:
     """The first thing that must hold."""
     counted = tally(seen.publishes, seen.executions)

@@ -8,10 +8,8 @@ from drills.children import Scales
 from drills.drill import (
     Drill,
     Observed,
-    all_accepted,
-    at_its_rate,
+    common_checks,
     common_figures,
-    nothing_lost,
     observe,
 )
 from drills.fleet import Fleet
@@ -58,9 +56,7 @@ def _report(seen: Observed, scales: Scales, *, killed: int) -> Report:
         "killed_for_memory": killed,
     }
     checks = [
-        nothing_lost(seen),
-        all_accepted(seen),
-        at_its_rate(seen),
+        *common_checks(seen),
         Check(f"full children were replaced: {replaced}", replaced >= 1),
         Check(f"no child ran more than {at_most} tasks: {most}", most <= at_most),
         Check(f"the container's limit was never reached: {peak // MIB} of {limit // MIB} MiB", peak < limit),

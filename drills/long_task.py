@@ -26,10 +26,8 @@ from drills.drill import (
     LINGER_SECONDS,
     Drill,
     Observed,
-    all_accepted,
-    at_its_rate,
+    common_checks,
     common_figures,
-    nothing_lost,
     observe,
 )
 from drills.fleet import Fleet
@@ -120,7 +118,7 @@ def _slow(kind: str, running: Running, due_seconds: float) -> Slow:
 
 def _report(seen: Observed, slow: Sequence[Slow], clock: float) -> Report:
     figures: dict[str, Figure] = common_figures(seen) | {"clock_seconds": clock}
-    checks = [nothing_lost(seen), all_accepted(seen), at_its_rate(seen)]
+    checks = common_checks(seen)
     for kind in slow:
         figures |= {
             f"{kind.kind}_submitted": kind.tally.submitted,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 from taskfleet.measuring.fallback import Fallback
 
+from drills.beside import Beside
 from drills.fleet import Fleet
 
 # An emulated account on a busy machine has other calls to answer.
@@ -24,25 +23,15 @@ class Look:
     empty: bool
 
 
-class Looking:
-    """Looks at the current release's twins of ``queues``, from a thread, for as long as it is entered."""
+class Looking(Beside):
+    """Looks at the current release's twins of ``queues``."""
+
+    every_seconds = LOOK_SECONDS
 
     def __init__(self, fleet: Fleet, queues: Collection[str]) -> None:
         self._sqs = Fallback(fleet.client("sqs"))
         self._twins = [fleet.twin(queue) for queue in queues]
         self.looks: list[Look] = []
-
-    def __enter__(self) -> Looking:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="looking", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
 
     def wait_until_empty(self, seconds: float) -> None:
         """For ``seconds`` at most."""
@@ -50,13 +39,11 @@ class Looking:
         while not (self.looks and self.looks[-1].empty) and time.monotonic() < end:
             time.sleep(LOOK_SECONDS / 2)
 
-    def _run(self) -> None:
-        while True:
-            depths = self._sqs.look(self._twins).depths  # without those that are unknown
-            empty = len(depths) == len(self._twins) and not any(depth.total for depth in depths.values())
-            self.looks.append(Look(time.time(), empty))
-            if self._over.wait(LOOK_SECONDS):
-                return
+    def step(self) -> None:
+        """One look."""
+        depths = self._sqs.look(self._twins).depths  # without those that are unknown
+        empty = len(depths) == len(self._twins) and not any(depth.total for depth in depths.values())
+        self.looks.append(Look(time.time(), empty))
 
 
 def empty_after(looks: Sequence[Look], moment: float) -> float | None:

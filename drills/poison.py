@@ -16,10 +16,8 @@ from drills.drill import (
     Drill,
     Event,
     Observed,
-    all_accepted,
-    at_its_rate,
+    common_checks,
     common_figures,
-    nothing_lost,
     observe,
 )
 from drills.fleet import Fleet
@@ -115,9 +113,7 @@ def _report(seen: Observed, found: Sequence[Heading], poisoner: Poisoner, *, wor
         "workers_ended": workers_gone,
     }
     checks = [
-        nothing_lost(seen),
-        all_accepted(seen),
-        at_its_rate(seen),
+        *common_checks(seen),
         still_there(workers_gone),
         Check(f"parked all of {poisoner.total}: {len(found)}", len(found) == poisoner.total),
         Check(

@@ -45,7 +45,7 @@ def main() -> int:
     watch = Watch(app.taskfleet.publisher)
     _warm_up(given)
     with given.out.open("w") as out:  # which says that the load begins
-        _produce(given, out, watch)
+        _produce(given, out, functools.partial(_publish, watch))
     return 0
 
 
@@ -55,7 +55,9 @@ def _warm_up(given: argparse.Namespace) -> None:
         drill.record.apply_async((f"{given.run}-warm-up", number), queue=given.queues.split(",")[0])
 
 
-def _produce(given: argparse.Namespace, out: TextIO, watch: Watch) -> None:
+def _produce(
+    given: argparse.Namespace, out: TextIO, publish: Callable[[Callable[[], object], int, str], Publish]
+) -> None:
     queues, turn = given.queues.split(","), [float(text) for text in given.task_seconds.split(",")]
     task, count = getattr(drill, given.task), round(given.rate * given.seconds)
     kinds = itertools.cycle(mixed.KINDS)
@@ -72,8 +74,8 @@ def _produce(given: argparse.Namespace, out: TextIO, watch: Watch) -> None:
         else:
             arguments = {"run": given.run, "n": numbers[0], "seconds": turn[number % len(turn)]}
             call = functools.partial(task.apply_async, kwargs=arguments, queue=queue, **given.options)
-        publish = _publish(call, numbers[0], queue, watch)
-        for one in (publish, *_started_by(publish, numbers[1:])):
+        made = publish(call, numbers[0], queue)
+        for one in (made, *_started_by(made, numbers[1:])):
             print(json.dumps(dataclasses.asdict(one)), file=out, flush=True)
 
 
@@ -81,7 +83,7 @@ def _started_by(publish: Publish, numbers: Sequence[int]) -> list[Publish]:
     return [dataclasses.replace(publish, n=n, sqs_seconds=None, opened=False) for n in numbers]
 
 
-def _publish(call: Callable[[], object], n: int, queue: str, watch: Watch) -> Publish:
+def _publish(watch: Watch, call: Callable[[], object], n: int, queue: str) -> Publish:
     at, began, error, may_run = time.time(), time.monotonic(), None, False
     watch.begin()
     try:

@@ -17,10 +17,8 @@ from drills.drill import (
     Drill,
     Event,
     Observed,
-    all_accepted,
-    at_its_rate,
+    common_checks,
     common_figures,
-    nothing_lost,
     observe,
 )
 from drills.fleet import Fleet, Worker
@@ -110,9 +108,7 @@ def _report(seen: Observed, stopper: Stopper, *, stops: int) -> Report:
         "tasks_ended_and_run_again": len(twice),
     }
     checks = [
-        nothing_lost(seen),
-        all_accepted(seen),
-        at_its_rate(seen),
+        *common_checks(seen),
         Check(f"no task that ended ran again: {len(twice)} did", not twice),
         Check(f"{stops} workers were stopped: {len(stopper.stopped)}", len(stopper.stopped) == stops),
         Check(f"each left by itself, with 0: {_shown(codes)}", set(codes) == {0}),

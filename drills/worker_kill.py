@@ -10,10 +10,8 @@ from drills.drill import (
     Drill,
     Event,
     Observed,
-    all_accepted,
-    at_its_rate,
+    common_checks,
     common_figures,
-    nothing_lost,
     observe,
 )
 from drills.fleet import Fleet
@@ -67,9 +65,7 @@ def _report(seen: Observed, killer: Killer, kills: int) -> Report:
         "longest_until_executed_again_seconds": max(interrupted, default=None),
     }
     checks = [
-        nothing_lost(seen),
-        all_accepted(seen),
-        at_its_rate(seen),
+        *common_checks(seen),
         Check(f"{kills} workers were killed: {actually}", actually == kills),
         redelivered(seen, interrupted, REDELIVERED_WITHIN_SECONDS),
     ]

@@ -15,22 +15,21 @@ from drills.tally import Publish
 COUNT, EVERY = 20, 2
 
 
-def produce(monkeypatch: pytest.MonkeyPatch, first: int) -> list[dict[str, Any]]:
-    def publish(_call: object, n: int, queue: str, _watch: object) -> Publish:
+def produce(first: int) -> list[dict[str, Any]]:
+    def publish(_call: object, n: int, queue: str) -> Publish:
         return Publish(n=n, at=1.0, seconds=0.1, broker="fallback", queue=queue, sqs_seconds=0.1, opened=True)
 
-    monkeypatch.setattr(producer, "_publish", publish)
     given = argparse.Namespace(
         run="r", rate=10_000, seconds=COUNT / 10_000, first=first, step=2, queues="high,low", task="record"
     )
     given.task_seconds, given.options, given.mixed_every = "0", {}, EVERY
     out = io.StringIO()
-    producer._produce(given, out, None)  # type: ignore[arg-type]
+    producer._produce(given, out, publish)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def test_whatever_is_to_be_executed_has_a_number_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = produce(monkeypatch, 0) + produce(monkeypatch, 1)
+def test_whatever_is_to_be_executed_has_a_number_of_its_own() -> None:
+    lines = produce(0) + produce(1)
 
     mixed_each = COUNT // EVERY
     more = sum(mixed.KINDS[number % len(mixed.KINDS)].numbers - 1 for number in range(mixed_each))
@@ -38,8 +37,8 @@ def test_whatever_is_to_be_executed_has_a_number_of_its_own(monkeypatch: pytest.
     assert len({line["n"] for line in lines}) == len(lines)
 
 
-def test_what_a_task_starts_is_no_publish_of_the_producer(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = produce(monkeypatch, 0)
+def test_what_a_task_starts_is_no_publish_of_the_producer() -> None:
+    lines = produce(0)
 
     assert {line["broker"] for line in lines} == {"fallback"}
     assert sum(line["opened"] for line in lines) == COUNT

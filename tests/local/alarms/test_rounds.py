@@ -108,26 +108,31 @@ def test_a_service_below_its_least_capacity_is_raised(service: ScaledService, ro
     assert service.desired == 1
 
 
+def alarm_on_silence(account: Account, name: str, *, periods: int, **more: object) -> None:
+    """Named as the metric that it waits for."""
+    account.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Namespace="Taskfleet",
+        MetricName=name,
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=periods,
+        Threshold=1.0,
+        ComparisonOperator="LessThanThreshold",
+        TreatMissingData="breaching",
+        **more,
+    )
+
+
 def test_a_transition_is_published_to_the_alarms_topic(account: Account, rounds: Rounds) -> None:
-    sqs, sns, cloudwatch = (account.client(name) for name in ("sqs", "sns", "cloudwatch"))
+    sqs, sns = (account.client(name) for name in ("sqs", "sns"))
     queue = sqs.create_queue(QueueName="pager")["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
         "QueueArn"
     ]
     topic = sns.create_topic(Name="alarms")["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
-    cloudwatch.put_metric_alarm(
-        AlarmName="silent",
-        Namespace="Taskfleet",
-        MetricName="ControllerTick",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1.0,
-        ComparisonOperator="LessThanThreshold",
-        TreatMissingData="breaching",
-        AlarmActions=[topic],
-    )
+    alarm_on_silence(account, "silent", periods=1, AlarmActions=[topic])
 
     now = time.time() // 60 * 60
     for again in range(3):
@@ -141,21 +146,11 @@ def test_a_transition_is_published_to_the_alarms_topic(account: Account, rounds:
 def test_silence_does_not_count_before_an_alarm_saw_a_whole_period(account: Account, rounds: Rounds) -> None:
     """What it watches was started with it: its first data is of the period in which both were made."""
     cloudwatch = account.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName="silent-at-first",
-        Namespace="Taskfleet",
-        MetricName="LateTick",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=2,
-        Threshold=1.0,
-        ComparisonOperator="LessThanThreshold",
-        TreatMissingData="breaching",
-    )
+    alarm_on_silence(account, "silent-at-first", periods=2)
     minute = time.time() // 60 * 60 - 600
     state = []
     for at in (minute + 2, minute + 59, *(minute + 1 + 60 * number for number in range(1, 9))):
-        tick = {"MetricName": "LateTick", "Value": 1.0, "Timestamp": min(at - 5, minute + 150)}
+        tick = {"MetricName": "silent-at-first", "Value": 1.0, "Timestamp": min(at - 5, minute + 150)}
         if at > minute + 60:
             cloudwatch.put_metric_data(Namespace="Taskfleet", MetricData=[tick])
         rounds.run(at)
