@@ -132,6 +132,13 @@ class Permissions:
         manifests = self._parameter(f"{self._manifests()}/*")
         return [
             _allow("FindRelease", ("ssm:GetParameter",), [pointer, manifests]),
+            # The same two, while SSM throttles the account (`taskfleet.publishing.parameters`).
+            _allow(
+                "FindReleaseInState",
+                ("dynamodb:GetItem",),
+                [self.base.state_table_arn],
+                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.POINTER, state.RELEASES]}},
+            ),
             _allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn]),
             _allow("UseKey", ("kms:Decrypt", "kms:GenerateDataKey"), [self.base.key_arn]),
         ]

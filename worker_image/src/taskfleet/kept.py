@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Whoever asks so soon after a first read failed is told the same: they would wait as long for it.
 FAILED_SECONDS = 1.0
+# The shortest part of its time that a value is kept: processes that started together must not ask together.
+SHORTEST_PART = 0.8
 
 
 class _Look(Generic[T]):
@@ -31,7 +34,7 @@ class _Look(Generic[T]):
 
 
 class Kept(Generic[T]):
-    """The value that ``read`` brought last; after ``keep_seconds`` it is read again, and holds if that fails.
+    """The value that ``read`` brought last; read again within ``keep_seconds``, it holds if that fails.
 
     A first read is waited for, within the `deadline` if there is one, and so is one of a value that nobody
     asked for in ``stale_seconds``. Any other only until it is ``patience_seconds`` old, whoever began it.
@@ -107,5 +110,6 @@ class Kept(Generic[T]):
                 logger.warning("%s can't be read again, what was read last holds: %s", self._what, error)
             future.set_exception(error)
             return
-        self.known, self._until = value, self._clock() + self._keep_seconds
+        keep = self._keep_seconds * random.uniform(SHORTEST_PART, 1)  # noqa: S311 - spreads load
+        self.known, self._until = value, self._clock() + keep
         future.set_result(value)

@@ -13,6 +13,10 @@ LOOK = "look"
 BEAT = "beat"
 
 
+# What the key of every release's record matches: everybody who publishes may read these.
+RELEASES = "release#*"
+
+
 def release(release_id: str) -> str:
     """A release's record: `state`, `version`, `digest`, `history` (list of at/actor/reason/from/to)."""
     return f"release#{release_id}"

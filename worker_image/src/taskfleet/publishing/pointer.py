@@ -12,13 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from taskfleet import aws
 from taskfleet.contract import parameters
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.errors import PointerUnknown
 from taskfleet.kept import Kept
+from taskfleet.publishing.parameters import Parameters
 
 KEEP_SECONDS = 5.0
 # So long a publish waits for a pointer that it knows to be old: SSM most often answers in a tenth of it.
@@ -26,21 +24,8 @@ PATIENCE_SECONDS = 0.2
 # One this much older is waited for as in a new process: after a minute its release may be drained.
 STALE_SECONDS = 30.0
 
-# Reads one SSM parameter; None if it does not exist. Raises OSError if SSM does not answer.
+# Reads one parameter; None if it does not exist. Raises OSError if it can't be read.
 Read = Callable[[str], str | None]
-
-
-def read_parameter(name: str) -> str | None:
-    """Read an SSM parameter within about a second."""
-    try:
-        value: str = aws.client("ssm", aws.PROMPT).get_parameter(Name=name)["Parameter"]["Value"]
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "ParameterNotFound":
-            return None
-        raise OSError(f"SSM refused to give {name}: {error}") from error
-    except BotoCoreError as error:
-        raise OSError(f"SSM did not answer for {name}: {error}") from error
-    return value
 
 
 class _Manifest(NamedTuple):
@@ -54,9 +39,10 @@ class Releases:
     """The current release and the queues of releases, as this process knows them. Safe for threads."""
 
     def __init__(
-        self, environment: str, read: Read = read_parameter, clock: Callable[[], float] = time.monotonic
+        self, environment: str, read: Read | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._environment, self._read, self._clock = environment, read, clock
+        self._environment, self._clock = environment, clock
+        self._read = read or Parameters(environment)
         self._current = Kept(
             "the current release",
             self._look,
