@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 from kombu.transport import redis as stock
-from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
@@ -47,7 +46,7 @@ class Channel(FetchingChannel, BroadcastingChannel):
         priority = self.priority(self._get_message_priority(message, reverse=False))
         replicas = self._replicas(queue)
         copies = self.commands.publish(
-            queue, priority, dumps(message), replicas=replicas, wait_ms=self.confirm_timeout_ms
+            queue, priority, message, replicas=replicas, wait_ms=self.confirm_timeout_ms
         )
         if copies < replicas:
             raise NotConfirmed(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import redis
+from kombu.utils.json import dumps
 from redis.exceptions import NoScriptError
 
 from taskfleet.brokers.redis import scripts
@@ -58,6 +59,8 @@ _FETCH, _ACKNOWLEDGE = Script(scripts.FETCH), Script(scripts.ACKNOWLEDGE)
 _GIVE_BACK, _BEAT = Script(scripts.GIVE_BACK), Script(scripts.BEAT)
 _SETTLE, _PUBLISH = Script(scripts.SETTLE), Script(scripts.PUBLISH)
 
+_TEXTS = {script.digest: script.text for script in (_PUBLISH,)}
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -91,6 +94,16 @@ def fetch(
     return keys.command(_FETCH, *head, *acknowledge, *names, *priorities, whole=whole)
 
 
+def publish(keys: Keys, queue: str, priority: int, message: Mapping[str, Any]) -> Command:
+    """The command that pushes kombu's ``message`` and rings; many of them go out together."""
+    return keys.command(_PUBLISH, queue, priority, dumps(message))
+
+
+def whole(command: Command) -> Command:
+    """A command of `publish` with the script's text, for a Redis that answered NOSCRIPT."""
+    return ["EVAL", _TEXTS[command[1]], *command[2:]]
+
+
 class Commands:
     """The scripts that are waited for, over one client."""
 
@@ -119,22 +132,23 @@ class Commands:
         while not self._run(_SETTLE, old, new, step, BATCH, *keep):
             new, keep = "", ()
 
-    def publish(self, queue: str, priority: int, message: str, *, replicas: int, wait_ms: int) -> int:
+    def publish(
+        self, queue: str, priority: int, message: Mapping[str, Any], *, replicas: int, wait_ms: int
+    ) -> int:
         """Push and ring. With ``replicas``, the number of them that had it in time; else 0."""
-        if not replicas:
-            self._run(_PUBLISH, queue, priority, message)
-            return 0
-        for whole in (False, True):
+        first = publish(self.keys, queue, priority, message)
+        for command in (first, whole(first)):
             pipe = redis.Redis.pipeline(self.client, transaction=False)
-            pipe.execute_command(*self.keys.command(_PUBLISH, queue, priority, message, whole=whole))
-            pipe.execute_command("WAIT", replicas, wait_ms)
-            pushed, copies = pipe.execute(raise_on_error=False)
+            pipe.execute_command(*command)
+            if replicas:
+                pipe.execute_command("WAIT", replicas, wait_ms)
+            pushed, *copies = pipe.execute(raise_on_error=False)
             if isinstance(pushed, NoScriptError):
                 continue
-            for answer in (pushed, copies):
+            for answer in (pushed, *copies):
                 if isinstance(answer, Exception):
                     raise answer
-            return int(copies)
+            return int(copies[0]) if copies else 0
         raise AssertionError("EVAL never answers NOSCRIPT")
 
     def fetch(self, **arguments: Any) -> list[bytes]:
