@@ -40,6 +40,13 @@ def strategies(settings: Settings, pool: Pool) -> list[ecs.CapacityProviderStrat
     ]
 
 
+def _user_data() -> ec2.UserData:
+    """The hop limit keeps bridged containers from the instance's credentials, this those with an address."""
+    data = ec2.UserData.for_linux()
+    data.add_commands("echo ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config")
+    return data
+
+
 class Instances(Construct):
     """An Auto Scaling group behind a capacity provider, which adds, drains and ends the instances.
 
@@ -98,7 +105,7 @@ class Instances(Construct):
             machine_image=ecs.EcsOptimizedImage.amazon_linux2023(_HARDWARE[settings.image.architecture]),
             # The CDK would add `ecs:Submit*`, and more on every resource.
             role=role.without_policy_updates(),
-            user_data=ec2.UserData.for_linux(),
+            user_data=_user_data(),
             security_group=security_group,
             require_imdsv2=True,
             http_put_response_hop_limit=1,

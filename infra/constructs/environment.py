@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from taskfleet.contract import container
 from taskfleet.contract import environment as contract
 
-from infra.settings import Pool, Settings
+from infra.settings import Capacity, Pool, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,9 @@ def worker_variables(
         contract.TIME_LIMIT_SECONDS: limits.time_limit_seconds,
         contract.SOFT_SHUTDOWN_SECONDS: limits.soft_shutdown_seconds,
     }
-    return _named(settings, {**_shared(settings, endpoint), **own})
+    named = _named(settings, {**_shared(settings, endpoint), **own})
+    # On Fargate ECS gives it; on an instance nobody would, once its metadata is out of reach.
+    return {**named, container.REGION: settings.region} if pool.capacity is Capacity.EC2 else named
 
 
 def _shared(settings: Settings, endpoint: Endpoint) -> dict[contract.Variable, object]:

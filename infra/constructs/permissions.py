@@ -14,6 +14,9 @@ from infra.settings import Settings
 _SEND = ("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage")
 _CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
 
+# The services that ask KMS in the caller's name when they give or take what is encrypted with the key.
+_ENCRYPTED = ("secretsmanager", "sqs", "dynamodb")
+
 # Why a role has statements on ``*``: the CDK adds these for ECS Exec.
 _EXEC = "ECS Exec's ssmmessages actions and logs:DescribeLogGroups have no resource-level permissions."
 
@@ -44,7 +47,7 @@ class Permissions:
     base: Base
 
     def worker(self, release: str) -> Grants:
-        """Consume and publish its own release's queues, park dead letters, prove gates, protect itself."""
+        """Consume and publish its own release's queues, park dead letters, prove gates."""
         queues = [queue for pool in self.settings.pools for queue in pool.queues]
         own = [self._queue(names.fallback_queue(self.settings.name, queue, release)) for queue in queues]
         statements = [
@@ -57,20 +60,14 @@ class Permissions:
                 [self.base.state_table_arn],
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
             ),
-            _allow(
-                "ProtectFromScaleIn",
-                ("ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
-                [self._ecs("task", "*")],
-            ),
         ]
-        own_task = {self._ecs("task", "*"): "A task protects itself; its id is not known before it runs."}
-        return Grants(statements=statements, wildcards={**self._shared_wildcards(), **own_task})
+        return Grants(statements=statements, wildcards=self._shared_wildcards())
 
     def beat(self) -> Grants:
         """Publish to whichever release is current, and say that it ticks."""
         statements = [
             *self._everybody(),
-            self._publish(),
+            *self._publish(),
             _allow(
                 "Tick",
                 ("dynamodb:PutItem",),
@@ -93,7 +90,7 @@ class Permissions:
         index = f"{self._dead_letters()}/index/{dead_letters.INDEX}"
         statements = [
             *self._everybody(),
-            self._publish(),
+            *self._publish(),
             _allow("TakeDeadLetters", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), dead),
             _allow("KeepDeadLetters", ("dynamodb:PutItem",), [self._dead_letters()]),
             _allow("CountDeadLetters", ("dynamodb:Query",), [index]),
@@ -140,12 +137,27 @@ class Permissions:
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.POINTER, state.RELEASES]}},
             ),
             _allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn]),
-            _allow("UseKey", ("kms:Decrypt", "kms:GenerateDataKey"), [self.base.key_arn]),
+            _allow(
+                "UseKey",
+                ("kms:Decrypt", "kms:GenerateDataKey"),
+                [self.base.key_arn],
+                # Not for whatever else is encrypted with it, the logs for one: only what these services hold.
+                {"StringEquals": {"kms:ViaService": [self._via(service) for service in _ENCRYPTED]}},
+            ),
         ]
 
-    def _publish(self) -> iam.PolicyStatement:
+    def _publish(self) -> list[iam.PolicyStatement]:
         """Send to the fallback queues of any release, and look at them and at the dead letters."""
-        return _allow("Publish", _SEND, [self._queue(f"{names.PROJECT}-{self._env}-*")])
+        return [
+            _allow("Publish", _SEND, [self._queue(f"{names.fallback_prefix(self._env)}*")]),
+            # The pattern above matches these too, and what is sent there nobody would run.
+            iam.PolicyStatement(
+                sid="NothingToDeadLetters",
+                effect=iam.Effect.DENY,
+                actions=["sqs:SendMessage"],
+                resources=[self._queue(f"{names.dead_letter_prefix(self._env)}*")],
+            ),
+        ]
 
     def _shared_wildcards(self) -> dict[str, str]:
         return {
@@ -157,13 +169,16 @@ class Permissions:
     def _publish_wildcards(self) -> dict[str, str]:
         return {
             self._queue(
-                f"{names.PROJECT}-{self._env}-*"
+                f"{names.fallback_prefix(self._env)}*"
             ): "The fallback queues of releases, which come and go; no other environment's name starts so."
         }
 
     @property
     def _env(self) -> str:
         return self.settings.name
+
+    def _via(self, service: str) -> str:
+        return f"{service}.{self.stack.region}.amazonaws.com"
 
     def _manifests(self) -> str:
         return parameters.release_manifests(self._env)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.checks.nag import acknowledge
 from infra.constructs.permissions import Grants
 from infra.settings import Settings
-
-_ECS_TASKS = "ecs-tasks.amazonaws.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +23,7 @@ class Roles:
 
 def roles(scope: Construct, *, settings: Settings, grants: Grants) -> Roles:
     """Both roles, with ``grants`` for the code; the execution role gets its own from the task definitions."""
-    task = iam.Role(scope, "TaskRole", assumed_by=iam.ServicePrincipal(_ECS_TASKS))
+    task = iam.Role(scope, "TaskRole", assumed_by=_ecs_tasks(scope))
     for statement in grants.statements:
         task.add_to_policy(statement)
     for resource, reason in grants.wildcards.items():
@@ -32,8 +31,29 @@ def roles(scope: Construct, *, settings: Settings, grants: Grants) -> Roles:
     return Roles(task=task, execution=_execution(scope, settings))
 
 
+def service_principal(scope: Construct, principal: str, *, service: str) -> iam.ServicePrincipal:
+    """``principal`` when it acts for this account and region: AWS's service serves every other account too.
+
+    ``service`` is its name in ARNs. IAM user guide, "The confused deputy problem"; not for Lambda and EC2,
+    which don't say for whom they ask.
+    """
+    stack = Stack.of(scope)
+    ours = stack.format_arn(service=service, resource="*", arn_format=ArnFormat.NO_RESOURCE_NAME)
+    return iam.ServicePrincipal(
+        principal,
+        conditions={
+            "StringEquals": {"aws:SourceAccount": stack.account},
+            "ArnLike": {"aws:SourceArn": ours},
+        },
+    )
+
+
+def _ecs_tasks(scope: Construct) -> iam.ServicePrincipal:
+    return service_principal(scope, "ecs-tasks.amazonaws.com", service="ecs")
+
+
 def _execution(scope: Construct, settings: Settings) -> iam.Role:
-    role = iam.Role(scope, "ExecutionRole", assumed_by=iam.ServicePrincipal(_ECS_TASKS))
+    role = iam.Role(scope, "ExecutionRole", assumed_by=_ecs_tasks(scope))
     if not settings.on_this_machine:
         acknowledge(
             role,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
@@ -11,6 +12,7 @@ from infra.base import publish, publish_list
 from infra.constructs.endpoints import add_gateways, add_interfaces
 from infra.constructs.key import environment_key
 from infra.constructs.log_groups import log_group
+from infra.constructs.roles import service_principal
 from infra.settings import Egress, Settings
 
 PRIVATE = "private"
@@ -84,4 +86,6 @@ def _vpc(stack: cdk.Stack, settings: Settings) -> ec2.Vpc:
 
 def _log_flows(vpc: ec2.Vpc, key: kms.Key, settings: Settings) -> None:
     group = log_group(vpc, "FlowLogGroup", key=key, retention_days=settings.network.flow_log_retention_days)
-    vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(group))
+    principal = service_principal(vpc, "vpc-flow-logs.amazonaws.com", service="ec2")
+    role = iam.Role(vpc, "FlowLogRole", assumed_by=principal)
+    vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(group, role))

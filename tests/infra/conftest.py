@@ -15,6 +15,7 @@ import pytest
 from infra import environments
 from infra.settings import Egress, Engine
 from tests.infra.synthesis import Synthesis, synthesize
+from tests.infra.variants import MIXED
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,9 @@ def variants(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
         replace(prod, name="nofailover", broker=replace(prod.broker, failover=False)),
     ]
     return synthesize(tmp_path_factory.mktemp("variants"), changed)
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    """An environment `dev` of every kind of pool, with an image that exists, variables and secrets."""
+    return synthesize(tmp_path_factory.mktemp("mixed"), settings=[MIXED], context={"env": "dev"})

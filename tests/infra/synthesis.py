@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aws_cdk import App
+from taskfleet.contract import names
 
 from infra import environments
 from infra.app import build
@@ -86,3 +87,9 @@ def only(template: Template, type: str) -> dict[str, Any]:
     """The properties of the one resource of its type."""
     (properties,) = of_type(template, type).values()
     return properties
+
+
+def task(synthesis: Synthesis, service: str, *, environment: str = "dev") -> dict[str, Any]:
+    """The task definition of a service of the release."""
+    found = of_type(synthesis.of(environment, f"release-{RELEASE}"), "AWS::ECS::TaskDefinition").values()
+    return next(one for one in found if one["Family"] == names.task_family(environment, service))

@@ -14,41 +14,14 @@ from taskfleet.errors import SettingsError
 
 from infra import environments
 from infra.release_id import default_release_id
-from infra.settings import Architecture, Capacity, Execution, Image, Pool
-from tests.infra.synthesis import RELEASE, Synthesis, of_type, only, synthesize
-
-DIGEST = "sha256:" + "0123456789abcdef" * 4
-GIVEN = Image(uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/shop", digest=DIGEST)
-
-MIXED = replace(
-    environments.DEV,
-    image=replace(GIVEN, architecture=Architecture.X86_64),
-    pools=(
-        Pool(name="high", queues=("high",), warm_fallback_workers=1, max_fallback_workers=4),
-        Pool(name="low", queues=("low",), helps=("high",), capacity=Capacity.FARGATE_SPOT, min_workers=2),
-        Pool(name="web", queues=("mail",), execution=Execution.GEVENT, concurrency=100),
-        Pool(name="big", queues=("render",), capacity=Capacity.EC2, instance_type="m7i.large", min_workers=0),
-    ),
-    variables={"SHOP": "7"},
-    secrets={"STRIPE_KEY": "arn:aws:secretsmanager:eu-west-1:111111111111:secret:stripe-AbCdEf"},
-    alarm_email="oncall@example.com",
-    runbook_url="https://example.com/book",
-)
-
-
-@pytest.fixture(scope="session")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
-    return synthesize(tmp_path_factory.mktemp("mixed"), settings=[MIXED], context={"env": "dev"})
+from infra.settings import Architecture, Image, Pool
+from tests.infra.synthesis import RELEASE, Synthesis, of_type, only, synthesize, task
+from tests.infra.variants import DIGEST, GIVEN, MIXED
 
 
 def service(synthesis: Synthesis, name: str) -> dict[str, Any]:
     found = of_type(synthesis.of("dev", f"release-{RELEASE}"), "AWS::ECS::Service").values()
     return next(one for one in found if one["ServiceName"] == name)
-
-
-def task(synthesis: Synthesis, name: str) -> dict[str, Any]:
-    found = of_type(synthesis.of("dev", f"release-{RELEASE}"), "AWS::ECS::TaskDefinition").values()
-    return next(one for one in found if one["Family"] == names.task_family("dev", name))
 
 
 def flat(value: Any) -> str:

@@ -14,6 +14,9 @@ WRITABLE = "/tmp"  # noqa: S108
 # there is no such directory, and nothing is recorded.
 JOURNAL = "TASKFLEET_JOURNAL"
 
+# Where AWS's APIs are asked (`taskfleet.aws.region`).
+REGION = "AWS_REGION"
+
 HEALTH_CHECK = ("CMD", "python", "-m", "taskfleet", "health")
 
 

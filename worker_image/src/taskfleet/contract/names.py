@@ -59,8 +59,12 @@ def fallback_prefix(environment: str) -> str:
 
 def dead_letter_queue(environment: str, queue: str) -> str:
     """The SQS queue that keeps what a queue's consumers could not run. One for all releases."""
-    check("environment", environment), check("queue", queue)
-    return f"{PROJECT}-{environment}-dead-{queue}"
+    return f"{dead_letter_prefix(environment)}{check('queue', queue)}"
+
+
+def dead_letter_prefix(environment: str) -> str:
+    """What every dead-letter queue's name starts with."""
+    return f"{fallback_prefix(environment)}dead-"
 
 
 def dead_letters_table(environment: str) -> str:

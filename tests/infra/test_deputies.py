@@ -1,0 +1,100 @@
+"""Nobody else's work is done with this account's permissions: services, keys, dead letters, instances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from taskfleet.contract import container, names
+
+from infra import environments
+from infra.settings import Settings
+from tests.infra.synthesis import RELEASE, Synthesis, of_type, task
+from tests.infra.variants import MIXED
+
+EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
+
+# These don't say for whom they ask (IAM user guide, "The confused deputy problem"): a role is handed to them
+# by iam:PassRole, which never crosses accounts.
+SILENT = {"ec2.amazonaws.com", "lambda.amazonaws.com"}
+
+
+def statements(synthesis: Synthesis, *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for stack, logical_id, resource in synthesis.resources():
+        if resource["Type"] in types:
+            for document in ("AssumeRolePolicyDocument", "KeyPolicy", "PolicyDocument"):
+                for one in resource["Properties"].get(document, {}).get("Statement", []):
+                    yield f"{stack} {logical_id}", one
+
+
+def services(statement: dict[str, Any]) -> set[str]:
+    principal = statement.get("Principal", {})
+    named = principal.get("Service", []) if isinstance(principal, dict) else []
+    return {named} if isinstance(named, str) else {json.dumps(one).strip('"') for one in named}
+
+
+def test_a_service_may_act_here_only_for_this_account(blueprint: Synthesis, mixed: Synthesis) -> None:
+    types = ("AWS::IAM::Role", "AWS::KMS::Key", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy")
+    checked = set()
+    for synthesis in (blueprint, mixed):
+        for where, statement in statements(synthesis, *types):
+            for service in services(statement) - SILENT:
+                checked.add(service.partition(".")[0])
+                condition = json.dumps(statement.get("Condition", {}))
+                # CloudWatch Logs gives the log group as the encryption context, which holds the account.
+                assert "aws:SourceAccount" in condition or "aws:logs:arn" in condition, f"{where}: {service}"
+    assert {"ecs-tasks", "vpc-flow-logs", "logs", "cloudwatch"} <= checked
+
+
+@EVERYWHERE
+def test_the_key_is_used_through_the_services_that_hold_the_data(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    found = [
+        one
+        for where, one in statements(blueprint, "AWS::IAM::Policy")
+        if where.startswith(f"{settings.name}-") and one.get("Sid") == "UseKey"
+    ]
+
+    assert len(found) == 3  # workers, beat and the controller
+    for one in found:
+        assert one["Condition"] == {
+            "StringEquals": {
+                "kms:ViaService": [
+                    f"{service}.{settings.region}.amazonaws.com"
+                    for service in ("secretsmanager", "sqs", "dynamodb")
+                ]
+            }
+        }
+
+
+@pytest.mark.parametrize("role", ["BeatTaskRole", "ControllerTaskRole"])
+def test_neither_beat_nor_the_controller_sends_to_dead_letter_queues(blueprint: Synthesis, role: str) -> None:
+    (denied,) = [
+        one
+        for where, one in statements(blueprint, "AWS::IAM::Policy")
+        if where.startswith(f"prod-fleet {role}") and one["Effect"] == "Deny"
+    ]
+
+    assert denied["Action"] == "sqs:SendMessage"
+    pattern = denied["Resource"].rpartition(":")[2].removesuffix("*")
+    dead = [names.dead_letter_queue("prod", q) for pool in environments.PROD.pools for q in pool.queues]
+    assert all(name.startswith(pattern) for name in dead)
+    assert not names.fallback_queue("prod", "dead_ends", "r1").startswith(pattern)
+
+
+def test_a_task_on_an_instance_can_not_ask_for_the_instances_credentials(mixed: Synthesis) -> None:
+    (template,) = of_type(mixed.of("dev", "fleet"), "AWS::EC2::LaunchTemplate").values()
+
+    assert "ECS_AWSVPC_BLOCK_IMDS=true" in json.dumps(template["LaunchTemplateData"]["UserData"])
+
+
+def test_a_task_on_an_instance_is_told_its_region(mixed: Synthesis) -> None:
+    def region(service: str) -> list[str]:
+        (container_,) = task(mixed, service)["ContainerDefinitions"]
+        return [one["Value"] for one in container_["Environment"] if one["Name"] == container.REGION]
+
+    assert region(f"big-{RELEASE}") == [MIXED.region]
+    assert region(f"high-{RELEASE}") == []  # there ECS does
