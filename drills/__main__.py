@@ -16,9 +16,11 @@ from drills.broker_outage import BROKER_BLACKHOLE, BROKER_HANG, BROKER_KILL
 from drills.child_kill import CHILD_KILL
 from drills.drill import Drill
 from drills.fleet import Fleet
+from drills.history import drill as history
 from drills.leak import LEAK
 from drills.long_task import LONG_TASK
 from drills.poison import POISON
+from drills.report import Report
 from drills.scale_in import SCALE_IN
 from drills.sqs_outage import BOTH_DOWN, FALLBACK_DOWN
 from drills.worker_kill import WORKER_KILL
@@ -54,10 +56,16 @@ def main() -> int:
     parser.add_argument("names", nargs="*", type=_known, metavar="name", help="which; without one, the list")
     parser.add_argument("--times", type=_at_least_once, default=1, help="run them so often, in turn")
     parser.add_argument("--short", action="store_true", help="the form that `make test` runs")
+    parser.add_argument("--seeds", type=_at_least_once, default=10, help=f"of `{history.NAME}`: how many")
+    parser.add_argument("--first", type=_at_least_once, default=1, help=f"of `{history.NAME}`: the first")
     given = parser.parse_args()
     if not given.names:
         print(listing())
         return 0
+    if given.names == [history.NAME]:
+        return _finish(history.run(range(given.first, given.first + given.seeds)))
+    if history.NAME in given.names:
+        parser.error(f"{history.NAME} has servers of its own: run it alone")
     try:
         fleet = Fleet(Places.from_environment())
     except NotUp as error:
@@ -68,15 +76,19 @@ def main() -> int:
         return 0 if series.run(fleet, chosen, times=given.times, short=given.short) else 1
     (drill,) = chosen
     print(f"{drill.name}: {drill.fault}", flush=True)
-    report = drill.run(fleet, given.short)
+    return _finish(drill.run(fleet, given.short))
+
+
+def _finish(report: Report) -> int:
     print(report.table())
     print(f"kept in {report.write()}")
     return 0 if report.holds else 1
 
 
 def _known(name: str) -> str:
-    if name not in DRILLS and name != ALL:
-        raise argparse.ArgumentTypeError(f"there is no drill {name!r}: one of {', '.join(DRILLS)}, or {ALL}")
+    if name not in DRILLS and name not in (ALL, history.NAME):
+        known = ", ".join([*DRILLS, history.NAME])
+        raise argparse.ArgumentTypeError(f"there is no drill {name!r}: one of {known}, or {ALL}")
     return name
 
 
@@ -90,8 +102,9 @@ def listing() -> str:
     """Every drill with its fault."""
     width = max(map(len, DRILLS))
     lines = [f"  {name.ljust(width)}  {drill.fault}" for name, drill in sorted(DRILLS.items())]
-    everything = f"  {ALL.ljust(width)}  each of them; with TIMES=3, three times over"
-    return "\n".join(["make drill DRILL=…", *lines, everything])
+    everything = f"  {ALL.ljust(width)}  each of these; with TIMES=3, three times over"
+    alone = f"  {history.NAME.ljust(width)}  {history.FAULT}"
+    return "\n".join(["make drill DRILL=…", *lines, everything, alone])
 
 
 if __name__ == "__main__":

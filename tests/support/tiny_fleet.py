@@ -199,7 +199,7 @@ class TinyFleet:
 
     def waiting(self, queue: str, release: str) -> int:
         """Messages in the versioned queue on Redis."""
-        return int(self.valkey.client().llen(names.versioned_queue(queue, release)))  # type: ignore[arg-type]
+        return int(self.valkey.client().llen(names.versioned_queue(queue, release)))
 
     def waiting_on_sqs(self, queue: str, release: str) -> int:
         """Messages in its twin, those in flight included."""

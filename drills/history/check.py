@@ -1,0 +1,170 @@
+"""Holds a history to the promises. Pure: what does not hold comes back as sentences."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from drills.history.outcomes import ACCEPTED, NEVER_INVOKED, REFUSED
+from drills.history.program import Fault, Kind
+from drills.history.record import Broken, Execution, History, Published
+
+Task = tuple[int, int]  # the number of the publish, the number of the task in it
+
+# After a fault, messages are given to others within this: a lease of 13 s on Redis, on SQS the 60 s for which
+# a received message is hidden; and then they run.
+RECOVERY_SECONDS = 75.0
+# Without a fault a task begins within this, on a machine that is busy with everything at once.
+PROMPT_SECONDS = 20.0
+# After its end a task is acknowledged within this, if nothing is broken.
+ACKNOWLEDGED_SECONDS = 4.0
+# A producer reads the pointer every five seconds, and a publish may take two.
+POINTER_SECONDS = 8.0
+
+
+def violations(history: History) -> list[str]:
+    """What does not hold, as sentences; empty if everything does."""
+    runs = _by_task(history.executions)
+    return [
+        *_lost(history, runs),
+        *_run_though_refused(history, runs),
+        *_unexplained_duplicates(history, runs),
+        *_keys_differ(runs),
+        *_out_of_order(history, runs),
+        *_bodies(history),
+        *_late(history, runs),
+        *_wrong_release(history, runs),
+        *_left_over(history),
+    ]
+
+
+def _by_task(executions: Sequence[Execution]) -> Mapping[Task, list[Execution]]:
+    runs: dict[Task, list[Execution]] = defaultdict(list)
+    for execution in sorted(executions, key=lambda each: each.began_at):
+        runs[execution.n, execution.task].append(execution)
+    return runs
+
+
+def _ended(runs: Mapping[Task, list[Execution]], task: Task) -> list[float]:
+    return sorted(run.ended_at for run in runs.get(task, ()) if run.ended_at is not None)
+
+
+def _tasks(published: Published) -> Iterator[Task]:
+    return ((published.publish.number, task) for task in range(published.publish.tasks))
+
+
+def _lost(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
+    for each in history.published:
+        if each.outcome != ACCEPTED or each.publish.kind is Kind.REVOKED:
+            continue
+        missing = [task for _, task in _tasks(each) if not _ended(runs, (each.publish.number, task))]
+        if missing:
+            yield f"lost: {_named(each)} was accepted, and its tasks {missing} never ended"
+
+
+def _run_though_refused(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
+    for each in history.published:
+        # Of several messages some may have been accepted before one was refused.
+        certain = each.outcome == NEVER_INVOKED or (each.outcome == REFUSED and each.publish.tasks == 1)
+        if certain and any(runs.get(task) for task in _tasks(each)):
+            yield f"run though refused: {_named(each)} was {each.outcome} ({each.why}), and it ran"
+
+
+def _unexplained_duplicates(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
+    for each in history.published:
+        for task in _tasks(each):
+            ends = _ended(runs, task)
+            if len(ends) > 1 and not _causes(history, each.invoked_at or 0.0, ends[0]):
+                yield f"run again without a cause: {_named(each)}, its task {task[1]} ended {len(ends)} times"
+
+
+def _causes(history: History, invoked_at: float, first_end: float) -> list[Broken]:
+    """Faults between a publish and its task's acknowledgement; a later one explains nothing."""
+    return [
+        broken
+        for broken in history.broken
+        if broken.fault is not Fault.PROMOTE
+        and broken.began_at <= first_end + ACKNOWLEDGED_SECONDS
+        and broken.ended_at + ACKNOWLEDGED_SECONDS >= invoked_at
+    ]
+
+
+def _keys_differ(runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
+    for (number, task), executions in runs.items():
+        keys = {execution.key for execution in executions}
+        if len(keys) > 1:
+            yield f"effects not once: task {task} of publish {number} ran under the keys {sorted(keys)}"
+
+
+def _out_of_order(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
+    for each in history.published:
+        number, last = each.publish.number, each.publish.tasks - 1
+        if each.publish.kind is Kind.CHAIN:
+            before: list[tuple[int, Sequence[int]]] = [(task, (task - 1,)) for task in range(1, last + 1)]
+        elif each.publish.kind is Kind.CHORD:
+            before = [(last, tuple(range(last)))]
+        else:
+            continue
+        for task, earlier in before:
+            began = [run.began_at for run in runs.get((number, task), ())]
+            for one in earlier:
+                ends = _ended(runs, (number, one))
+                if began and (not ends or ends[0] > min(began)):
+                    yield f"out of order: task {task} of {_named(each)} began before task {one} had ended"
+
+
+def _bodies(history: History) -> Iterator[str]:
+    for each in history.published:
+        expected = list(range(each.publish.tasks - 1))
+        for results in history.bodies.get(each.publish.number, ()):
+            if list(results) != expected:
+                yield f"chord: the body of {_named(each)} got {list(results)} instead of {expected}"
+
+
+def _late(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
+    """Seconds when nothing is broken, `RECOVERY_SECONDS` after the last fault otherwise."""
+    for each in history.published:
+        if each.outcome != ACCEPTED or each.answered_at is None or each.publish.kind is Kind.REVOKED:
+            continue
+        ends = [ends[-1] for task in _tasks(each) if (ends := _ended(runs, task)[:1])]
+        due = each.answered_at + each.publish.delay_seconds
+        broken = [b.ended_at for b in history.broken if b.began_at <= max(ends, default=due)]
+        allowed = max([due + PROMPT_SECONDS, *(at + RECOVERY_SECONDS for at in broken)])
+        if ends and max(ends) > allowed:
+            yield f"late: {_named(each)} was due at {due:.1f} and ended {max(ends) - due:.1f} s after it"
+
+
+def _wrong_release(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
+    for each in history.published:
+        if each.invoked_at is None:
+            continue
+        releases = {run.release for task in _tasks(each) for run in runs.get(task, ())}
+        until = (each.answered_at or each.invoked_at) + POINTER_SECONDS
+        current = _current(history.pointer, each.invoked_at - POINTER_SECONDS, until)
+        if not releases <= current:
+            yield f"wrong release: {_named(each)} ran on {sorted(releases)}, current were {sorted(current)}"
+        if len(releases) > 1 and each.publish.kind is not Kind.GROUP and each.outcome == ACCEPTED:
+            yield f"two releases: the tasks of {_named(each)} ran on {sorted(releases)}"
+
+
+def _current(pointer: Sequence[tuple[float, str]], since: float, until: float) -> set[str]:
+    """The releases that were current at some moment between the two times."""
+    found = set()
+    for index, (at, release) in enumerate(pointer):
+        end = pointer[index + 1][0] if index + 1 < len(pointer) else float("inf")
+        if at <= until and end >= since:
+            found.add(release)
+    return found
+
+
+def _left_over(history: History) -> Iterator[str]:
+    for what, count in history.left.items():
+        if count:
+            yield f"left over: {count} {what}"
+    for dead_letter in history.dead_letters:
+        yield f"dead letter: {dead_letter}"
+
+
+def _named(each: Published) -> str:
+    publish = each.publish
+    return f"publish {publish.number} ({publish.kind}, {publish.queue}, producer {publish.producer})"

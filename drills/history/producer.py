@@ -1,0 +1,88 @@
+"""One producer process: publishes what it reads from its standard input, and writes down what it was told.
+
+One JSON object a line. A line of the log that says `invoked` has no second line if the process was killed
+in between: nobody knows then whether a broker accepted the task.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from celery import chain, chord, group
+from taskfleet.errors import PublishError, TaskfleetError
+
+from drills.history import app as tasks
+from drills.history.outcomes import ACCEPTED, REFUSED, UNCERTAIN
+from drills.history.program import Kind
+
+
+def main() -> None:
+    """Until the standard input ends."""
+    out = Path(sys.argv[1]).open("a", buffering=1)  # noqa: SIM115 - as long as the process lives
+    _write(out, event="ready")
+    for line in sys.stdin:
+        given = json.loads(line)
+        _write(out, event="invoked", n=given["number"])
+        outcome, why = _outcome(given)
+        _write(out, event=outcome, n=given["number"], why=why)
+
+
+def _outcome(given: dict[str, Any]) -> tuple[str, str]:
+    try:
+        _publish(given)
+    except PublishError as error:
+        return (UNCERTAIN if error.may_run else REFUSED), str(error)
+    except (TaskfleetError, OSError) as error:
+        return REFUSED, repr(error)
+    return ACCEPTED, ""
+
+
+def _publish(given: dict[str, Any]) -> None:
+    run, n, seconds = given["run"], given["number"], given["task_seconds"]
+    kind, options = Kind(given["kind"]), {"queue": given["queue"]}
+    if kind is Kind.CHAIN:
+        chain(*(tasks.step.si(run, n, each, seconds).set(**options) for each in range(3))).apply_async()
+    elif kind is Kind.GROUP:
+        group(tasks.step.si(run, n, each, seconds).set(**options) for each in range(4)).apply_async()
+    elif kind is Kind.CHORD:
+        headers = [tasks.header.si(run, n, each, seconds).set(**options) for each in range(3)]
+        chord(headers)(tasks.body.s(run, n, 3).set(**options))
+    elif kind is Kind.PARENT:
+        tasks.parent.apply_async((run, n, 2, given["queue"], seconds), **options)
+    elif kind is Kind.RETRY:
+        tasks.flaky.apply_async((run, n, 0, seconds), **options)
+    else:
+        _publish_step(kind, given, options)
+
+
+def _publish_step(kind: Kind, given: dict[str, Any], options: dict[str, Any]) -> None:
+    delay = given["delay_seconds"]
+    if kind is Kind.ETA:
+        options["eta"] = datetime.now(UTC) + timedelta(seconds=delay)
+    elif delay:
+        options["countdown"] = delay
+    if given["priority"] is not None:
+        options["priority"] = given["priority"]
+    result = tasks.step.apply_async((given["run"], given["number"], 0, given["task_seconds"]), **options)
+    if kind is Kind.REVOKED:
+        _revoke(result)
+
+
+def _revoke(result: Any) -> None:
+    try:
+        result.revoke()
+    except Exception as error:  # noqa: BLE001 - a revoke is a wish: the task was accepted all the same
+        print(f"revoke: {error!r}", file=sys.stderr)
+
+
+def _write(out: Any, **facts: Any) -> None:
+    out.write(json.dumps({"at": time.time(), **facts}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

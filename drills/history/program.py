@@ -1,0 +1,153 @@
+"""The program of a seed: publishes by two producers, and faults between them. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+SECONDS = 8.0  # from the first step to the last
+PUBLISHES = 48
+MOST_FAULTS = 3
+PRODUCERS = 2
+QUEUES = ("high", "low")
+
+
+class Kind(StrEnum):
+    """What a publish starts. Its tasks are numbered from 0; `tasks` says how many there are."""
+
+    PLAIN = "plain"
+    COUNTDOWN = "countdown"
+    ETA = "eta"
+    PRIORITY = "priority"
+    RETRY = "retry"  # fails twice, then ends
+    CHAIN = "chain"
+    GROUP = "group"
+    CHORD = "chord"  # the last task is the body
+    PARENT = "parent"  # task 0 publishes the others while it runs
+    REVOKED = "revoked"  # a countdown that its producer revokes at once
+
+
+_TASKS = {Kind.CHAIN: 3, Kind.GROUP: 4, Kind.CHORD: 4, Kind.PARENT: 3}
+_SHARES = {
+    Kind.PLAIN: 8,
+    Kind.COUNTDOWN: 3,
+    Kind.ETA: 2,
+    Kind.PRIORITY: 2,
+    Kind.RETRY: 3,
+    Kind.CHAIN: 3,
+    Kind.GROUP: 2,
+    Kind.CHORD: 2,
+    Kind.PARENT: 2,
+    Kind.REVOKED: 1,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publish:
+    """``at`` is in seconds after the program began; ``task_seconds`` is how long each of its tasks runs."""
+
+    at: float
+    number: int
+    producer: int
+    kind: Kind
+    queue: str
+    delay_seconds: float = 0.0
+    task_seconds: float = 0.0
+    priority: int | None = None
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks it consists of."""
+        return _TASKS.get(self.kind, 1)
+
+
+class Fault(StrEnum):
+    """What breaks. `PROMOTE` breaks nothing: the other release becomes the current one."""
+
+    WORKER_KILL = "worker-kill"
+    WORKER_TERM = "worker-term"
+    WORKER_STOP = "worker-stop"
+    CHILD_KILL = "child-kill"
+    PRODUCER_KILL = "producer-kill"
+    PRODUCER_STOP = "producer-stop"
+    BROKER_KILL = "broker-kill"
+    BROKER_STOP = "broker-stop"
+    BROKER_CUT = "broker-cut"
+    BROKER_BLACKHOLE = "broker-blackhole"
+    BROKER_HALF_OPEN = "broker-half-open"
+    BROKER_DELAY = "broker-delay"
+    SQS_ERROR = "sqs-error"
+    SQS_HANG = "sqs-hang"
+    PROMOTE = "promote"
+
+
+# The longest that each lasts, in seconds; 0 is one that is over at once.
+_LONGEST = {
+    Fault.WORKER_STOP: 16.0,  # longer than a lease
+    Fault.PRODUCER_STOP: 4.0,
+    Fault.BROKER_KILL: 4.0,
+    Fault.BROKER_STOP: 6.0,
+    Fault.BROKER_BLACKHOLE: 6.0,
+    Fault.BROKER_DELAY: 3.0,
+    Fault.SQS_ERROR: 5.0,
+    Fault.SQS_HANG: 5.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Break:
+    """A fault ``at`` so many seconds, for ``seconds``. ``target`` chooses a worker or producer by number."""
+
+    at: float
+    fault: Fault
+    seconds: float
+    target: int
+
+
+Step = Publish | Break
+
+
+def program(seed: int) -> tuple[Step, ...]:
+    """The steps of a seed, in the order of their time. The same seed gives the same program."""
+    dice = random.Random(seed)  # noqa: S311 - no secret
+    publishes = [_publish(dice, number) for number in range(PUBLISHES)]
+    faults = [_break(dice) for _ in range(dice.randint(1, MOST_FAULTS))]
+    promotions = [_promotion(dice) for _ in range(dice.randint(0, 2))]
+    return tuple(sorted([*publishes, *faults, *promotions], key=lambda step: step.at))
+
+
+def prefix(steps: Sequence[Step], count: int) -> tuple[Step, ...]:
+    """The first ``count`` steps."""
+    return tuple(replace(step) for step in steps[:count])
+
+
+def _publish(dice: random.Random, number: int) -> Publish:
+    kind = dice.choices(list(_SHARES), weights=list(_SHARES.values()))[0]
+    delayed = kind in (Kind.COUNTDOWN, Kind.ETA, Kind.REVOKED)
+    return Publish(
+        at=dice.uniform(0, SECONDS),
+        number=number,
+        producer=dice.randrange(PRODUCERS),
+        kind=kind,
+        queue=dice.choice(QUEUES),
+        delay_seconds=round(dice.uniform(0.3, 6), 2) if delayed else 0.0,
+        task_seconds=dice.choice((0.0, 0.0, 0.02, 0.3)),
+        priority=dice.choice((0, 3, 6, 9)) if kind is Kind.PRIORITY else None,
+    )
+
+
+def _break(dice: random.Random) -> Break:
+    fault = dice.choice([each for each in Fault if each is not Fault.PROMOTE])
+    longest = _LONGEST.get(fault, 0.0)
+    return Break(
+        at=dice.uniform(0.5, SECONDS - 1),
+        fault=fault,
+        seconds=round(dice.uniform(0.3, longest), 2) if longest else 0.0,
+        target=dice.randrange(1000),
+    )
+
+
+def _promotion(dice: random.Random) -> Break:
+    return Break(at=dice.uniform(1, SECONDS), fault=Fault.PROMOTE, seconds=0.0, target=0)

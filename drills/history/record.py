@@ -1,0 +1,61 @@
+"""What happened in one run of a program: plain data, which the checker reads and a file keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from drills.history.program import Fault, Publish
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A publish and its outcome (`drills.history.outcomes`)."""
+
+    publish: Publish
+    outcome: str
+    invoked_at: float | None
+    answered_at: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One run of one task of a publish. ``ended_at`` is None if it never came to its end."""
+
+    n: int
+    task: int
+    key: str
+    release: str
+    broker: str
+    began_at: float
+    ended_at: float | None
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """A fault that was injected, and to what."""
+
+    fault: Fault
+    target: str
+    began_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Everything that was seen of one run.
+
+    ``left`` counts what is left on the brokers and in Redis' books; ``pointer`` is
+    the current release over time, as ``(since, release)``; ``bodies`` what each chord's body got, by publish.
+    """
+
+    seed: int
+    published: Sequence[Published]
+    executions: Sequence[Execution]
+    broken: Sequence[Broken]
+    pointer: Sequence[tuple[float, str]]
+    bodies: Mapping[int, Sequence[Sequence[int]]]
+    left: Mapping[str, int]
+    dead_letters: Sequence[str] = field(default=())

@@ -1,0 +1,266 @@
+"""The small fleet that programs run on: real servers and workers, two releases, two producers.
+
+It is not deployed by the CDK: a seed takes seconds, and what it tries is how messages travel. A process
+that ends is started again, as ECS does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+from taskfleet.contract import names
+from taskfleet.contract.environment import APP, BROKER, DEFAULT_QUEUE, FALLBACK, POOL, PRIMARY
+
+from drills.history.app import RESULTS
+from drills.history.program import PRODUCERS, QUEUES
+from local.broker.faults import Command
+from local.places import REPOSITORY
+from tests.support.ministack import MiniStack
+from tests.support.processes import free_port, stop, wait_for
+from tests.support.tiny_fleet import TinyFleet
+from tests.support.valkey import Valkey
+
+RELEASES = ("r1", "r2")
+_AGAIN_SECONDS = 0.5
+
+
+class Account(MiniStack):
+    """The emulated account of the local fleet, one service of which can fail while the others answer."""
+
+    def start(self) -> None:
+        with (self._directory / "account.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "local.emulator", "--port", str(self.port)],
+                env=os.environ | {"TMPDIR": str(self._directory)},
+                stdout=log,
+                stderr=log,
+                cwd=REPOSITORY,
+            )
+        wait_for(self.answers, seconds=30, what=f"the account on port {self.port}")
+
+    def fault(self, service: str, fault: str) -> None:
+        """See `local.emulator.faults`."""
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.endpoint}/_local/faults",
+            json.dumps({"service": service, "fault": fault}).encode(),
+            method="PUT",
+        )
+        with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - loopback
+            pass
+
+
+class Producer:
+    """A producer process and its log."""
+
+    def __init__(self, number: int, directory: Path, environment: dict[str, str]) -> None:
+        self.number, self._environment = number, environment
+        self.log = directory / f"producer-{number}.jsonl"
+        self._errors = directory / f"producer-{number}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; returns when it takes publishes."""
+        before = self._ready()
+        with self._errors.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "drills.history.producer", str(self.log)],
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=errors,
+                stderr=errors,
+                cwd=REPOSITORY,
+            )
+        wait_for(lambda: self._ready() > before, seconds=60, what=f"producer {self.number}")
+
+    def _ready(self) -> int:
+        return self.log.read_text().count('"ready"') if self.log.exists() else 0
+
+    def send(self, line: str) -> None:
+        """Have it publish that. What a dead one is given is lost, as in a process that is gone."""
+        with contextlib.suppress(OSError):
+            stdin = self._process.stdin  # type: ignore[union-attr]
+            stdin.write(line.encode() + b"\n")  # type: ignore[union-attr]
+            stdin.flush()  # type: ignore[union-attr]
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)  # type: ignore[union-attr]
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def revive(self) -> None:
+        """Start it again if it is gone."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            stop(self._process)
+
+
+class Worker:
+    """A worker that is started again whenever it ends."""
+
+    def __init__(self, fleet: TinyFleet, release: str, broker: str, results: str) -> None:
+        self.name = f"{release}-{broker}"
+        self._fleet = fleet
+        self._place = fleet.directory / self.name
+        self._place.mkdir()
+        more = {POOL.name: "low", BROKER.name: broker, APP.name: "drills.history.app:app", RESULTS: results}
+        self._environment = fleet.worker_environment(release, ",".join(QUEUES), **more) | {
+            "TMPDIR": str(self._place),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        self.log = self._place / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=self.name, daemon=True)
+
+    def start(self) -> None:
+        """Start it; returns when it is ready."""
+        self._thread.start()
+        wait_for(lambda: self.log.exists() and "ready." in self.log.read_text(), seconds=60, what=self.name)
+
+    def _keep(self) -> None:
+        while not self._over.is_set():
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "taskfleet", "worker"],
+                    env=self._environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self._process.wait()
+            self._over.wait(_AGAIN_SECONDS)
+
+    def pids(self) -> list[int]:
+        """All its processes, the main one first."""
+        if self._process is None or self._process.poll() is not None:
+            return []
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "-s", str(self._process.pid)], capture_output=True, text=True, check=False
+        )
+        others = {int(pid) for pid in listed.stdout.split()} - {self._process.pid}
+        return [self._process.pid, *sorted(others)]
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all its processes."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def stop(self) -> None:
+        """End it for good."""
+        self._over.set()
+        self.signal(signal.SIGKILL)
+        self._thread.join(10)
+
+
+class Rig:
+    """Everything that a program needs. Start it once for many programs; close it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        for name in ("valkey", "results", "account", "fleet"):
+            (directory / name).mkdir(parents=True)
+        self.valkey = Valkey(directory / "valkey", durable=True)
+        self._results = Valkey(directory / "results")
+        self.account = Account(directory / "account")
+        self.valkey.start()
+        self._results.start()
+        self.account.start()
+        self.fleet = TinyFleet(f"h{free_port()}", directory / "fleet", self.valkey, self.account)
+        for release in RELEASES:
+            self.fleet.deploy(release, QUEUES)
+        self.promote(RELEASES[0])
+        self.workers = [
+            Worker(self.fleet, release, broker, self._results.url)
+            for release in RELEASES
+            for broker in (PRIMARY, FALLBACK)
+        ]
+        environment = self.fleet.environment(
+            **{RESULTS: self._results.url, DEFAULT_QUEUE.name: "low", "PYTHONPATH": str(REPOSITORY)}
+        )
+        self.producers = [Producer(number, directory, environment) for number in range(PRODUCERS)]
+        for worker in self.workers:
+            worker.start()
+        for producer in self.producers:
+            producer.start()
+
+    def promote(self, release: str) -> None:
+        """Make it the current release."""
+        self.current = release
+        self.fleet.promote(release)
+
+    def front(self, command: Command) -> None:
+        """Have the broker's front fail so."""
+        front = self.fleet.front
+        asyncio.run_coroutine_threadsafe(front._front.apply(command), front._loop).result(5)
+
+    def left(self) -> dict[str, int]:
+        """What is on the brokers: waiting, scheduled and unacknowledged."""
+        client = self.valkey.client()
+        counts = {
+            f"{kind} {key}": self._size(client, key, kind)
+            for key in map(str, client.scan_iter(count=1000))
+            if (kind := str(client.type(key))) and self._is_work(key)
+        }
+        twins = [names.fallback_queue(self.fleet.name, q, r) for q in QUEUES for r in RELEASES]
+        return {key: count for key, count in counts.items() if count} | {
+            f"messages in {twin}": count for twin in twins if (count := self.fleet.sqs_depth(twin))
+        }
+
+    def _is_work(self, key: str) -> bool:
+        return key not in _ALWAYS and not key.startswith(_BOOKS)
+
+    def _size(self, client: object, key: str, kind: str) -> int:
+        how = {"list": "llen", "zset": "zcard", "hash": "hlen", "set": "scard"}
+        return int(getattr(client, how[kind])(key)) if kind in how else 1
+
+    def dead_letters(self) -> list[str]:
+        """Each with its reason."""
+        return [f"{each.task} {each.task_id}: {each.reason}" for each in self.fleet.store.headings(QUEUES)]
+
+    def forget_dead_letters(self) -> None:
+        """Delete them: the next program begins without any."""
+        for each in list(self.fleet.store.headings(QUEUES)):
+            self.fleet.store.delete(each.id)
+
+    def close(self) -> None:
+        """End everything."""
+        for producer in self.producers:
+            producer.stop()
+        for worker in self.workers:
+            worker.stop()
+        self.fleet.close()
+        self.account.stop()
+        self._results.stop()
+        self.valkey.stop()
+
+
+# What Redis holds of a fleet that does nothing: the books of living sessions, bindings, bells.
+_ALWAYS = frozenset({"taskfleet:sessions", "taskfleet:clock", "taskfleet:confirm-probe"})
+_BOOKS = ("_kombu.binding", "taskfleet:bell:", "taskfleet:finished", "unacked_mutex")
+
+
+def wait_until_idle(rig: Rig, seconds: float) -> dict[str, int]:
+    """Until nothing is left on the brokers, for ``seconds`` at most; what is left then."""
+    end = time.monotonic() + seconds
+    while (left := rig.left()) and time.monotonic() < end:
+        time.sleep(0.3)
+    return left

@@ -1,0 +1,176 @@
+"""What the history checker makes of a history, and that programs are the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from drills.history import drill
+from drills.history.check import violations
+from drills.history.counting import counts
+from drills.history.outcomes import ACCEPTED, KILLED, REFUSED
+from drills.history.program import Fault, Kind, Publish, Step, program
+from drills.history.record import Broken, Execution, History, Published
+from drills.history.shrink import shortest_prefix
+
+# A worker that is killed, one that hangs for longer than its lease, a broker that is killed with a producer.
+SEEDS = (3, 14)
+
+
+def published(kind: Kind = Kind.PLAIN, outcome: str = ACCEPTED, **more: float) -> Published:
+    publish = Publish(at=0, number=1, producer=0, kind=kind, queue="low", **more)  # type: ignore[arg-type]
+    return Published(publish=publish, outcome=outcome, invoked_at=100.0, answered_at=100.1)
+
+
+def ran(
+    task: int = 0, at: float = 101.0, key: str = "a", release: str = "r1", ended: bool = True
+) -> Execution:
+    return Execution(
+        n=1,
+        task=task,
+        key=key,
+        release=release,
+        broker="primary",
+        began_at=at,
+        ended_at=at + 0.1 if ended else None,
+        pid=1,
+    )
+
+
+def history(one: Published, *executions: Execution, broken: Sequence[Broken] = ()) -> History:
+    return History(
+        seed=1,
+        published=[one],
+        executions=executions,
+        broken=broken,
+        pointer=[(0.0, "r1")],
+        bodies={},
+        left={},
+    )
+
+
+def fault(at: float, seconds: float = 1.0) -> Broken:
+    return Broken(fault=Fault.BROKER_KILL, target="broker", began_at=at, ended_at=at + seconds)
+
+
+def the_only(given: History) -> str:
+    (found,) = violations(given)
+    return found
+
+
+def test_what_was_accepted_and_ended_once_holds() -> None:
+    assert violations(history(published(), ran())) == []
+
+
+@pytest.mark.parametrize("executions", [(), (ran(ended=False),)])
+def test_what_was_accepted_and_never_ended_is_lost(executions: tuple[Execution, ...]) -> None:
+    assert the_only(history(published(), *executions)).startswith("lost: publish 1")
+
+
+def test_a_part_of_a_chain_that_never_ended_is_lost() -> None:
+    assert "its tasks [2]" in the_only(history(published(Kind.CHAIN), ran(0), ran(1, 102)))
+
+
+def test_what_was_refused_for_certain_must_not_run() -> None:
+    assert the_only(history(published(outcome=REFUSED), ran())).startswith("run though refused")
+
+
+def test_what_a_killed_producer_published_may_run_or_not() -> None:
+    assert violations(history(published(outcome=KILLED))) == []
+    assert violations(history(published(outcome=KILLED), ran())) == []
+
+
+def test_a_second_end_needs_a_cause_between_publish_and_acknowledgement() -> None:
+    twice = (ran(), ran(at=110))
+
+    assert the_only(history(published(), *twice)).startswith("run again without a cause")
+    assert violations(history(published(), *twice, broken=[fault(100.5)])) == []
+    assert the_only(history(published(), *twice, broken=[fault(90.0)])).startswith("run again")
+    assert the_only(history(published(), *twice, broken=[fault(108.0)])).startswith("run again")
+
+
+def test_two_keys_are_two_effects() -> None:
+    given = history(published(), ran(), ran(key="b"), broken=[fault(100.5)])
+
+    assert the_only(given).startswith("effects not once")
+
+
+def test_a_step_of_a_chain_must_not_begin_before_the_one_before_it_ended() -> None:
+    given = history(published(Kind.CHAIN), ran(0, 101), ran(2, 101.05), ran(1, 102))
+
+    assert any("task 2 of publish 1" in each and "out of order" in each for each in violations(given))
+
+
+def test_a_body_must_get_every_result() -> None:
+    chord = history(published(Kind.CHORD), *(ran(task, 101 + task) for task in range(4)))
+
+    assert violations(replace(chord, bodies={1: [[0, 1, 2]]})) == []
+    assert the_only(replace(chord, bodies={1: [[0, 2]]})).startswith("chord")
+
+
+def test_what_ends_late_without_a_fault_is_late() -> None:
+    assert the_only(history(published(), ran(at=130))).startswith("late")
+    assert violations(history(published(), ran(at=130), broken=[fault(99.0)])) == []
+    assert violations(history(published(Kind.COUNTDOWN, delay_seconds=15), ran(at=130))) == []
+
+
+def test_a_release_that_was_not_current_must_not_run_it() -> None:
+    assert the_only(history(published(), ran(release="r2"))).startswith("wrong release")
+    promoted = replace(history(published(), ran(release="r2")), pointer=[(0.0, "r1"), (103.0, "r2")])
+    assert violations(promoted) == []
+
+
+def test_a_chain_stays_on_its_release() -> None:
+    given = history(published(Kind.CHAIN), ran(0), ran(1, 102), ran(2, 103, release="r2"))
+
+    assert any(each.startswith("two releases") for each in violations(given))
+
+
+def test_what_is_left_and_dead_letters_are_named() -> None:
+    given = replace(history(published(), ran()), left={"list low.r1": 2}, dead_letters=["history.step: why"])
+
+    assert violations(given) == ["left over: 2 list low.r1", "dead letter: history.step: why"]
+
+
+def test_tasks_are_counted() -> None:
+    given = history(published(Kind.CHAIN), ran(0), ran(0, 103), ran(1, 102))
+
+    counted = counts(given)
+
+    assert (counted["submitted"], counted["executed"], counted["duplicates"], counted["lost"]) == (3, 2, 1, 1)
+
+
+def test_a_seed_gives_one_program_and_another_seed_another() -> None:
+    assert program(7) == program(7)
+    assert program(7) != program(8)
+    assert [step.at for step in program(7)] == sorted(step.at for step in program(7))
+
+
+def test_every_kind_and_every_fault_comes_up() -> None:
+    steps = [step for seed in range(200) for step in program(seed)]
+
+    assert {step.kind for step in steps if isinstance(step, Publish)} == set(Kind)
+    assert {step.fault for step in steps if not isinstance(step, Publish)} == set(Fault)
+
+
+def test_the_shortest_prefix_that_fails_is_found() -> None:
+    steps = program(3)
+    tried: list[int] = []
+
+    def fails(some: Sequence[Step]) -> bool:
+        tried.append(len(some))
+        return len(some) >= 17
+
+    assert shortest_prefix(steps, fails) == steps[:17]
+    assert len(tried) < 9
+    assert shortest_prefix(steps, lambda _steps: False) is None
+
+
+def test_a_handful_of_seeds_holds() -> None:
+    report = drill.run(SEEDS)
+
+    assert report.holds, report.table()
+    assert int(str(report.figures["executed"])) > 100
+    assert int(str(report.figures["faults"])) >= len(SEEDS)
