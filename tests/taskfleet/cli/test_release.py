@@ -86,6 +86,19 @@ def test_rollback_goes_back(two: Fleet) -> None:
     assert two.account.states() == {"blue": "current", "green": "draining"}
 
 
+def test_rollback_twice_is_refused_unless_the_release_is_named(two: Fleet) -> None:
+    two.run("release", "promote", "green", "--yes")
+    two.run("release", "rollback", "--yes")
+
+    again = two.run("release", "rollback", "--yes")
+
+    assert again.exit_code == 1
+    assert "fleet release rollback green --yes" in again.output
+    assert two.account.published() == "blue"
+    assert two.run("release", "rollback", "green", "--yes").exit_code == 0
+    assert two.account.published() == "green"
+
+
 def test_rollback_is_refused_when_nothing_is_warm(up: Fleet) -> None:
     refused = up.run("release", "rollback", "--yes")
     assert (refused.exit_code, "no release to go back to" in refused.output) == (1, True)

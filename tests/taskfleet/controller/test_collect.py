@@ -6,6 +6,7 @@ import json
 import zlib
 
 import pytest
+from botocore.exceptions import ClientError
 from kombu.utils.json import dumps
 from taskfleet.brokers.redis import payloads
 from taskfleet.contract import messages, metrics, names
@@ -13,6 +14,7 @@ from taskfleet.controller.datapoints import datapoints
 from taskfleet.dead_letters import collecting
 from taskfleet.dead_letters.letter import Kind, Letter
 from taskfleet.dead_letters.store import DeadLetters
+from taskfleet.measuring.fallback import Fallback
 
 from drills.malformed import message
 from tests.support.processes import wait_for
@@ -170,3 +172,61 @@ def test_a_store_that_does_not_answer_is_a_problem_of_the_look_and_loses_nothing
     assert any("dead letters" in problem for problem in look.problems)
     assert look.dead_letters["low"] is None
     assert on_sqs(current) == 1
+
+
+def test_one_source_that_fails_does_not_keep_the_other_from_the_store(current: Account) -> None:
+    put(current, message("low", "blue"))
+    current.redis.rpush(messages.REDIS_PARKED + "low.blue", payloads.parked(b"{broken", reason="no message"))
+
+    look = current.controller(fallback=_NothingReceived(current)).look()
+
+    assert any("SQS can't be moved" in problem for problem in look.problems)
+    assert [letter.kind for letter in letters(current)] == [Kind.NOT_A_MESSAGE]
+
+
+class _NothingReceived(Fallback):
+    """SQS whose dead letters can be counted and not received: a policy that was changed by hand."""
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(_Refusing(account.sqs))
+
+
+class _Refusing:
+    def __init__(self, sqs: object) -> None:
+        self._sqs = sqs
+
+    def receive_message(self, **_request: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ReceiveMessage")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sqs, name)
+
+
+def test_one_message_that_the_store_refuses_does_not_keep_those_behind_it(current: Account) -> None:
+    key, refused = messages.REDIS_PARKED + "low.blue", payloads.parked(b"{a", reason="refuse me")
+    current.redis.rpush(key, refused, payloads.parked(b"{b", reason="no message"), "not of a worker")
+    put(current, message("low", "blue", headers={"task": "refuse.me"}))
+    put(current, message("low", "blue", headers={"task": "take.me"}))
+
+    look = current.controller(letters=_Picky(current.dynamodb, current.name)).look()
+
+    assert len([problem for problem in look.problems if "refuses dead letter" in problem]) == 2
+    assert sorted(str(letter.task) for letter in letters(current)) == ["None", "None", "take.me"]
+    assert current.redis.lrange(key, 0, -1) == [refused.encode()]
+    assert on_sqs(current) == 1
+
+
+class _Picky(DeadLetters):
+    """A store that will never take some items."""
+
+    def put(self, letter: Letter) -> None:
+        if "refuse" in f"{letter.reason} {letter.task}":
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": "no"}}, "PutItem")
+        super().put(letter)
+
+
+def test_what_is_parked_in_redis_is_left_in_its_release(current: Account) -> None:
+    current.redis.rpush(messages.REDIS_PARKED + "low.blue", payloads.parked(b"{broken", reason="no message"))
+    look = current.controller(letters=DeadLetters(current.dynamodb, "nowhere")).look()
+
+    assert (look.releases[0].left.parked, look.releases[0].left.total) == (1, 1)

@@ -63,7 +63,10 @@ def promote(operator: Operator, release: str, yes: bool, reason: str) -> None:
 @reason
 @asks
 def rollback(operator: Operator, release: str | None, yes: bool, reason: str) -> None:
-    """Go back to the release that was current before (or to RELEASE), if it is still warm."""
+    """Go back to the release that was current before (or to RELEASE), if it is still warm.
+
+    Running it twice is refused: name the release to go back further, or forward again.
+    """
     seen = operator.store.scan()
     target = release or commands.before(seen.records, seen.pointer).release
     _promote(operator, seen, target, yes=yes, reason=f"rollback {reason}")

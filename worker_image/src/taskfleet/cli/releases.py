@@ -86,7 +86,7 @@ def _says(left: Left | None) -> str:
         return "not known: the controller is silent, or does not watch this release"
     return (
         f"{number(left.waiting)} waiting, {number(left.unacknowledged)} unacknowledged, "
-        f"{number(left.fallback)} on the fallback"
+        f"{number(left.fallback)} on the fallback, {number(left.parked)} parked on Redis"
     )
 
 

@@ -96,7 +96,7 @@ def _state(release: ReleaseLook, now: float) -> str:
     if release.state == State.DRAINING:
         left = release.left
         parts = f"{number(left.waiting)} waiting, {number(left.unacknowledged)} unacked"
-        parts = f"{parts}, {number(left.fallback)} on fallback"
+        parts = f"{parts}, {number(left.fallback)} on fallback, {number(left.parked)} parked"
         late = ", LATER THAN ITS DEADLINE" if release.overdue else ""
         return (
             f"draining {since}: {parts}; empty in {release.empty_looks} of {Rules.zero_samples} looks{late}"

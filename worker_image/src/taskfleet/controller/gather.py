@@ -17,6 +17,7 @@ from taskfleet.errors import ReleaseError
 from taskfleet.measuring import primary
 from taskfleet.measuring.depth import PrimaryDepth
 from taskfleet.measuring.fallback import FallbackLook
+from taskfleet.measuring.parked import parked
 from taskfleet.measuring.services import Service, services
 from taskfleet.releases import pointer
 from taskfleet.releases.actions import SendGate
@@ -38,6 +39,7 @@ class Gathered:
     manifests: Mapping[str, ReleaseManifest] | None
     published: str | None
     depths: Mapping[str, PrimaryDepth] | None  # by versioned queue
+    parked: Mapping[str, int] | None  # dead letters that are still on Redis, by versioned queue
     broker_up: bool
     twins: FallbackLook
     dead: FallbackLook
@@ -87,7 +89,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         ecs = together.submit(
             problems.ask, "ECS does not tell services", lambda: _services(edges, records), _AWS
         )
-    depths, broker_up = lists.result()
+    depths, on_redis = lists.result()
     twins, dead = sqs.result()
     return Gathered(
         now=now,
@@ -96,7 +98,8 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         manifests=manifests,
         published=published,
         depths=depths,
-        broker_up=broker_up,
+        parked=on_redis,
+        broker_up=depths is not None,
         twins=twins,
         dead=dead,
         letters=letters,
@@ -130,14 +133,14 @@ def _queues_of_all(known: Snapshot | None) -> list[str]:
 
 def _primary(
     edges: Edges, records: Iterable[Record], now: float, problems: Problems
-) -> tuple[Mapping[str, PrimaryDepth] | None, bool]:
+) -> tuple[Mapping[str, PrimaryDepth] | None, Mapping[str, int] | None]:
     queues = [names.versioned_queue(queue, r.release) for r in records for queue in r.manifest.queues]
     try:
-        return primary.depths(edges.primary, queues, now=now), True
+        return primary.depths(edges.primary, queues, now=now), parked(edges.primary, queues)
     # The password comes from Secrets Manager, so reaching the broker can fail there too.
     except (redis.RedisError, OSError, *_AWS) as error:
         problems.append(f"the primary broker does not answer: {error}")
-        return None, False
+        return None, None
 
 
 def _fallback(

@@ -21,7 +21,10 @@ def total(parts: Iterable[int | None]) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueLook:
-    """One versioned queue, messages and seconds. ``fallback`` is all that its SQS twin holds."""
+    """One versioned queue, messages and seconds.
+
+    ``fallback`` is all that its SQS queue holds; ``parked`` are dead letters that are still on Redis.
+    """
 
     queue: str
     waiting: int | None
@@ -29,6 +32,7 @@ class QueueLook:
     scheduled: int | None
     oldest_age_seconds: float | None
     fallback: int | None
+    parked: int | None = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,17 @@ class PoolLook:
         return None if not known or (None in ages and max(known) == 0) else max(known)
 
 
+def left(pools: Iterable[PoolLook]) -> Left:
+    """What is left in a release's pools. Dead letters count until the store has them."""
+    queues = [queue for pool in pools for queue in pool.queues]
+    return Left(
+        waiting=total(queue.waiting for queue in queues),
+        unacknowledged=total(queue.unacknowledged for queue in queues),
+        fallback=total(queue.fallback for queue in queues),
+        parked=total(queue.parked for queue in queues),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReleaseLook:
     """One release. ``ready``: may be promoted. ``empty_looks``: looks in a row that found nothing left."""
@@ -88,11 +103,7 @@ class ReleaseLook:
     @property
     def left(self) -> Left:
         """Work in the release."""
-        return Left(
-            waiting=total(pool.waiting for pool in self.pools),
-            unacknowledged=total(pool.unacknowledged for pool in self.pools),
-            fallback=total(pool.fallback for pool in self.pools),
-        )
+        return left(self.pools)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from taskfleet.contract import names
 from taskfleet.contract.manifest import PoolManifest
 from taskfleet.controller.gather import Gathered
-from taskfleet.controller.look import PoolLook, QueueLook, total
+from taskfleet.controller.look import PoolLook, QueueLook, left, total
 from taskfleet.releases.model import Record, State
-from taskfleet.releases.observation import Left, Observation
+from taskfleet.releases.observation import Observation
 from taskfleet.scaling.plan import PoolLoad, capacity_gap
 
 # Before it serves and while it drains a release keeps a worker, even in a pool that may sleep.
@@ -29,15 +29,6 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         proofs=seen.snapshot.proofs,
         running=_running(seen),
         left={r.release: left(pools(r, seen, environment)) for r in seen.live},
-    )
-
-
-def left(seen: tuple[PoolLook, ...]) -> Left:
-    """Work in a release."""
-    return Left(
-        waiting=total(pool.waiting for pool in seen),
-        unacknowledged=total(pool.unacknowledged for pool in seen),
-        fallback=total(pool.fallback for pool in seen),
     )
 
 
@@ -97,8 +88,8 @@ class _Pool:
         )
 
     def _queue(self, queue: str) -> QueueLook:
-        depths = self.seen.depths or {}
-        depth = depths.get(names.versioned_queue(queue, self.record.release))
+        versioned = names.versioned_queue(queue, self.record.release)
+        depth = (self.seen.depths or {}).get(versioned)
         return QueueLook(
             queue=queue,
             waiting=depth.waiting if depth else None,
@@ -106,6 +97,7 @@ class _Pool:
             scheduled=depth.scheduled if depth else None,
             oldest_age_seconds=depth.age(self.seen.now) if depth else None,
             fallback=self._twin(queue),
+            parked=(self.seen.parked or {}).get(versioned),
         )
 
     def _twin(self, queue: str) -> int | None:

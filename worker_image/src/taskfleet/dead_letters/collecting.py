@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import redis
+from botocore.exceptions import ClientError
 from kombu.message import Message as Received
 from kombu.utils.json import loads
 
@@ -27,40 +28,59 @@ MOST_IN_A_LOOK = 50
 _AT_ONCE = 10  # ReceiveMessage
 # Longer than a look: what could not be kept is tried again by a later one.
 _HIDDEN_SECONDS = 30
+# What DynamoDB says of an item that it will never take.
+_OF_THIS_ONE = frozenset({"ValidationException", "ItemCollectionSizeLimitExceededException"})
 
 
-def from_sqs(sqs: Any, store: DeadLetters, environment: str, queue: str) -> int:
-    """Move messages of a logical queue's SQS dead-letter queue; how many. Errors of AWS pass through."""
+def from_sqs(sqs: Any, store: DeadLetters, environment: str, queue: str) -> Iterator[str | None]:
+    """Move messages of a logical queue's SQS dead-letter queue: for each None, or why the store refuses it.
+
+    One that is refused stays there, and does not keep those behind it. Other errors of AWS pass through.
+    """
     url = sqs.get_queue_url(QueueName=names.dead_letter_queue(environment, queue))["QueueUrl"]
-    moved = 0
-    while moved < MOST_IN_A_LOOK:
-        found = sqs.receive_message(
+    for message in _received(sqs, url):
+        refused = _refused(store, letter_of_sqs(message, queue=queue))
+        if refused is None:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        yield refused
+
+
+def _received(sqs: Any, url: str) -> Iterator[Mapping[str, Any]]:
+    for _ in range(MOST_IN_A_LOOK // _AT_ONCE):
+        found: Iterable[Mapping[str, Any]] = sqs.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=_AT_ONCE,
             VisibilityTimeout=_HIDDEN_SECONDS,
             WaitTimeSeconds=0,
             MessageSystemAttributeNames=["ApproximateReceiveCount", "DeadLetterQueueSourceArn"],
         ).get("Messages", [])
-        for message in found:
-            store.put(letter_of_sqs(message, queue=queue))
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        moved += len(found)
         if not found:
-            break
-    return moved
+            return
+        yield from found
 
 
-def from_redis(primary: redis.Redis, store: DeadLetters, versioned_queue: str) -> int:
-    """Move what the Redis transport kept of a queue; how many. Errors of Redis and AWS pass through."""
-    key, moved = REDIS_PARKED + versioned_queue, 0
-    while moved < MOST_IN_A_LOOK:
-        text: Any = primary.lindex(key, 0)
-        if text is None:
-            break
-        store.put(letter_of_redis(text, versioned_queue=versioned_queue))
+def from_redis(primary: redis.Redis, store: DeadLetters, versioned_queue: str) -> Iterator[str | None]:
+    """As `from_sqs`, for what the Redis transport kept of a queue. Errors of Redis pass through."""
+    key = REDIS_PARKED + versioned_queue
+    texts: Any = primary.lrange(key, 0, MOST_IN_A_LOOK - 1)
+    for text in texts:
+        refused = _refused(store, letter_of_redis(text, versioned_queue=versioned_queue))
+        if refused is not None:
+            # To the end: with as many refused ones at the head as a look takes, nothing else would move.
+            primary.rpush(key, text)
         primary.lrem(key, 1, text)
-        moved += 1
-    return moved
+        yield refused
+
+
+def _refused(store: DeadLetters, letter: Letter) -> str | None:
+    """Keep a letter; why DynamoDB refuses it, or None. Raises errors that others would meet, too."""
+    try:
+        store.put(letter)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _OF_THIS_ONE:
+            raise
+        return f"DynamoDB refuses dead letter {letter.id} of {letter.queue}: {error}"
+    return None
 
 
 def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> Letter:
@@ -85,7 +105,7 @@ def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> Letter:
 
 def letter_of_redis(text: bytes, *, versioned_queue: str) -> Letter:
     """A letter of what `taskfleet.brokers.redis.payloads.parked` wrote."""
-    kept = json.loads(text)
+    kept = _kept(text)
     queue, release = names.split_versioned_queue(versioned_queue) or (versioned_queue, None)
     return Letter(
         id=_id(f"redis:{versioned_queue}:{text!r}"),
@@ -96,9 +116,19 @@ def letter_of_redis(text: bytes, *, versioned_queue: str) -> Letter:
         pool=None,
         kind=Kind.NOT_A_MESSAGE,
         reason=kept["reason"],
-        at=float(kept["at"]),
-        message=nothing_known(kept["payload"].encode()),
+        at=kept["at"],
+        message=nothing_known(kept["payload"].encode(errors="backslashreplace")),
     )
+
+
+def _kept(text: bytes) -> Mapping[str, Any]:
+    """What a worker wrote there; whatever else stands in the list is a payload of its own."""
+    try:
+        kept = json.loads(text)
+        return {"reason": str(kept["reason"]), "at": float(kept["at"]), "payload": str(kept["payload"])}
+    except (ValueError, TypeError, KeyError) as error:
+        payload = text.decode(errors="backslashreplace")
+        return {"reason": f"no worker wrote this: {error!r}", "at": time.time(), "payload": payload}
 
 
 def _envelope(text: str) -> Message:

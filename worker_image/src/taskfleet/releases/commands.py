@@ -92,13 +92,30 @@ def _not_ready(record: Record) -> str:
 
 
 def before(records: Mapping[str, Record], pointer: Pointer) -> Record:
-    """The release to go back to: the warm one that was current last. `ReleaseError` if none is warm."""
+    """The release to go back to: the warm one that was current last.
+
+    `ReleaseError` if none is warm, or if the current one was itself gone back to: whoever runs the same
+    command twice would otherwise be on the release that was left.
+    """
     been = [r for r in records.values() if r.release != pointer.release and _last_current(r) > 0 and r.ready]
     if not been:
         raise ReleaseError(
             "there is no release to go back to: none that was current is still warm (draining or drained)"
         )
-    return max(been, key=_last_current)
+    last = max(been, key=_last_current)
+    if _gone_back_to(records.get(pointer.release)):
+        raise ReleaseError(
+            f"release {pointer.release} is current since somebody went back to it: rolling back again would "
+            f"make {last.release} current, which was left. If that is what you want, name it: "
+            f"fleet release rollback {last.release} --yes"
+        )
+    return last
+
+
+def _gone_back_to(record: Record | None) -> bool:
+    """Whether a release is current for another time: it was draining or drained before."""
+    taken_over = [change for change in record.history if change.after == State.CURRENT] if record else []
+    return bool(taken_over) and taken_over[-1].before in (State.DRAINING, State.DRAINED)
 
 
 def _last_current(record: Record) -> float:
@@ -128,4 +145,6 @@ def _says(left: Left | None) -> str:
         return "what is left is not known, because a broker did not answer the controller"
     if left.total == 0:
         return "nothing was left in the last look, and it takes several in a row"
-    return f"{left.waiting} waiting, {left.unacknowledged} unacknowledged, {left.fallback} on the fallback"
+    parked = f", {left.parked} dead letters on Redis that the controller has to move" if left.parked else ""
+    counts = f"{left.waiting} waiting, {left.unacknowledged} unacknowledged, {left.fallback} on the fallback"
+    return counts + parked

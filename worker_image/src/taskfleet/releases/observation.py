@@ -26,20 +26,24 @@ class Rules:
 
 @dataclass(frozen=True)
 class Left:
-    """Work left in a release, messages; None where a broker did not answer."""
+    """Work left in a release, messages; None where a broker did not answer.
+
+    ``parked``: dead letters on Redis, which go with the release's queues unless they are moved first.
+    """
 
     waiting: int | None
     unacknowledged: int | None
     fallback: int | None
+    parked: int | None = 0
 
     @property
     def total(self) -> int | None:
         """The sum, or None if any part is unknown."""
-        parts = (self.waiting, self.unacknowledged, self.fallback)
+        parts = (self.waiting, self.unacknowledged, self.fallback, self.parked)
         return sum(parts) if None not in parts else None  # type: ignore[arg-type]
 
 
-UNKNOWN_LEFT = Left(None, None, None)
+UNKNOWN_LEFT = Left(None, None, None, None)
 
 
 @dataclass(frozen=True)
