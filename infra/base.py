@@ -1,32 +1,52 @@
-"""How the stacks find each other: what the long-lived ones publish, and how a release looks it up.
+"""How the stacks find each other: what the long-lived ones publish, and how those after them look it up.
 
-A release stack never imports a CloudFormation export: an old release would then lock the base. It
-reads SSM parameters, whose names are `taskfleet.contract.parameters.base`.
+By SSM parameters, whose names are `taskfleet.contract.parameters.base`. Not by CloudFormation exports: what
+is imported can't change, so that an old release would lock the base. Nor by the CDK's weak references: with
+those the template of the reader stays the same when the value changes, and its deploy is skipped.
 """
 
 from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_ssm as ssm
-from taskfleet.contract import parameters
+from constructs import Construct
+from taskfleet.contract import names, parameters
 
 from infra.settings import Settings
 
 
+class EnvironmentStack(cdk.Stack):
+    """A stack of an environment: its name, and the tags that say whose it is."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, description: str, protected: bool = False
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            stack_name=names.stack(settings.name, id),
+            description=f"Taskfleet {settings.name}: {description}",
+            tags=names.stack_tags(settings.name),
+            termination_protection=protected,
+        )
+
+
 def stateful(settings: Settings) -> cdk.RemovalPolicy:
     """What happens to a resource with data in it when its stack goes."""
-    return cdk.RemovalPolicy.RETAIN if settings.keep_data else cdk.RemovalPolicy.DESTROY
+    # A create that fails half-way takes it back: its names are free for the next try.
+    return cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if settings.keep_data else cdk.RemovalPolicy.DESTROY
 
 
 def publish(stack: cdk.Stack, settings: Settings, name: str, value: str) -> ssm.StringParameter:
-    """Write one value for the release stacks; ``name`` is one of `parameters.BASE`."""
+    """Write one value for the stacks that come after; ``name`` is one of `parameters.BASE`."""
     return ssm.StringParameter(
         stack,
         f"Base-{name}",
         parameter_name=parameters.base(settings.name, name),
         string_value=value,
-        description="Read by the release stacks of this environment.",
+        description="Read by the later stacks of this environment.",
     )
 
 
@@ -46,8 +66,28 @@ def lookup_list(stack: cdk.Stack, settings: Settings, name: str, *, length: int)
     return [cdk.Fn.select(index, joined) for index in range(length)]
 
 
-def lookup_vpc(stack: cdk.Stack, settings: Settings) -> ec2.IVpc:
-    """The environment's VPC with its private subnets; made once per stack."""
+def lookup_key(stack: cdk.Stack, settings: Settings) -> kms.IKey:
+    """The environment's key, by its ARN: so the CDK adds nothing to its policy. Made once per stack."""
+    existing = stack.node.try_find_child("Key")
+    if existing is not None:
+        return existing  # type: ignore[return-value]  # the child of that name is what is made below
+    return kms.Key.from_key_arn(stack, "Key", lookup(stack, settings, "key-arn"))
+
+
+def lookup_workers(stack: cdk.Stack, settings: Settings) -> ec2.ISecurityGroup:
+    """The workers' security group, which only the network's stack changes. Made once per stack."""
+    existing = stack.node.try_find_child("WorkerSecurityGroup")
+    if existing is not None:
+        return existing  # type: ignore[return-value]  # the child of that name is what is made below
+    group = lookup(stack, settings, "worker-security-group-id")
+    return ec2.SecurityGroup.from_security_group_id(stack, "WorkerSecurityGroup", group, mutable=False)
+
+
+def lookup_vpc(stack: cdk.Stack, settings: Settings, *, vpc_id: str | None = None) -> ec2.IVpc:
+    """The environment's VPC with its private subnets; made once per stack.
+
+    ``vpc_id`` is `lookup`'s, where a resource has it as a property.
+    """
     existing = stack.node.try_find_child("Vpc")
     if existing is not None:
         return existing  # type: ignore[return-value]  # the child of that name is what is made below
@@ -55,8 +95,9 @@ def lookup_vpc(stack: cdk.Stack, settings: Settings) -> ec2.IVpc:
     vpc = ec2.Vpc.from_vpc_attributes(
         stack,
         "Vpc",
-        # A dynamic reference, not `lookup`: it leaves no parameter where nothing needs the id itself.
-        vpc_id=cdk.CfnDynamicReference(
+        # A dynamic reference leaves no parameter behind where nothing needs the id itself.
+        vpc_id=vpc_id
+        or cdk.CfnDynamicReference(
             cdk.CfnDynamicReferenceService.SSM, parameters.base(settings.name, "vpc-id")
         ).to_string(),
         # From the settings, not looked up: a zone's name must be known when subnets are chosen.
@@ -64,6 +105,6 @@ def lookup_vpc(stack: cdk.Stack, settings: Settings) -> ec2.IVpc:
         private_subnet_ids=lookup_list(stack, settings, "private-subnet-ids", length=len(zones)),
     )
     cdk.Annotations.of(vpc).acknowledge_warning(
-        "@aws-cdk/aws-ec2:noSubnetRouteTableId", "a release adds no routes to the network"
+        "@aws-cdk/aws-ec2:noSubnetRouteTableId", "only the network's own stack adds routes to it"
     )
     return vpc

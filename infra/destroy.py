@@ -3,7 +3,7 @@
 The CDK's app knows one release, that of today's source. Those that were deployed before are stacks too, and
 ECS does not delete a cluster that still has services. The pointer to the current release is the controller's
 and in no stack, so it goes last. An environment that keeps its data, or is not in the account of these
-credentials, is left alone.
+credentials, or has a stack's name in use for a stack that does not carry our tags, is left alone.
 """
 
 from __future__ import annotations
@@ -38,11 +38,15 @@ def main() -> int:
             print(f"nothing is deleted: {reason}", file=sys.stderr)
             return 1
         cloudformation = session.client("cloudformation")
-        releases = release_stacks(cloudformation, settings.name)
+        found = environment_stacks(cloudformation, settings.name)
+        if reasons := [reason for one in found if (reason := stacks.foreign(settings.name, one))]:
+            print("nothing is deleted:", *reasons, sep="\n- ", file=sys.stderr)
+            return 1
+        releases = _releases(settings.name, found)
         if not given.yes and not _agreed(settings.name, releases):
             print("nothing is deleted")
             return 1
-        _delete(cloudformation, releases)
+        _delete(cloudformation, settings.name, releases)
         if code := subprocess.run(given.command, check=False).returncode:
             return code
         _forget_pointer(session.client("ssm"), settings.name)
@@ -70,18 +74,28 @@ def refused(settings: Settings, sts: Any) -> str | None:
     return None
 
 
-def release_stacks(cloudformation: Any, environment: str) -> list[str]:
-    """The names of the stacks of all its releases."""
-    prefix = names.release_stack(environment, "x").removesuffix("x")
+def environment_stacks(cloudformation: Any, environment: str) -> list[dict[str, Any]]:
+    """Every stack with a name of this environment's, whoever made it, as `describe_stacks` gives it."""
+    long_lived = {names.stack(environment, part) for part in names.LONG_LIVED}
+    prefix = names.release_stack_prefix(environment)
     pages = cloudformation.get_paginator("describe_stacks").paginate()
-    found = (stack["StackName"] for page in pages for stack in page["Stacks"])
-    return sorted(name for name in found if name.startswith(prefix))
+    return [
+        stack
+        for page in pages
+        for stack in page["Stacks"]
+        if stack["StackName"] in long_lived or stack["StackName"].startswith(prefix)
+    ]
 
 
-def _delete(cloudformation: Any, releases: Sequence[str]) -> None:
+def _releases(environment: str, found: Sequence[dict[str, Any]]) -> list[str]:
+    prefix = names.release_stack_prefix(environment)
+    return sorted(one["StackName"] for one in found if one["StackName"].startswith(prefix))
+
+
+def _delete(cloudformation: Any, environment: str, releases: Sequence[str]) -> None:
     for stack in releases:
         print(f"  deleting {stack} …", flush=True)
-        stacks.delete(cloudformation, stack, wait=True)
+        stacks.delete(cloudformation, stack, environment=environment, wait=True)
 
 
 def _agreed(environment: str, releases: Sequence[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import aws_cdk as cdk
 from constructs import Construct
 from taskfleet.contract import names
@@ -15,10 +17,9 @@ from infra.stacks.release import ReleaseStack
 
 
 class EnvironmentStage(cdk.Stage):
-    """``<env>-network``, ``<env>-broker``, ``<env>-fleet`` and ``<env>-release-<id>``.
+    """``network``, ``broker``, ``fleet`` and ``release-<id>``, each finding those before it by SSM parameter.
 
-    The long-lived stacks refer to each other as plain objects. The release finds them by SSM
-    parameter, so that a release which nobody retired can't keep the base from changing.
+    `names.stack` is what they are called in the account, ``<env>/<id>`` on the CDK's command line.
     """
 
     def __init__(self, scope: Construct, *, settings: Settings, release: str, live: bool) -> None:
@@ -27,15 +28,16 @@ class EnvironmentStage(cdk.Stage):
         )
         _know_zones(self, settings)
         network = NetworkStack(self, "network", settings=settings)
-        broker = BrokerStack(self, "broker", settings=settings, network=network)
+        broker = BrokerStack(self, "broker", settings=settings)
         image = WorkerImage(settings=settings, live=live)
-        fleet = FleetStack(self, "fleet", settings=settings, network=network, broker=broker, image=image)
+        fleet = FleetStack(self, "fleet", settings=settings, image=image)
         deployed = ReleaseStack(self, f"release-{release}", settings=settings, release=release, image=image)
-        # Deployed after them; nothing in the templates ties them together.
-        deployed.add_stack_dependency(fleet)
         self.stacks: tuple[cdk.Stack, ...] = (network, broker, fleet, deployed)
-        cdk.Tags.of(self).add("project", names.PROJECT)
-        cdk.Tags.of(self).add("environment", settings.name)
+        # Nothing in the templates ties them together.
+        for before, after in pairwise(self.stacks):
+            after.add_stack_dependency(before)
+        for tag, value in names.stack_tags(settings.name).items():
+            cdk.Tags.of(self).add(tag, value)
 
 
 def _know_zones(stage: cdk.Stage, settings: Settings) -> None:

@@ -8,57 +8,44 @@ import string
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 from taskfleet.contract import names
 
-from infra.base import publish, stateful
+from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers, publish, stateful
 from infra.checks import elasticache as catalogue
 from infra.checks.nag import acknowledge
 from infra.constructs.log_groups import log_group
 from infra.settings import Settings
-from infra.stacks.network import NetworkStack
 
 PASSWORD_LENGTH = 64  # ElastiCache takes 16 to 128 printable characters
 
 
-class BrokerStack(cdk.Stack):
-    """``secret`` (username and password), ``host``, ``port`` and ``replication_group_id``."""
+class BrokerStack(EnvironmentStack):
+    """Publishes its address and the ARN of its secret (username and password)."""
 
-    secret: secretsmanager.Secret
-    security_group: ec2.SecurityGroup
-    host: str
-    port: str
-    replication_group_id: str
-
-    def __init__(self, scope: Construct, id: str, *, settings: Settings, network: NetworkStack) -> None:
+    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(
             scope,
             id,
-            description=f"Taskfleet {settings.name}: primary broker",
-            termination_protection=settings.keep_data,
+            settings=settings,
+            description="primary broker",
+            protected=settings.keep_data,
         )
-        self.secret = _secret(self, settings, network)
-        self.security_group = _security_group(self, settings, network)
-        group = _replication_group(self, settings, network, self.secret, self.security_group)
-        self.host = group.attr_primary_end_point_address
-        self.port = group.attr_primary_end_point_port
-        self.replication_group_id = group.ref
-        publish(self, settings, "broker-host", self.host)
-        publish(self, settings, "broker-port", self.port)
-        publish(self, settings, "broker-secret-arn", self.secret.secret_arn)
+        secret = _secret(self, settings)
+        group = _replication_group(self, settings, secret, _security_group(self, settings))
+        publish(self, settings, "broker-host", group.attr_primary_end_point_address)
+        publish(self, settings, "broker-port", group.attr_primary_end_point_port)
+        publish(self, settings, "broker-secret-arn", secret.secret_arn)
 
 
-def _secret(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> secretsmanager.Secret:
+def _secret(stack: cdk.Stack, settings: Settings) -> secretsmanager.Secret:
     secret = secretsmanager.Secret(
         stack,
         "Secret",
         secret_name=names.broker_secret(settings.name),
         description="The primary broker's user and password; read at run time, so that it can be rotated",
-        # By its ARN: given the key itself, the CDK would add `kms:GenerateDataKey*` to the key's policy.
-        # IAM allows it already, for those that have it in their own policy.
-        encryption_key=kms.Key.from_key_arn(stack, "Key", network.key.key_arn),
+        encryption_key=lookup_key(stack, settings),
         generate_secret_string=secretsmanager.SecretStringGenerator(
             secret_string_template=json.dumps({"username": "default"}),
             generate_string_key="password",
@@ -79,16 +66,16 @@ def _secret(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> secr
     return secret
 
 
-def _security_group(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> ec2.SecurityGroup:
+def _security_group(stack: cdk.Stack, settings: Settings) -> ec2.SecurityGroup:
     group = ec2.SecurityGroup(
         stack,
         "SecurityGroup",
-        vpc=network.vpc,
+        vpc=lookup_vpc(stack, settings, vpc_id=lookup(stack, settings, "vpc-id")),
         description="The primary broker: workers only",
         allow_all_outbound=False,
     )
     group.add_ingress_rule(
-        network.worker_security_group, ec2.Port.tcp(settings.broker.port), "workers, controller and beat"
+        lookup_workers(stack, settings), ec2.Port.tcp(settings.broker.port), "workers, controller and beat"
     )
     return group
 
@@ -96,7 +83,6 @@ def _security_group(stack: cdk.Stack, settings: Settings, network: NetworkStack)
 def _replication_group(
     stack: cdk.Stack,
     settings: Settings,
-    network: NetworkStack,
     secret: secretsmanager.Secret,
     security_group: ec2.SecurityGroup,
 ) -> elasticache.CfnReplicationGroup:
@@ -117,15 +103,15 @@ def _replication_group(
         transit_encryption_enabled=True,
         transit_encryption_mode="required",
         at_rest_encryption_enabled=True,
-        kms_key_id=network.key.key_arn,
+        kms_key_id=lookup_key(stack, settings).key_arn,
         cache_parameter_group_name=_parameters(stack, settings).ref,
-        cache_subnet_group_name=_subnets(stack, network).ref,
+        cache_subnet_group_name=_subnets(stack, settings).ref,
         security_group_ids=[security_group.security_group_id],
         snapshot_retention_limit=broker.snapshot_retention_days,
         snapshot_window="03:00-04:00",
         preferred_maintenance_window="sun:04:30-sun:05:30",
         auto_minor_version_upgrade=True,
-        log_delivery_configurations=_log_deliveries(stack, settings, network),
+        log_delivery_configurations=_log_deliveries(stack, settings),
     )
     group.apply_removal_policy(stateful(settings))
     if not broker.fails_over:
@@ -149,17 +135,17 @@ def _parameters(stack: cdk.Stack, settings: Settings) -> elasticache.CfnParamete
     )
 
 
-def _subnets(stack: cdk.Stack, network: NetworkStack) -> elasticache.CfnSubnetGroup:
+def _subnets(stack: cdk.Stack, settings: Settings) -> elasticache.CfnSubnetGroup:
     return elasticache.CfnSubnetGroup(
         stack,
         "Subnets",
         description="The private subnets",
-        subnet_ids=[subnet.subnet_id for subnet in network.private_subnets],
+        subnet_ids=[subnet.subnet_id for subnet in lookup_vpc(stack, settings).private_subnets],
     )
 
 
 def _log_deliveries(
-    stack: cdk.Stack, settings: Settings, network: NetworkStack
+    stack: cdk.Stack, settings: Settings
 ) -> list[elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty]:
     kinds = {"slow-log": "SlowLog", "engine-log": "EngineLog"}
     return [
@@ -170,7 +156,10 @@ def _log_deliveries(
             destination_details=elasticache.CfnReplicationGroup.DestinationDetailsProperty(
                 cloud_watch_logs_details=elasticache.CfnReplicationGroup.CloudWatchLogsDestinationDetailsProperty(
                     log_group=log_group(
-                        stack, id, key=network.key, retention_days=settings.log_retention_days
+                        stack,
+                        id,
+                        key=lookup_key(stack, settings),
+                        retention_days=settings.log_retention_days,
                     ).log_group_name
                 )
             ),

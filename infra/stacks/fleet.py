@@ -9,7 +9,7 @@ from constructs import Construct
 from taskfleet.contract import environment as variables
 from taskfleet.contract import names
 
-from infra.base import publish
+from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers, publish
 from infra.constructs.alarms import Alarms
 from infra.constructs.capacity import Instances
 from infra.constructs.dashboard import FleetDashboard
@@ -25,44 +25,35 @@ from infra.constructs.tables import dead_letters_table, state_table
 from infra.constructs.task import Task, task_definition
 from infra.constructs.topic import alarm_topic
 from infra.settings import Capacity, Settings
-from infra.stacks.broker import BrokerStack
-from infra.stacks.network import NetworkStack
 
 
-class FleetStack(cdk.Stack):
+class FleetStack(EnvironmentStack):
     """What lives as long as its environment.
 
     ``cluster``, ``controller``, ``beat``, ``state_table``, ``dead_letters_table``, ``dead_letters`` by queue,
     and ``topic``.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-        network: NetworkStack,
-        broker: BrokerStack,
-        image: WorkerImage,
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, image: WorkerImage) -> None:
         super().__init__(
             scope,
             id,
-            description=f"Taskfleet {settings.name}: cluster, controller, beat, state and alarms",
-            termination_protection=settings.keep_data,
+            settings=settings,
+            description="cluster, controller, beat, state and alarms",
+            protected=settings.keep_data,
         )
         self._settings = settings
-        self.topic = alarm_topic(self, "Alarms", settings=settings, key=network.key)
-        self.state_table = state_table(self, settings=settings, key=network.key)
-        self.dead_letters_table = dead_letters_table(self, settings=settings, key=network.key)
+        key = lookup_key(self, settings)
+        self.topic = alarm_topic(self, "Alarms", settings=settings, key=key)
+        self.state_table = state_table(self, settings=settings, key=key)
+        self.dead_letters_table = dead_letters_table(self, settings=settings, key=key)
         self.dead_letters = {
-            queue: dead_letter_queue(self, settings=settings, queue=queue, key=network.key)
+            queue: dead_letter_queue(self, settings=settings, queue=queue, key=key)
             for pool in settings.pools
             for queue in pool.queues
         }
-        self.cluster = _cluster(self, settings, network)
-        self._services(network, broker, image)
+        self.cluster = _cluster(self, settings)
+        self._services(key, image)
         add_fleet_alarms(
             self,
             settings=settings,
@@ -78,22 +69,25 @@ class FleetStack(cdk.Stack):
         publish(self, settings, "alarm-topic-arn", self.topic.topic_arn)
         publish(self, settings, "state-table-arn", self.state_table.table_arn)
 
-    def _services(self, network: NetworkStack, broker: BrokerStack, image: WorkerImage) -> None:
+    def _services(self, key: kms.IKey, image: WorkerImage) -> None:
+        settings = self._settings
         place = Place(
             cluster=self.cluster,
-            subnets=network.private_subnets,
-            security_group=network.worker_security_group,
+            subnets=lookup_vpc(self, settings).private_subnets,
+            security_group=lookup_workers(self, settings),
         )
         permissions = Permissions(
             stack=self,
-            settings=self._settings,
+            settings=settings,
             base=Base(
-                key_arn=network.key.key_arn,
-                broker_secret_arn=broker.secret.secret_arn,
+                key_arn=key.key_arn,
+                broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
                 state_table_arn=self.state_table.table_arn,
             ),
         )
-        endpoint = Endpoint(host=broker.host, port=broker.port)
+        endpoint = Endpoint(
+            host=lookup(self, settings, "broker-host"), port=lookup(self, settings, "broker-port")
+        )
         container = image.container(self)
 
         def singleton(name: str, role: str, grants: Grants) -> ecs.FargateService:
@@ -103,7 +97,7 @@ class FleetStack(cdk.Stack):
                 grants=grants,
                 endpoint=endpoint,
                 image=container,
-                key=network.key,
+                key=key,
                 place=place,
             )
 
@@ -145,11 +139,12 @@ class FleetStack(cdk.Stack):
         return service
 
 
-def _cluster(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> ecs.Cluster:
+def _cluster(stack: cdk.Stack, settings: Settings) -> ecs.Cluster:
+    key, vpc = lookup_key(stack, settings), lookup_vpc(stack, settings)
     shells = log_group(
         stack,
         "Shells",
-        key=network.key,
+        key=key,
         retention_days=settings.log_retention_days,
         name=names.log_group(settings.name, names.SHELLS),
     )
@@ -157,11 +152,9 @@ def _cluster(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> ecs
         stack,
         "Cluster",
         cluster_name=names.cluster(settings.name),
-        vpc=network.vpc,
+        vpc=vpc,
         container_insights_v2=ecs.ContainerInsights.ENABLED,
-        execute_command_configuration=exec_configuration(
-            stack, settings=settings, key_arn=network.key.key_arn
-        ),
+        execute_command_configuration=exec_configuration(stack, settings=settings, key_arn=key.key_arn),
     )
     cluster.node.add_dependency(shells)
     if any(pool.capacity is not Capacity.FARGATE for pool in settings.pools):
@@ -173,9 +166,9 @@ def _cluster(stack: cdk.Stack, settings: Settings, network: NetworkStack) -> ecs
                 f"Instances-{pool.name}",
                 settings=settings,
                 pool=pool,
-                vpc=network.vpc,
-                subnets=network.private_subnets,
-                security_group=network.worker_security_group,
+                vpc=vpc,
+                subnets=vpc.private_subnets,
+                security_group=lookup_workers(stack, settings),
             )
             cluster.add_asg_capacity_provider(instances.provider)
     return cluster

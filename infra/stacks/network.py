@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.base import publish, publish_list
+from infra.base import EnvironmentStack, publish, publish_list
 from infra.constructs.endpoints import add_gateways, add_interfaces
 from infra.constructs.key import environment_key
 from infra.constructs.log_groups import log_group
@@ -18,7 +18,7 @@ from infra.settings import Egress, Settings
 PRIVATE = "private"
 
 
-class NetworkStack(cdk.Stack):
+class NetworkStack(EnvironmentStack):
     """``vpc``, its ``private_subnets``, the ``key`` of the environment and the workers' security group."""
 
     vpc: ec2.Vpc
@@ -30,8 +30,9 @@ class NetworkStack(cdk.Stack):
         super().__init__(
             scope,
             id,
-            description=f"Taskfleet {settings.name}: network and encryption key",
-            termination_protection=settings.keep_data,
+            settings=settings,
+            description="network and encryption key",
+            protected=settings.keep_data,
         )
         self.key = environment_key(self, settings)
         self.vpc = _vpc(self, settings)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 from taskfleet.contract import names, parameters
 
-from infra.base import lookup, lookup_vpc
+from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers
 from infra.constructs.alarms import Alarms
 from infra.constructs.environment import Endpoint
 from infra.constructs.image import WorkerImage
@@ -22,7 +20,7 @@ from infra.constructs.service import Place, exec_configuration
 from infra.settings import Settings
 
 
-class ReleaseStack(cdk.Stack):
+class ReleaseStack(EnvironmentStack):
     """One ``pools[name]`` per pool, and the manifest that the controller and producers read.
 
     Finds the long-lived stacks by SSM parameters only: with an export, a release that nobody
@@ -32,7 +30,7 @@ class ReleaseStack(cdk.Stack):
     def __init__(
         self, scope: Construct, id: str, *, settings: Settings, release: str, image: WorkerImage
     ) -> None:
-        super().__init__(scope, id, description=f"Taskfleet {settings.name}: release {release}")
+        super().__init__(scope, id, settings=settings, description=f"release {release}")
         cdk.Tags.of(self).add("release", release)
         shared = self._shared(settings, release, image)
         self.pools = {
@@ -50,13 +48,12 @@ class ReleaseStack(cdk.Stack):
         manifest.node.add_dependency(*self.pools.values())
 
     def _shared(self, settings: Settings, release: str, image: WorkerImage) -> Release:
-        key_arn = lookup(self, settings, "key-arn")
+        key = lookup_key(self, settings)
         base = Base(
-            key_arn=key_arn,
+            key_arn=key.key_arn,
             broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
             state_table_arn=lookup(self, settings, "state-table-arn"),
         )
-        key = kms.Key.from_key_arn(self, "Key", key_arn)
         return Release(
             id=release,
             settings=settings,
@@ -64,7 +61,7 @@ class ReleaseStack(cdk.Stack):
             endpoint=Endpoint(
                 host=lookup(self, settings, "broker-host"), port=lookup(self, settings, "broker-port")
             ),
-            place=self._place(settings, key_arn),
+            place=self._place(settings, key.key_arn),
             key=key,
             alarms=Alarms(
                 environment=settings.name,
@@ -81,7 +78,6 @@ class ReleaseStack(cdk.Stack):
 
     def _place(self, settings: Settings, key_arn: str) -> Place:
         vpc = lookup_vpc(self, settings)
-        group = lookup(self, settings, "worker-security-group-id")
         return Place(
             cluster=ecs.Cluster.from_cluster_attributes(
                 self,
@@ -91,7 +87,5 @@ class ReleaseStack(cdk.Stack):
                 execute_command_configuration=exec_configuration(self, settings=settings, key_arn=key_arn),
             ),
             subnets=vpc.private_subnets,
-            security_group=ec2.SecurityGroup.from_security_group_id(
-                self, "WorkerSecurityGroup", group, mutable=False
-            ),
+            security_group=lookup_workers(self, settings),
         )

@@ -66,7 +66,9 @@ def test_an_update_whose_workers_do_not_start_is_rolled_back(fleet: Deployed) ->
     code, output = _deploy(fleet, "broken")
     assert code != 0
     assert "circuit breaker" in output.lower()
-    stack = fleet.client("cloudformation").describe_stacks(StackName="local-release-live")["Stacks"][0]
+    stack = fleet.client("cloudformation").describe_stacks(StackName=names.release_stack("local", "live"))[
+        "Stacks"
+    ][0]
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert _allowed(fleet) == LOW.max_workers
     run, _ = fleet.record("low", 5)

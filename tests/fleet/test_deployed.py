@@ -18,7 +18,7 @@ POOLS = pytest.mark.parametrize("pool", LOCAL.pools, ids=lambda pool: pool.name)
 def test_all_stacks_are_there(fleet: Deployed) -> None:
     stacks = fleet.client("cloudformation").describe_stacks()["Stacks"]
     status = {stack["StackName"]: stack["StackStatus"] for stack in stacks}
-    for name in ("local-network", "local-broker", "local-fleet", "local-release-live"):
+    for name in (names.stack("local", part) for part in (*names.LONG_LIVED, "release-live")):
         # An update that was rolled back, by another test, leaves a whole stack too.
         assert status[name] in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from taskfleet.contract import parameters
+from taskfleet.contract import names, parameters
 
 from local.down import supervisor_pid
 from tests.fleet.conftest import processes_of
@@ -31,7 +31,7 @@ def test_destroy_leaves_nothing(fleet: Deployed) -> None:
     destroyed = fleet.destroy("-c", "release=unheard-of")
     assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
     stacks = fleet.client("cloudformation").describe_stacks()["Stacks"]
-    assert [s["StackName"] for s in stacks if s["StackName"].startswith("local-")] == []
+    assert [s["StackName"] for s in stacks if s["StackName"].startswith(names.stack("local", ""))] == []
     pointer = {"Key": "Name", "Values": [parameters.current_release("local")]}
     assert fleet.client("ssm").describe_parameters(ParameterFilters=[pointer])["Parameters"] == []
     wait_until(lambda: not running.containers(), 60, "no container runs")

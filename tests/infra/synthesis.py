@@ -31,7 +31,7 @@ class Synthesis:
 
     @cached_property
     def templates(self) -> dict[str, Template]:
-        """Stack name (``dev-network``) → template."""
+        """Stack name (``taskfleet-dev-network``) → template."""
         files = sorted(self.directory.glob("assembly-*/*.template.json"))
         return {_stack_name(file): json.loads(file.read_text()) for file in files}
 
@@ -42,7 +42,7 @@ class Synthesis:
 
     def of(self, environment: str, stack: str) -> Template:
         """The template of one stack: ``of("dev", "network")``."""
-        return self.templates[f"{environment}-{stack}"]
+        return self.templates[names.stack(environment, stack)]
 
     def resources(self, type: str | None = None) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """(stack name, logical id, resource) of every resource of a type in all stacks."""

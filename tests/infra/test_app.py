@@ -8,6 +8,7 @@ from dataclasses import replace
 import aws_cdk as cdk
 import pytest
 from aws_cdk import App
+from taskfleet.contract import names
 from taskfleet.errors import SettingsError
 
 from infra import environments
@@ -48,8 +49,8 @@ def test_a_placeholder_elsewhere_stops_nobody_but_is_an_error_where_it_would_be_
     """The command line stops at an error of a stack that it is about to deploy, and at no other."""
     built = build(app(), settings=[MINE, environments.PROD])
 
-    assert errors(built, "mine-network") == []
-    for stack in ("prod-network", "prod-broker", "prod-fleet", "prod-release-"):
+    assert errors(built, "taskfleet-mine-network") == []
+    for stack in (names.stack("prod", part) for part in (*names.LONG_LIVED, "release-")):
         (error,) = errors(built, stack)
         assert error.startswith("SettingsError: environment prod: account = '111111111111'")
 
@@ -57,7 +58,7 @@ def test_a_placeholder_elsewhere_stops_nobody_but_is_an_error_where_it_would_be_
 def test_templates_may_be_looked_at_before_there_is_an_account() -> None:
     built = build(app(env="prod", placeholder_account="allowed"))
 
-    assert errors(built, "prod-network") == []
+    assert errors(built, "taskfleet-prod-network") == []
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_misspelt_choice_is_refused(context: Mapping[str, object], says: str) 
 def test_the_release_is_the_one_that_was_named() -> None:
     built = build(app(env="local", release="2026-11-20"))
 
-    assert [stack.stack_name for stack in stacks(built)][-1] == "local-release-2026-11-20"
+    assert [stack.stack_name for stack in stacks(built)][-1] == "taskfleet-local-release-2026-11-20"
 
 
 @pytest.mark.parametrize("release", ["v1.2", "Release", "none", "x" * 25])
@@ -85,13 +86,16 @@ def test_a_release_that_can_not_be_a_name_is_refused(release: str) -> None:
 
 
 def test_environments_on_this_machine_need_no_account() -> None:
-    assert errors(build(app(env="local")), "local-network") == []
+    assert errors(build(app(env="local")), "taskfleet-local-network") == []
 
 
 def test_unenforced_limits_are_said_at_the_release() -> None:
     built = build(app(env="local"))
 
-    assert any("pool warehouse runs threads" in text for text in annotations(built, "local-release-", "info"))
+    assert any(
+        "pool warehouse runs threads" in text
+        for text in annotations(built, "taskfleet-local-release-", "info")
+    )
 
 
 def stacks(built: App) -> list[cdk.Stack]:

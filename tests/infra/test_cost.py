@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from taskfleet.contract import names
 
 from infra.cost import Line, bill, monthly, page
 from infra.environments import ALL
@@ -48,7 +49,9 @@ def test_an_alarm_of_ten_seconds_costs_three_times_one_of_a_minute() -> None:
 @pytest.mark.parametrize("environment", [one.name for one in ALL if not one.on_this_machine])
 def test_every_environment_has_a_bill(blueprint: Synthesis, environment: str) -> None:
     """Every node type and architecture in use has a price, and nothing that always runs is missed."""
-    templates = [t for name, t in blueprint.templates.items() if name.startswith(f"{environment}-")]
+    templates = [
+        t for name, t in blueprint.templates.items() if name.startswith(names.stack(environment, ""))
+    ]
     lines = {line.what: line for line in bill(environment, templates)}
     (settings,) = (one for one in ALL if one.name == environment)
     assert lines["ElastiCache nodes"].count == settings.broker.nodes

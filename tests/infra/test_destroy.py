@@ -8,6 +8,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from taskfleet.contract import names
 
 from infra import destroy, environments
 from infra.settings import Settings
@@ -48,17 +49,55 @@ def test_nothing_is_deleted_without_a_yes(monkeypatch: pytest.MonkeyPatch, answe
 
     monkeypatch.setattr("builtins.input", asked)
 
-    assert destroy._agreed("dev", ["dev-release-r1"]) is False
+    assert destroy._agreed("dev", ["taskfleet-dev-release-r1"]) is False
+
+
+def _make(aws: MiniStack, name: str, environment: str | None) -> None:
+    """A small stack, with the tags of an environment or with none."""
+    tags = names.stack_tags(environment) if environment else {}
+    aws.client("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=TEMPLATE,
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
 
 
 def test_only_the_environments_own_releases_are_found_and_all_of_them_deleted(aws: MiniStack) -> None:
     cloudformation = aws.client("cloudformation")
     environment = f"t{uuid.uuid4().hex[:6]}"
-    for stack in (f"{environment}-release-r1", f"{environment}-fleet", f"x{environment}-release-r1"):
-        cloudformation.create_stack(StackName=stack, TemplateBody=TEMPLATE)
+    fleet = names.stack(environment, "fleet")
+    for name in (names.release_stack(environment, "r1"), fleet):
+        _make(aws, name, environment)
+    # As they were called once, and another project's.
+    for name in (f"{environment}-release-r1", f"taskfleet-{environment}x-release-r1"):
+        _make(aws, name, None)
 
-    found = destroy.release_stacks(cloudformation, environment)
-    assert found == [f"{environment}-release-r1"]
+    found = destroy.environment_stacks(cloudformation, environment)
+    releases = destroy._releases(environment, found)
+    assert releases == [f"taskfleet-{environment}-release-r1"]
+    assert {one["StackName"] for one in found} == {fleet, *releases}
 
-    destroy._delete(cloudformation, found)
-    assert destroy.release_stacks(cloudformation, environment) == []
+    destroy._delete(cloudformation, environment, releases)
+    left = destroy.environment_stacks(cloudformation, environment)
+    assert [one["StackName"] for one in left] == [fleet]
+
+
+def test_nothing_is_deleted_where_a_stack_of_such_a_name_is_somebody_elses(
+    aws: MiniStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = (names.release_stack("local", name) for name in ("ours", "theirs"))
+    _make(aws, ours, "local")
+    _make(aws, theirs, "dev")
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["destroy", "local", "--yes", "--", "false"])
+
+    assert destroy.main() == 1
+
+    said = capsys.readouterr().err
+    assert f"the stack {theirs} is not ours" in said
+    assert "project=taskfleet and environment=local" in said
+    left = {one["StackName"] for one in destroy.environment_stacks(aws.client("cloudformation"), "local")}
+    assert left == {ours, theirs}
+    for name in left:
+        aws.client("cloudformation").delete_stack(StackName=name)

@@ -66,7 +66,7 @@ def test_each_queue_has_a_dead_letter_queue_that_keeps_for_as_long_as_sqs_can(
 def test_nothing_that_holds_data_goes_with_its_stack_where_data_is_kept(
     blueprint: Synthesis, settings: Settings
 ) -> None:
-    policy = "Retain" if settings.keep_data else "Delete"
+    policy = "RetainExceptOnCreate" if settings.keep_data else "Delete"
     holds_data = [
         resource
         for resource in fleet(blueprint, settings)["Resources"].values()

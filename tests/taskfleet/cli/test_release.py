@@ -115,12 +115,13 @@ def test_retire_is_refused_while_work_is_left_and_says_where(two: Fleet) -> None
     assert (current.exit_code, "is current" in current.output) == (1, True)
 
 
-def _stack_of(two: Fleet, release: str) -> str:
-    """A real (small) stack under the release's stack name."""
+def _stack_of(two: Fleet, release: str, *, of: str | None = None) -> str:
+    """A real (small) stack under the release's stack name, with the tags of the fleet, or of another."""
+    tags = [{"Key": k, "Value": v} for k, v in names.stack_tags(of or two.account.name).items()]
     stack = names.release_stack(two.account.name, release)
     template = '{"Resources": {"T": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "%s"}}}}'
     two.account.aws.client("cloudformation").create_stack(
-        StackName=stack, TemplateBody=template % f"t-{uuid.uuid4().hex[:8]}"
+        StackName=stack, TemplateBody=template % f"t-{uuid.uuid4().hex[:8]}", Tags=tags
     )
     return stack
 
@@ -152,6 +153,19 @@ def test_retire_deletes_the_stack_of_a_drained_release(two: Fleet) -> None:
     assert two.account.states()["blue"] == State.RETIRED
     again = two.run("release", "retire", "blue", "--yes")
     assert (again.exit_code, "retired already" in again.output) == (0, True)
+
+
+def test_retire_leaves_a_stack_that_is_somebody_elses(two: Fleet) -> None:
+    stack = _stack_of(two, "blue", of="another")
+    two.run("release", "promote", "green", "--yes")
+    two.look(two.account.controller(), looks=9)
+
+    refused = two.run("release", "retire", "blue", "--yes")
+
+    assert refused.exit_code == 1
+    assert f"the stack {stack} is not ours: it lacks the tags project=taskfleet" in refused.output
+    assert stack in _stacks(two)
+    assert two.account.store.scan().records["blue"].retiring is None
 
 
 def test_retire_is_refused_while_the_controller_is_silent(two: Fleet) -> None:

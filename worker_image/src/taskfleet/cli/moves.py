@@ -130,7 +130,9 @@ def retire(operator: Operator, release: str, yes: bool, wait: bool) -> None:
     if yes:
         operator.store.save(marked)
         try:
-            stacks.delete(operator.client("cloudformation"), stack, wait=wait)
+            stacks.delete(
+                operator.client("cloudformation"), stack, environment=operator.environment, wait=wait
+            )
         except stacks.NotDeleted:
             _unmark(operator, release)
             raise

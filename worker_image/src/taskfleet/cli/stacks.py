@@ -1,4 +1,4 @@
-"""Deleting a release's stack."""
+"""Whose a stack is, and deleting one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from taskfleet.contract import names
 from taskfleet.errors import ReleaseError
 
 _LOOK_EVERY_SECONDS = 3.0
@@ -17,8 +18,28 @@ class NotDeleted(ReleaseError):
     """CloudFormation did not delete the stack."""
 
 
-def delete(cloudformation: Any, stack: str, *, wait: bool) -> None:
-    """Delete a stack; one that is gone already is fine. `NotDeleted` says why CloudFormation would not."""
+def foreign(environment: str, stack: dict[str, Any]) -> str | None:
+    """Why a stack, as `describe_stacks` gives it, is not one of this environment's, or None."""
+    found = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
+    wanted = names.stack_tags(environment)
+    if wanted.items() <= found.items():
+        return None
+    name, tags = stack["StackName"], " and ".join(f"{key}={value}" for key, value in wanted.items())
+    return (
+        f"the stack {name} is not ours: it lacks the tags {tags}, which each deploy sets. "
+        "Whoever made it must rename or delete it; one of ours that lost its tags gets them back by "
+        f"`aws cloudformation update-stack --stack-name {name} --use-previous-template --tags …`"
+    )
+
+
+def delete(cloudformation: Any, stack: str, *, environment: str, wait: bool) -> None:
+    """Delete a stack of this environment; one that is gone already is fine.
+
+    `NotDeleted` says why CloudFormation would not, or that the stack is somebody else's.
+    """
+    found = find(cloudformation, stack)
+    if found is not None and (reason := foreign(environment, found)):
+        raise NotDeleted(reason)
     try:
         cloudformation.delete_stack(StackName=stack)
     except ClientError as error:
@@ -26,27 +47,27 @@ def delete(cloudformation: Any, stack: str, *, wait: bool) -> None:
             return
         raise NotDeleted(f"CloudFormation does not delete {stack}: {error}") from error
     end = time.monotonic() + _AT_MOST_SECONDS
-    while wait and (status := _status(cloudformation, stack)) is not None:
-        if status[0] == "DELETE_FAILED":
+    while wait and (found := find(cloudformation, stack)) is not None:
+        status = found["StackStatus"]
+        if status == "DELETE_FAILED":
+            reason = found.get("StackStatusReason", "")
             raise NotDeleted(
-                f"CloudFormation could not delete {stack}: {status[1]}; mend that, then run this again"
+                f"CloudFormation could not delete {stack}: {reason}; mend that, then run this again"
             )
         if time.monotonic() > end:
-            raise NotDeleted(f"{stack} is still {status[0]} after {_AT_MOST_SECONDS / 60:g} minutes")
+            raise NotDeleted(f"{stack} is still {status} after {_AT_MOST_SECONDS / 60:g} minutes")
         time.sleep(_LOOK_EVERY_SECONDS)
 
 
-def _status(cloudformation: Any, stack: str) -> tuple[str, str] | None:
-    """(status, reason), or None when the stack is gone."""
+def find(cloudformation: Any, stack: str) -> dict[str, Any] | None:
+    """A stack as `describe_stacks` gives it, or None when it is gone."""
     try:
-        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        found: dict[str, Any] = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
         if _absent(error):
             return None
         raise
-    if found["StackStatus"] == "DELETE_COMPLETE":
-        return None
-    return found["StackStatus"], found.get("StackStatusReason", "")
+    return None if found["StackStatus"] == "DELETE_COMPLETE" else found
 
 
 def _absent(error: ClientError) -> bool:

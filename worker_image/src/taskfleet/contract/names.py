@@ -112,9 +112,31 @@ def alarm_topic(environment: str) -> str:
     return f"{PROJECT}-{environment}-alarms"
 
 
+# The stacks that live as long as their environment, in the order in which they are deployed.
+LONG_LIVED = ("network", "broker", "fleet")
+
+
+def stack(environment: str, part: str) -> str:
+    """A CloudFormation stack of an environment: ``part`` is one of `LONG_LIVED`, or ``release-<id>``.
+
+    With the project's name in front: a stack of somebody else's that is called ``dev-network`` stays his.
+    """
+    return f"{PROJECT}-{check('environment', environment)}-{part}"
+
+
 def release_stack(environment: str, release: str) -> str:
     """The CloudFormation stack that holds everything of one release."""
-    return f"{environment}-release-{release}"
+    return f"{release_stack_prefix(environment)}{check('release', release)}"
+
+
+def release_stack_prefix(environment: str) -> str:
+    """What the names of all its release stacks start with."""
+    return stack(environment, "release-")
+
+
+def stack_tags(environment: str) -> dict[str, str]:
+    """The tags by which a stack is known as one of this environment's, and all that is in it."""
+    return {"project": PROJECT, "environment": environment}
 
 
 def broker(environment: str) -> str:
