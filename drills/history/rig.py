@@ -19,7 +19,7 @@ import urllib.request
 from pathlib import Path
 
 from taskfleet.contract import names
-from taskfleet.contract.environment import APP, BROKER, DEFAULT_QUEUE, FALLBACK, POOL, PRIMARY
+from taskfleet.contract.environment import APP, BROKER, FALLBACK, POOL, PRIMARY
 
 from drills.history.app import RESULTS
 from drills.history.program import PRODUCERS, QUEUES
@@ -193,9 +193,7 @@ class Rig:
             for release in RELEASES
             for broker in (PRIMARY, FALLBACK)
         ]
-        environment = self.fleet.environment(
-            **{RESULTS: self._results.url, DEFAULT_QUEUE.name: "low", "PYTHONPATH": str(REPOSITORY)}
-        )
+        environment = self.fleet.environment(**{RESULTS: self._results.url, "PYTHONPATH": str(REPOSITORY)})
         self.producers = [Producer(number, directory, environment) for number in range(PRODUCERS)]
         for worker in self.workers:
             worker.start()

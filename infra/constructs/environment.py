@@ -58,7 +58,6 @@ def _shared(settings: Settings, endpoint: Endpoint) -> dict[contract.Variable, o
         contract.BROKER_HOST: endpoint.host,
         contract.BROKER_PORT: endpoint.port,
         contract.APP: settings.app,
-        contract.DEFAULT_QUEUE: settings.default_queue,
     }
 
 

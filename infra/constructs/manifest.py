@@ -18,6 +18,7 @@ def release_manifest(settings: Settings, *, release: str, image: str) -> Release
         pools=tuple(_pool(pool) for pool in settings.pools),
         drain_deadline_seconds=settings.drain_deadline_seconds,
         confirmed=tuple(queue for pool in settings.pools for queue in pool.confirmed),
+        default_queue=settings.default_queue,
     )
     size = len(manifest.to_json().encode())
     if size > MAX_BYTES:

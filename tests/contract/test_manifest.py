@@ -22,6 +22,7 @@ MANIFEST = ReleaseManifest(
     pools=(POOL, PoolManifest("high", ("high",), (), 2, 0, 3, 10)),
     drain_deadline_seconds=3600,
     confirmed=("etl",),
+    default_queue="low",
 )
 
 
@@ -29,10 +30,12 @@ def test_what_is_written_is_read_back() -> None:
     assert ReleaseManifest.from_json(MANIFEST.to_json()) == MANIFEST
 
 
-def test_a_manifest_from_before_there_were_confirmed_queues_has_none() -> None:
-    older = {k: v for k, v in json.loads(MANIFEST.to_json()).items() if k != "confirmed"}
+def test_an_older_manifest_has_no_confirmed_queues_and_no_default_queue() -> None:
+    new = ("confirmed", "default_queue")
+    older = {k: v for k, v in json.loads(MANIFEST.to_json()).items() if k not in new}
 
     assert ReleaseManifest.from_json(json.dumps(older)).confirmed == ()
+    assert ReleaseManifest.from_json(json.dumps(older)).default_queue is None
 
 
 def test_what_a_later_version_adds_stops_no_older_producer() -> None:

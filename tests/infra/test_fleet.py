@@ -121,7 +121,7 @@ def test_a_singleton_gets_exactly_the_variables_that_the_image_requires(
     )
 
     given = {variable["Name"] for variable in container["Environment"]}
-    assert given == {v.name for v in variables.required(role)} | {variables.DEFAULT_QUEUE.name}
+    assert given == {v.name for v in variables.required(role)}
 
 
 def test_the_controller_may_not_delete_and_measures_into_one_namespace(blueprint: Synthesis) -> None:

@@ -84,7 +84,7 @@ def test_every_container_gets_exactly_the_variables_that_the_image_requires(
     required = {v.name for v in variables.required(variables.Role.WORKER)}
     for container in containers(release(blueprint, settings)).values():
         given = environment(container)
-        assert set(given) == required | {variables.DEFAULT_QUEUE.name} | set(settings.variables)
+        assert set(given) == required | set(settings.variables)
         assert not [name for name in given if "PASSWORD" in name or "TOKEN" in name]
 
 

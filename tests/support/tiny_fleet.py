@@ -80,7 +80,9 @@ class TinyFleet:
         pool = PoolManifest(
             "low", queues, (), slots=2, min_workers=1, max_workers=3, latency_target_seconds=60
         )
-        manifest = ReleaseManifest(release, "image", (pool,), drain_deadline_seconds=600, confirmed=confirmed)
+        manifest = ReleaseManifest(
+            release, "image", (pool,), drain_deadline_seconds=600, confirmed=confirmed, default_queue="low"
+        )
         self._put(parameters.release_manifest(self.name, release), manifest.to_json())
 
     def promote(self, release: str) -> None:

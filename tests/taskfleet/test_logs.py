@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from datetime import UTC, datetime
+from typing import Any
 
+import pytest
 from celery import Celery
 from celery._state import _task_stack
+from taskfleet import json_line
 from taskfleet.logs import JsonFormatter
 
 
@@ -17,7 +21,7 @@ def line(message: str, *args: object, **more: object) -> dict[str, object]:
     record.__dict__.update(more)
     made = JsonFormatter(release="s1", pool="low").format(record)
     assert "\n" not in made
-    parsed: dict[str, object] = json.loads(made)
+    parsed: dict[str, object] = json.loads(made.encode())
     return parsed
 
 
@@ -61,3 +65,95 @@ def test_a_task_that_logs_is_named_with_its_queue() -> None:
         order.pop_request()
 
     assert (seen[0]["task"], seen[0]["task_id"], seen[0]["queue"]) == ("shop.order", "t-2", "low")
+
+
+class Hostile:
+    """Can't be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+    __str__ = __repr__
+
+
+class HostileError(Exception):
+    """Neither can this."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def _nested(levels: int) -> Any:
+    value: Any = "end"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+_CIRCLE: dict[str, Any] = {}
+_CIRCLE["itself"] = _CIRCLE
+
+STRANGE = [
+    "\ud800",
+    "nul \x00, line\u2028separator",
+    b"bytes",
+    float("nan"),
+    float("-inf"),
+    10**5000,
+    Hostile(),
+    _CIRCLE,
+    _nested(10_000),
+    {("a", "tuple"): 1, None: 2, b"k": 3},
+    {1, 2},
+    datetime(2026, 1, 1, tzinfo=UTC),
+    "x" * 5_000_000,
+    Hostile,
+    None,
+]
+
+
+@pytest.mark.parametrize("value", STRANGE, ids=lambda value: type(value).__name__)
+def test_whatever_is_logged_becomes_one_line_that_can_be_written_and_read(value: Any) -> None:
+    for got in (
+        line("it was %s", value),
+        line("%d", value),
+        line("an extra", fields={"it": value}),
+        line("an extra that is no mapping", fields=value),
+        line("arguments that do not fit %s %s %s", value),
+    ):
+        assert got["level"] == "WARNING"
+        assert got["release"] == "s1"
+
+
+def test_a_message_that_is_no_text_is_shown() -> None:
+    record = logging.LogRecord("shop", logging.ERROR, __file__, 1, Hostile(), (), None)
+
+    assert json.loads(JsonFormatter().format(record))["level"] == "ERROR"
+
+
+def test_an_exception_that_can_not_be_shown_is_named() -> None:
+    try:
+        raise HostileError
+    except HostileError:
+        got = line("failed", exc_info=sys.exc_info())
+
+    assert "HostileError" in str(got["exception"])
+
+
+def test_a_line_is_no_longer_than_cloudwatch_takes() -> None:
+    made = json_line.dumps({"message": "\x00" * 5_000_000, "exception": ["é" * 5_000_000]})
+
+    assert len(made.encode()) < 1024 * 1024
+    assert set(json.loads(made)) == {"message", "exception"}
+
+
+def test_a_lines_own_keys_stay_what_they_are() -> None:
+    assert line("one", fields={"level": "none", "order": 5}) | {"time": ""} == {
+        "time": "",
+        "level": "WARNING",
+        "logger": "shop",
+        "message": "one",
+        "release": "s1",
+        "pool": "low",
+        "order": 5,
+    }

@@ -76,6 +76,21 @@ def test_a_queue_that_the_release_does_not_have_is_refused(fleet: TinyFleet) -> 
         fleet.app().send_task("anything", queue="hihg")
 
 
+def test_a_task_that_names_no_queue_goes_to_the_default_queue_of_its_release(fleet: TinyFleet) -> None:
+    fleet.app().send_task("anything")
+
+    assert fleet.waiting("low", "r1") == 1
+
+
+def test_a_queue_named_celery_is_a_queue_like_others(fleet: TinyFleet) -> None:
+    fleet.deploy("r2", queues=("low", "celery"))
+    fleet.promote("r2")
+
+    fleet.app().send_task("anything")
+
+    assert (fleet.waiting("celery", "r2"), fleet.waiting("low", "r2")) == (1, 0)
+
+
 def test_an_environment_without_a_release_is_said(fleet: TinyFleet) -> None:
     fleet.aws.client("ssm").delete_parameter(Name=parameters.current_release(fleet.name))
 

@@ -94,7 +94,8 @@ def test_a_container_with_a_bad_environment_says_so_and_exits() -> None:
 
 
 def test_a_worker_is_configured_with_its_limits() -> None:
-    made = config.worker(read(WorkerSettings, GOOD))
+    settings = read(WorkerSettings, GOOD)
+    made = config.worker_defaults(settings) | config.connection(settings)
 
     assert made["worker_max_memory_per_child"] == 448 * 1024, "KiB"
     assert made["worker_prefetch_multiplier"] == 1
@@ -105,11 +106,11 @@ def test_a_worker_is_configured_with_its_limits() -> None:
 
 
 def test_no_password_is_in_any_url() -> None:
-    assert "@" not in config.worker(read(WorkerSettings, GOOD))["broker_url"]
+    assert "@" not in config.connection(read(WorkerSettings, GOOD))["broker_url"]
 
 
 def test_a_fallback_worker_has_no_remote_control_and_does_not_wait_between_polls() -> None:
-    made = config.worker(read(WorkerSettings, GOOD | {"TASKFLEET_BROKER": "fallback"}))
+    made = config.connection(read(WorkerSettings, GOOD | {"TASKFLEET_BROKER": "fallback"}))
 
     assert made["worker_enable_remote_control"] is False
     assert made["broker_transport_options"]["polling_interval"] == 0

@@ -37,6 +37,11 @@ def badly(order: int, *, note: str = "") -> None:
     raise KeyError(f"order {order}")
 
 
+@app.task(name="ends.masked", bind=True, max_retries=1)
+def masked(self: Any, _who: str, _secret: str) -> None:
+    raise self.retry(countdown=0, exc=KeyError("order"))
+
+
 @app.task(name="ends.as-expected", throws=(OutOfStock,))
 def as_expected() -> None:
     raise OutOfStock("none left")

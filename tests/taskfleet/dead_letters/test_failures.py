@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from taskfleet.contract import environment as env
@@ -84,9 +85,25 @@ def test_a_letter_says_what_a_person_asks(fleet: TinyFleet) -> None:
     assert (letter.queue, letter.release, letter.pool) == ("low", "r1", "low")
     assert letter.exception == "KeyError: 'order 7'"
     assert "in badly" in (letter.traceback or "")
-    assert letter.args == "7, note='é'"
+    assert letter.args == "[7] {'note': 'é'}"
     assert letter.message.content_type == "application/json"
     assert letter.message.headers["task"] == "ends.badly"
+
+
+def test_what_the_caller_masked_stays_masked_and_the_message_is_whole(fleet: TinyFleet) -> None:
+    fleet.start_worker("r1", **APP)
+    app = fleet.app()
+    for name in ("ends.masked", "no-such-task"):
+        app.send_task(name, ["ann", "s3cret"], argsrepr="('ann', '***')", kwargsrepr="{}")
+
+    wait_for(lambda: fleet.dead_letters("low") == 2, seconds=30, what="the letters")
+
+    found = letters(fleet)
+    assert found["ends.masked"].kind is Kind.RETRIES_EXHAUSTED, "its last try was a message of the worker's"
+    for letter in found.values():
+        assert letter.args == "('ann', '***') {}"
+        assert b"s3cret" in letter.message.body, "what is sent again is whole"
+        assert "s3cret" not in str(replace(letter, message=replace(letter.message, body=b"")))
 
 
 def test_a_failure_on_sqs_is_kept_too(fleet: TinyFleet) -> None:

@@ -48,7 +48,7 @@ def test_a_failure_runs_again_on_the_current_release_under_its_id(
     (heading,) = fleet.store.headings(["low"])
     kept = fleet.store.get(heading.id)
     assert kept is not None
-    assert kept.args == "'again', 1, 'not a number of seconds'"
+    assert kept.args == "['again', 1, 'not a number of seconds'] {}"
     # As if its code had been mended.
     mended = replace(kept, message=replace(kept.message, body=b'[["again", 1], {}, null]'))
 

@@ -8,7 +8,7 @@ import sys
 
 from taskfleet import health
 from taskfleet.contract.environment import Role
-from taskfleet.errors import SettingsError
+from taskfleet.errors import EX_CONFIG, SettingsError
 from taskfleet.settings import BeatSettings, ControllerSettings, WorkerSettings, read
 
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         return _run(Role(chosen.command))
     except SettingsError as error:
         print(f"taskfleet {chosen.command}: {error}", file=sys.stderr)
-        return 78  # EX_CONFIG: starting it again will not help
+        return EX_CONFIG
 
 
 def _health(stuck_after_seconds: float) -> int:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 from celery import Celery
 
 from taskfleet.contract.environment import APP
-from taskfleet.errors import SettingsError
+from taskfleet.errors import EX_CONFIG, SettingsError
 from taskfleet.install import install
+from taskfleet.settings import BeatSettings, read
+
+S = TypeVar("S", bound=BeatSettings)
 
 
 def load(name: str) -> Celery:
@@ -25,3 +31,12 @@ def load(name: str) -> Celery:
     if not isinstance(found, Celery):
         raise SettingsError(f"{APP.name}={name!r} is a {type(found).__name__}, not a Celery application")
     return install(found)
+
+
+def built(build: Callable[[S], Celery], kind: type[S]) -> Celery:
+    """What ``build`` makes of the environment. What can't be right ends the process with its reason alone."""
+    try:
+        return build(read(kind))
+    except SettingsError as error:
+        print(f"taskfleet: {error}", file=sys.stderr)
+        sys.exit(EX_CONFIG)

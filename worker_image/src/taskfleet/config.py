@@ -1,46 +1,27 @@
 """Celery's configuration, each setting with its reason.
 
-`defaults` may be overruled by the application's own configuration; `enforced` may not, because the
-fleet's promises rest on it; `worker` and `beat` are of those processes alone.
+`defaults`, `worker_defaults` and `beat_defaults` lie below everything that the application says
+(`taskfleet.layers`), so that its own value wins, wherever it comes from. Which values it may not have is in
+`taskfleet.enforced`; `connection` is what a worker uses instead of the application's own broker.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from taskfleet.brokers import FALLBACK_TRANSPORT, PRIMARY_TRANSPORT, connections
-from taskfleet.contract.environment import DEFAULT_QUEUE, PRIMARY
-from taskfleet.settings import BeatSettings, ProducerSettings, WorkerSettings
+from taskfleet.contract.environment import PRIMARY
+from taskfleet.settings import WorkerSettings
 from taskfleet.worker import parking
 
 DAY_SECONDS = 24 * 3600
 
 
 def defaults() -> dict[str, Any]:
-    """Sensible for most tasks; the application's configuration wins."""
-    return {
-        "task_default_queue": os.environ.get(DEFAULT_QUEUE.name) or ProducerSettings.default_queue,
-        # A result that nobody reads costs a write per task. A task whose result is read says
-        # ignore_result=False; publishing it asks nothing of the backend (`taskfleet.publishing.results`).
-        "task_ignore_result": True,
-        # Where there is a result backend, it gives up after seconds, not never.
-        "result_backend_transport_options": {
-            "retry_policy": {"timeout": 2.0, "max_retries": 2, "interval_start": 0, "interval_step": 0.2}
-        },
-        "redis_socket_timeout": 3.0,
-        "redis_socket_connect_timeout": 2.0,
-        "result_expires": DAY_SECONDS,
-        "timezone": "UTC",
-    }
-
-
-def enforced() -> dict[str, Any]:
-    """What the fleet's promises rest on, in every process that publishes or works."""
+    """In every process that publishes or works."""
     return {
         # JSON only: a pickle in a queue is code that somebody else chose.
         "task_serializer": "json",
@@ -51,21 +32,26 @@ def enforced() -> dict[str, Any]:
         "task_acks_late": True,
         # acks_late alone still loses the task of a child that was killed (FACTS, 1: In flight) …
         "task_reject_on_worker_lost": True,
-        # … and without this a task that kills its worker would come back for ever: it counts as a retry.
+        # … and with this the loss counts as a retry; else it is poison after `limits.MOST_DELIVERIES`.
         "task_retry_on_worker_lost": True,
-        # The fleet's producer tries each broker once; Celery's own retries would multiply the wait.
-        "task_publish_retry": False,
-        "task_publish_retry_policy": {"max_retries": 0},
-        # An event per publish is a second message that nobody here reads.
+        # An event per publish is a second message, and goes to an exchange, which neither broker has.
         "task_send_sent_event": False,
+        # A result that nobody reads costs a write per task. A task whose result is read says
+        # ignore_result=False; publishing it asks nothing of the backend (`taskfleet.publishing.results`).
+        "task_ignore_result": True,
+        # Where there is a result backend, it gives up after seconds, not never.
+        "result_backend_transport_options": {
+            "retry_policy": {"timeout": 2.0, "max_retries": 2, "interval_start": 0, "interval_step": 0.2}
+        },
+        "redis_socket_timeout": 3.0,
+        "redis_socket_connect_timeout": 2.0,
+        "result_expires": DAY_SECONDS,
     }
 
 
-def worker(settings: WorkerSettings) -> dict[str, Any]:
-    """What a worker process has on top."""
-    broker = _primary(settings) if settings.broker == PRIMARY else _fallback(settings)
+def worker_defaults(settings: WorkerSettings) -> dict[str, Any]:
+    """In a worker, on top of `defaults`."""
     return {
-        **broker,
         # One message per slot: what a busy worker holds, an idle one can't take. With late acknowledgement
         # a running task counts, so nothing waits in a busy worker (`worker_disable_prefetch` adds nothing).
         "worker_prefetch_multiplier": 1,
@@ -76,27 +62,19 @@ def worker(settings: WorkerSettings) -> dict[str, Any]:
         "worker_max_tasks_per_child": settings.max_tasks_per_child,
         "task_soft_time_limit": settings.soft_time_limit_seconds,
         "task_time_limit": settings.time_limit_seconds,
-        # 0: Celery's own soft shutdown sleeps its whole time in a signal handler, so a task that ends
-        # meanwhile is run again. `taskfleet.worker.draining` gives the same time and ends early.
-        "worker_soft_shutdown_timeout": 0.0,
-        # Reconnect for as long as it takes: an exit would be a restart loop during every outage.
-        "broker_connection_retry": True,
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
         # After a lost connection SQS's messages go to somebody else: stop our copies. On Redis a session
         # keeps what runs and acknowledges it later (`taskfleet.brokers.redis.session`).
         "worker_cancel_long_running_tasks_on_connection_loss": settings.broker != PRIMARY,
         "worker_consumer": "taskfleet.worker.consumer:Consumer",
         # Logs are JSON (`taskfleet.logs`); prints stay prints.
-        "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         # Events go to nobody: the controller measures at the brokers.
         "worker_send_task_events": False,
     }
 
 
-def beat(_settings: BeatSettings) -> dict[str, Any]:
-    """What the beat process has on top."""
+def beat_defaults() -> dict[str, Any]:
+    """In beat, on top of `defaults`."""
     return {
         "beat_scheduler": "taskfleet.beat.scheduler:FleetScheduler",
         # The only writable place; a new container starts with every entry due one interval from now.
@@ -107,7 +85,21 @@ def beat(_settings: BeatSettings) -> dict[str, Any]:
     }
 
 
-def _primary(settings: WorkerSettings) -> Mapping[str, Any]:
+def connection(settings: WorkerSettings) -> dict[str, Any]:
+    """How a worker reaches its broker: the fleet's, whatever the application has for plain Celery."""
+    return {
+        **(_primary(settings) if settings.broker == PRIMARY else _fallback(settings)),
+        # Reconnect for as long as it takes: an exit would be a restart loop during every outage.
+        "broker_connection_retry": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # 0: Celery's own soft shutdown sleeps its whole time in a signal handler, so a task that ends
+        # meanwhile is run again. `taskfleet.worker.draining` gives the same time and ends early.
+        "worker_soft_shutdown_timeout": 0.0,
+    }
+
+
+def _primary(settings: WorkerSettings) -> dict[str, Any]:
     return {
         "broker_url": connections.primary_url(settings),
         "broker_transport": PRIMARY_TRANSPORT,
@@ -120,10 +112,11 @@ def _primary(settings: WorkerSettings) -> Mapping[str, Any]:
     }
 
 
-def _fallback(settings: WorkerSettings) -> Mapping[str, Any]:
+def _fallback(settings: WorkerSettings) -> dict[str, Any]:
     return {
         "broker_url": "sqs://",
         "broker_transport": FALLBACK_TRANSPORT,
+        "broker_use_ssl": False,  # the AWS SDK's own
         "broker_transport_options": connections.fallback_worker_options(settings),
         # SQS has no fan-out, and kombu would try to make a queue for each worker (FACTS, 2).
         "worker_enable_remote_control": False,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# The exit code of a process whose settings can't be right: starting it again will not help.
+EX_CONFIG = 78
+
 
 class TaskfleetError(Exception):
     """The base of them all, so that one ``except`` catches what is ours."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AbstractContextManager
-from typing import Any
 
 from celery import Celery
 
-from taskfleet import config, settings
+from taskfleet import config, enforced, hardening, settings
 from taskfleet.brokers import credentials
 from taskfleet.contract.messages import GATE_TASK
+from taskfleet.layers import Defaults
 from taskfleet.per_process import PerProcess
 from taskfleet.publishing import results
 from taskfleet.publishing.breaker import Breaker
@@ -33,7 +33,9 @@ from taskfleet.settings import ProducerSettings
 class Installed:
     """What `install` left on an application, as ``app.taskfleet``."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self.defaults = Defaults(app)
         self._settings: ProducerSettings | None = None
         self._releases: Releases | None = None
         self._publisher = PerProcess(self._make_publisher)
@@ -65,6 +67,7 @@ class Installed:
 
     def _make_publisher(self) -> Publisher:
         known = self.settings
+        enforced.check(self._app, known)
         credentials.shared().begin()  # beside the pointer, which is read first
         return Publisher(
             bound_release=known.bound_release,
@@ -87,15 +90,15 @@ def install(app: Celery) -> Celery:
 
     From then on every publish goes to the current release's queue, bounded in time: Redis first, then
     SQS, then `taskfleet.errors.PublishError`. Tasks are JSON, acknowledged late, and given back when
-    their worker dies (`taskfleet.config.enforced`).
+    their worker dies. What the application says itself wins (`taskfleet.layers`, `taskfleet.hardening`);
+    the few settings where it may not are an error at the first publish (`taskfleet.enforced`).
     """
     if getattr(app, "taskfleet", None) is not None:
         return app
-    installed = app.taskfleet = Installed()
-    app.add_defaults(config.defaults())
-    if app.task_cls == "celery.app.task:Task":
-        app.task_cls = "taskfleet.worker.task:FleetTask"
-    _enforce(app)
+    installed = app.taskfleet = Installed(app)
+    before = dict(app.conf.items()) if app.configured else {}
+    installed.defaults.add(config.defaults())
+    hardening.watch(app, before)
 
     def producer_or_acquire(_producer: object = None) -> AbstractContextManager[FleetProducer]:
         return contextlib.nullcontext(installed.producer)
@@ -104,17 +107,6 @@ def install(app: Celery) -> Celery:
     results.harden(app)
     _register_gate(app)
     return app
-
-
-def _enforce(app: Celery) -> None:
-    if app.configured:
-        app.conf.update(config.enforced())
-        return
-
-    def apply(sender: Celery, **_signal: Any) -> None:
-        sender.conf.update(config.enforced())
-
-    app.on_after_configure.connect(apply, sender=app, weak=False)
 
 
 def _register_gate(app: Celery) -> None:

@@ -71,7 +71,6 @@ class ProducerSettings:
     environment: str = _from(env.ENVIRONMENT, _name("environment"))
     broker_host: str = _from(env.BROKER_HOST)
     broker_port: int = _from(env.BROKER_PORT, _positive)
-    default_queue: str = _from(env.DEFAULT_QUEUE, _name("queue"), default="low")
     pinned_release: str | None = _from(env.PINNED_RELEASE, _name("release"), default=None)
     log_level: str = _from(env.LOG_LEVEL, _one_of("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
 

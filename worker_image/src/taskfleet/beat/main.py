@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from celery import Celery
 
-from taskfleet import applications, config, logs
-from taskfleet.settings import BeatSettings, read
+from taskfleet import applications, config, enforced, logs
+from taskfleet.beat.scheduler import over
+from taskfleet.settings import BeatSettings
 
 
 def build(settings: BeatSettings) -> Celery:
-    """The team's application, with beat's configuration."""
+    """The team's application, with beat's configuration. Raises `taskfleet.errors.SettingsError`."""
     app = applications.load(settings.app)
     app.taskfleet.bind(settings)
-    app.conf.update({**config.enforced(), **config.beat(settings)})
-    logs.on_setup(level=settings.log_level)
+    app.taskfleet.defaults.add(config.beat_defaults())
+    enforced.check(app, settings, role="beat")
+    app.loader.init_worker()  # as beat itself does a moment later: schedulers of Django need its set-up
+    app.conf.beat_scheduler = over(app.conf.beat_scheduler)
+    logs.on_setup(app)
     return app
 
 
-app = build(read(BeatSettings))
+app = applications.built(build, BeatSettings)

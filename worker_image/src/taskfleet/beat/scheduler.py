@@ -1,4 +1,4 @@
-"""Celery's scheduler, bounded: it never waits for a broker, and owes what no broker accepted."""
+"""Celery's schedulers, bounded: they never wait for a broker, and owe what no broker accepted."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ import uuid
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from celery.beat import PersistentScheduler, ScheduleEntry, SchedulingError
+from celery.beat import PersistentScheduler, ScheduleEntry, Scheduler, SchedulingError
+from celery.utils.imports import load_extension_class_names
+from kombu.utils.imports import symbol_by_name
 
 from taskfleet import aws, health
 from taskfleet.contract import names, state
+from taskfleet.errors import SettingsError
 from taskfleet.logs import logger
 
 SAY_ALIVE_EVERY_SECONDS = 15.0
 OWED_AGAIN_SECONDS = 5.0
+# So rarely does the log say again that a firing is still owed.
+STILL_OWED_SECONDS = 300.0
+_ALIASES = "celery.beat_schedulers"  # entry points by which Celery names schedulers: `django`
 
 
-class FleetScheduler(PersistentScheduler):  # type: ignore[misc]
-    """Named by ``beat_scheduler`` (`taskfleet.config.beat`)."""
+class BoundedScheduler(Scheduler):  # type: ignore[misc]
+    """What is put before a scheduler's class (`taskfleet.beat.scheduler.over`)."""
 
     # Celery's would connect here, and wait until it can; the fleet's producer needs none.
     producer = None
@@ -27,6 +33,7 @@ class FleetScheduler(PersistentScheduler):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._said_alive_at = float("-inf")
         self._owed: dict[str, ScheduleEntry] = {}
+        self._said_owed: dict[str, float] = {}
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -39,22 +46,45 @@ class FleetScheduler(PersistentScheduler):  # type: ignore[misc]
         return min(wait, OWED_AGAIN_SECONDS) if self._owed else wait
 
     def apply_entry(self, entry: ScheduleEntry, producer: object = None) -> None:
-        """Publish it; if no broker accepts it, try again soon. A later firing replaces one owed.
+        """As Celery's, which calls `apply_async`: instrumentation (Sentry's, for one) wraps it.
 
         A firing has one task id, however often it is tried: a broker may have taken a try that failed.
         """
         firing = copy.copy(entry)
         firing.options = {"task_id": str(uuid.uuid4()), **entry.options}
-        self._fire(firing)
+        self._said_owed.pop(entry.name, None)
+        super().apply_entry(firing, producer=producer)
 
-    def _fire(self, firing: ScheduleEntry) -> None:
+    def apply_async(
+        self, entry: ScheduleEntry, producer: object = None, advance: bool = True, **kwargs: Any
+    ) -> Any:
+        """As Celery's; what no broker accepts is tried again soon. A later firing replaces one owed."""
+        if advance:  # not from `apply_entry`
+            return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+        self._owed.pop(entry.name, None)
+        return self._fire(entry)
+
+    def _fire(self, firing: ScheduleEntry) -> Any:
         try:
-            result = self.apply_async(firing, advance=False)
+            result = super().apply_async(firing, advance=False)
         except SchedulingError as error:
-            logger.error("entry %s is due and was not accepted, trying again: %s", firing.name, error)
-            self._owed[firing.name] = firing
-        else:
-            logger.info("entry %s: sent %s as %s", firing.name, firing.task, result.id)
+            self._owe(firing, error)
+            return None
+        self._said_owed.pop(firing.name, None)
+        logger.info("entry %s: sent %s as %s", firing.name, firing.task, result.id)
+        return result
+
+    def _owe(self, firing: ScheduleEntry, error: SchedulingError) -> None:
+        self._owed[firing.name] = firing
+        now = time.monotonic()
+        if now - self._said_owed.get(firing.name, float("-inf")) >= STILL_OWED_SECONDS:
+            self._said_owed[firing.name] = now
+            logger.error(
+                "entry %s is due and was not accepted, trying again every %g s: %s",
+                firing.name,
+                OWED_AGAIN_SECONDS,
+                error,
+            )
 
     def _say_alive(self) -> None:
         now = time.monotonic()
@@ -68,3 +98,26 @@ class FleetScheduler(PersistentScheduler):  # type: ignore[misc]
             )
         except (BotoCoreError, ClientError) as error:
             logger.error("can't say that beat lives: %s", error)
+
+
+class FleetScheduler(BoundedScheduler, PersistentScheduler):  # type: ignore[misc]
+    """Named by ``beat_scheduler`` (`taskfleet.config.beat_defaults`)."""
+
+
+def over(name: str | type) -> type:
+    """A scheduler of the application's own, bounded as the fleet's. Raises `SettingsError` if it is none."""
+    try:
+        own = symbol_by_name(name, aliases=dict(load_extension_class_names(_ALIASES)))
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(
+            f"beat_scheduler = {name!r}: it can't be imported ({error}). Fix: add its package to "
+            "worker_image/pyproject.toml, or remove the line for the fleet's scheduler."
+        ) from error
+    if not (isinstance(own, type) and issubclass(own, Scheduler)):
+        raise SettingsError(
+            f"beat_scheduler = {name!r}: it is no subclass of celery.beat.Scheduler. Fix: name one, "
+            "django_celery_beat.schedulers:DatabaseScheduler for instance, or remove the line."
+        )
+    if issubclass(own, BoundedScheduler):
+        return own
+    return type(own.__name__, (BoundedScheduler, own), {"__module__": own.__module__})

@@ -79,9 +79,6 @@ PINNED_RELEASE = Variable(
     "a producer that publishes to this release, not to the current one",
     frozenset(),
 )
-DEFAULT_QUEUE = Variable(
-    "TASKFLEET_DEFAULT_QUEUE", "for tasks that name no queue; `low` unless set", frozenset()
-)
 METRICS_PORT = Variable("TASKFLEET_METRICS_PORT", "the controller's `/metrics`; 9808 unless set", frozenset())
 
 VARIABLES: tuple[Variable, ...] = tuple(v for v in list(globals().values()) if isinstance(v, Variable))

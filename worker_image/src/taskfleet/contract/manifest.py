@@ -28,7 +28,8 @@ class PoolManifest:
 class ReleaseManifest:
     """One release. ``image`` is what its workers run, by digest; ``drain_deadline_seconds`` alarms.
 
-    A publish to one of the ``confirmed`` queues returns when a replica of the broker has it.
+    A publish to one of the ``confirmed`` queues returns when a replica of the broker has it. Tasks that name
+    no queue go to the ``default_queue``.
     """
 
     release: str
@@ -36,6 +37,7 @@ class ReleaseManifest:
     pools: tuple[PoolManifest, ...]
     drain_deadline_seconds: int
     confirmed: tuple[str, ...] = ()
+    default_queue: str | None = None
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from taskfleet.contract import names
 from taskfleet.contract.messages import REDIS_PARKED, RELEASE_HEADER
 from taskfleet.dead_letters.letter import Kind, Letter, Message
 from taskfleet.dead_letters.store import DeadLetters
-from taskfleet.dead_letters.writing import nothing_known, readable, whole
+from taskfleet.dead_letters.writing import nothing_known, shown, whole
 
 MOST_IN_A_LOOK = 50
 _AT_ONCE = 10  # ReceiveMessage
@@ -98,7 +98,7 @@ def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> Letter:
         kind=Kind.TOO_MANY_DELIVERIES,
         reason=f"SQS gave it to workers from {twin} as often as it may, and none acknowledged it",
         at=time.time(),
-        args=_arguments(kept),
+        args=shown(kept.headers, lambda: loads(kept.body.decode())),
         message=kept,
     )
 
@@ -149,13 +149,6 @@ def _envelope(text: str) -> Message:
     except Exception:  # noqa: BLE001 - one that gets through keeps all behind it from the store
         return nothing_known(text.encode())
     return whole(received)
-
-
-def _arguments(message: Message) -> str | None:
-    try:
-        return readable(loads(message.body.decode()))
-    except Exception:  # noqa: BLE001 - as above
-        return None
 
 
 def _id(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kombu.message import Message as Received
@@ -38,7 +38,7 @@ def of_message(
         at=time.time(),
         exception=exception,
         traceback=traceback,
-        args=_arguments(message, headers),
+        args=shown(headers, lambda: message.payload),
         message=whole(message),
     )
 
@@ -77,7 +77,21 @@ def nothing_known(payload: bytes) -> Message:
     return Message(headers={}, properties={}, content_type=None, content_encoding=None, body=payload)
 
 
-def readable(payload: Any) -> str | None:
+def shown(headers: Mapping[str, Any], payload: Callable[[], Any]) -> str | None:
+    """Arguments for people: as the caller had them shown (Celery's ``argsrepr``, which may mask a secret).
+
+    Else as the body has them, which ``payload`` decodes.
+    """
+    args, kwargs = headers.get("argsrepr"), headers.get("kwargsrepr")
+    if isinstance(args, str) and isinstance(kwargs, str):
+        return f"{args} {kwargs}"
+    try:
+        return _readable(payload())
+    except Exception:  # noqa: BLE001 - a body that can't be read is why it is here; any decoder's error may come
+        return None
+
+
+def _readable(payload: Any) -> str | None:
     """The arguments of a body as a person would write them; None if it has none."""
     if not isinstance(payload, list | tuple) or len(payload) != 3:
         return None
@@ -85,17 +99,6 @@ def readable(payload: Any) -> str | None:
     if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
         return None
     return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
-
-
-def _arguments(message: Received, headers: Mapping[str, Any]) -> str | None:
-    try:
-        text = readable(message.payload)
-    except Exception:  # noqa: BLE001 - a body that can't be read is why it is here; any decoder's error may come
-        text = None
-    if text is not None:
-        return text
-    said = [headers.get("argsrepr"), headers.get("kwargsrepr")]
-    return " ".join(str(each) for each in said if each) or None
 
 
 def _queue(settings: WorkerSettings, delivery: Mapping[str, Any]) -> str:

@@ -8,6 +8,9 @@ from taskfleet.contract import names
 from taskfleet.errors import UnknownQueue
 from taskfleet.publishing.pointer import Releases
 
+# Of an application that configures none (Celery's default of `task_default_queue`).
+CELERYS_DEFAULT_QUEUE = "celery"
+
 
 class Address(NamedTuple):
     """A versioned queue, its release, and whether a publish to it waits for a replica."""
@@ -20,13 +23,16 @@ class Address(NamedTuple):
 def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> Address:
     """The address of a logical or an already versioned queue.
 
-    A versioned name is kept: a retry goes back to the queue that its task came from. Raises
+    A versioned name is kept: a retry goes back to the queue that its task came from. A task that names no
+    queue goes to the release's default queue. Raises
     `UnknownQueue` for a queue that the release does not have (its tasks would never run), and
     `taskfleet.errors.PointerUnknown`.
     """
     parts = names.split_versioned_queue(queue)
     logical, release = parts or (queue, bound_release or releases.current())
     known = releases.queues(release)
+    if logical == CELERYS_DEFAULT_QUEUE and logical not in known:
+        logical = releases.default_queue(release) or logical
     if logical not in known:
         raise UnknownQueue(
             f"release {release} has no queue {logical!r}, so nothing would run the task. "

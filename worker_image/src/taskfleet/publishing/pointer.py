@@ -33,6 +33,7 @@ class _Manifest(NamedTuple):
 
     queues: frozenset[str]
     confirmed: frozenset[str]
+    default_queue: str | None
 
 
 class Releases:
@@ -72,6 +73,10 @@ class Releases:
         """Those of them whose publishes wait for a replica. Raises as `queues`."""
         return self._manifest(release).confirmed
 
+    def default_queue(self, release: str) -> str | None:
+        """Where tasks go that name no queue. Raises as `queues`."""
+        return self._manifest(release).default_queue
+
     def _manifest(self, release: str) -> _Manifest:
         kept = self._manifests.get(release)
         if kept is None:
@@ -104,4 +109,4 @@ class Releases:
             manifest = ReleaseManifest.from_json(text)
         except ValueError as error:
             raise PointerUnknown(f"the queues of release {release} can't be understood: {error}") from error
-        return _Manifest(frozenset(manifest.queues), frozenset(manifest.confirmed))
+        return _Manifest(frozenset(manifest.queues), frozenset(manifest.confirmed), manifest.default_queue)

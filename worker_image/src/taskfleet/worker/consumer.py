@@ -16,7 +16,7 @@ from taskfleet import health
 from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.logs import logger
-from taskfleet.worker import draining, failures, poison
+from taskfleet.worker import announcing, draining, failures, poison
 from taskfleet.worker.parking import Parking
 
 TICK_SECONDS = 1.0
@@ -89,7 +89,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def _while_disconnected(self) -> None:
         self._stamp("connecting")
-        draining.step_while_disconnected()
+        draining.step_while_disconnected(self)
         maybe_shutdown()
 
     def _stamp(self, doing: str) -> None:
@@ -97,6 +97,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         if now - self._stamped_at >= STAMP_EVERY_SECONDS:
             self._stamped_at = now
             health.stamp(doing)
+            announcing.alive(self)
 
     def on_close(self) -> None:
         """As Celery's: messages are forgotten with the connection that they came by."""
@@ -144,6 +145,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def park(self, message: Message, finding: Finding) -> None:
         """Put it into the dead-letter store, then acknowledge it; not before the store has it."""
+        announcing.not_run(self, message, finding)
         self.parking.park(
             writing.of_message(self.app.taskfleet.settings, message, finding),
             done=partial(message.ack_log_error, logger, self.connection_errors),

@@ -15,9 +15,9 @@ import os
 import time
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
-from celery import platforms
+from celery import platforms, signals
 from celery.apps.worker import on_cold_shutdown
 from celery.concurrency import thread
 from celery.worker import state
@@ -67,7 +67,7 @@ def step(consumer: Any) -> None:
     if not asked() or _drain.ended:
         return
     if not _drain.begun:
-        _drain.begun = True
+        _begin(consumer)
         logger.info("asked to stop: fetching ends, running tasks get %g s", _drain.seconds)
         consumer.task_consumer.cancel()
         _give_back_scheduled(consumer)
@@ -84,11 +84,18 @@ def step(consumer: Any) -> None:
             on_cold_shutdown(consumer.controller)
 
 
-def step_while_disconnected() -> None:
+def _begin(consumer: Any) -> None:
+    _drain.begun = True
+    signals.worker_shutting_down.send(sender=consumer.hostname, sig="SIGTERM", how="Warm", exitcode=EX_OK)
+
+
+def step_while_disconnected(consumer: Any) -> None:
     """The broker is away: nothing can be acknowledged or given back, and it will give back all by itself."""
+    if asked() and not _drain.begun:
+        _begin(consumer)
     if asked() and (_drain.late() or not state.reserved_requests):
         if _drain.in_threads and state.reserved_requests:
-            os._exit(EX_OK)
+            _exit(consumer)
         state.should_terminate = EX_OK
 
 
@@ -97,6 +104,13 @@ def _leave_threads(consumer: Any) -> None:
     state.should_terminate = EX_OK  # else the broker's channel keeps what runs
     try:
         consumer.shutdown()
+    finally:
+        _exit(consumer)
+
+
+def _exit(consumer: Any) -> NoReturn:
+    try:
+        signals.worker_shutdown.send(sender=consumer.controller)
     finally:
         os._exit(EX_OK)
 

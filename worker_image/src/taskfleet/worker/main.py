@@ -3,30 +3,53 @@
 from __future__ import annotations
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import celeryd_after_setup, celeryd_init
 
-from taskfleet import applications, config, logs
+from taskfleet import applications, config, enforced, hardening, logs
 from taskfleet.errors import PointerUnknown
-from taskfleet.settings import WorkerSettings, read
+from taskfleet.settings import WorkerSettings
 from taskfleet.worker import timing
 
 
 def build(settings: WorkerSettings) -> Celery:
-    """The team's application, with a worker's configuration."""
+    """The team's application, with a worker's configuration. Raises `taskfleet.errors.SettingsError`."""
     app = applications.load(settings.app)
     app.taskfleet.bind(settings)
-    app.conf.update({**config.enforced(), **config.worker(settings)})
-    logs.on_setup(level=settings.log_level, release=settings.release, pool=settings.pool)
+    app.taskfleet.defaults.add(config.worker_defaults(settings))
+    unused = enforced.without_effect(app)
+    app.conf.update(config.connection(settings))
+    enforced.check(app, settings, role="worker")
+    logs.on_setup(app, release=settings.release, pool=settings.pool)
     timing.measure(settings)
+    celeryd_init.connect(lambda **_signal: _add_queues(app, settings), weak=False)
+    celeryd_after_setup.connect(lambda **_signal: _before_children(app, unused), weak=False)
     return app
 
 
-app = build(read(WorkerSettings))
+def _before_children(app: Celery, unused: list[str]) -> None:
+    _report(app, unused)
+    _know_the_queues(app)
 
 
-@worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
-def _know_the_queues(**_signal: object) -> None:
-    """Read the release's manifest before children are forked: they inherit it and need not ask."""
+def _add_queues(app: Celery, settings: WorkerSettings) -> None:
+    """What it consumes, also where the application says ``task_create_missing_queues=False``."""
+    queues = app.amqp.queues
+    for name in settings.versioned_queues:
+        queues.add(queues.new_missing(name))
+
+
+def _report(app: Celery, unused: list[str]) -> None:
+    """Say what of the application is not as its team may think."""
+    for setting in unused:
+        logs.logger.info(
+            "the setting %s of the application has no effect: %s", setting, enforced.NO_EFFECT[setting]
+        )
+    for task, reason in hardening.lacking(app):
+        logs.logger.warning("the task %s is not protected: %s", task, reason)
+
+
+def _know_the_queues(app: Celery) -> None:
+    """Read the release's manifest: children that are forked later inherit it and need not ask."""
     settings = app.taskfleet.settings
     try:
         app.taskfleet.releases.queues(settings.release)
@@ -34,3 +57,6 @@ def _know_the_queues(**_signal: object) -> None:
         logs.logger.warning(
             "the manifest of %s can't be read yet; it is read at the first publish", settings.release
         )
+
+
+app = applications.built(build, WorkerSettings)

@@ -1,4 +1,9 @@
-"""The base of every task: retries that back off, and messages that do not live for ever."""
+"""What every task has here: retries that back off, and messages that do not live for ever.
+
+Two classes around the class that the team's task has anyway: `FleetBehaviour` before it, and `FleetDefaults`
+behind everything of the team's, just above Celery's ``Task``, so that whatever the team says wins: on the
+task, on one of its classes, or as an annotation (`taskfleet.hardening` puts them there).
+"""
 
 from __future__ import annotations
 
@@ -25,8 +30,8 @@ def backoff(retries: int, *, spread: float) -> float:
     return longest * (0.5 + spread / 2)
 
 
-class FleetTask(Task):  # type: ignore[misc]
-    """What ``@app.task`` makes after `taskfleet.install.install`. A task's own options win."""
+class FleetDefaults(Task):  # type: ignore[misc]
+    """What a task has that its team says nothing about."""
 
     abstract = True
 
@@ -34,24 +39,24 @@ class FleetTask(Task):  # type: ignore[misc]
     max_retries = 5
     # After the loss of its process; `retry` has its own, see there.
     default_retry_delay = 5
-    # For `autoretry_for`.
-    retry_backoff = FIRST_RETRY_SECONDS
-    retry_backoff_max = LONGEST_RETRY_SECONDS
-    retry_jitter = True
     # A week after its time nobody wants it any more; a task with an earlier end of usefulness says so.
     expires = DEFAULT_EXPIRES_SECONDS
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+
+class FleetBehaviour:
+    """Comes before the task's own class."""
+
+    def apply_async(self: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
         """As Celery's; the task's own ``expires`` counts from the ETA, the caller's from now, as ever.
 
         Celery counts both from now, and a task whose time comes after that is never run.
         """
         if isinstance(self.expires, int | float) and "expires" not in options:
             options["expires"] = self.expires + _seconds_ahead(options.get("eta"), options.get("countdown"))
-        return super().apply_async(args, kwargs, *more, **options)
+        return super().apply_async(args, kwargs, *more, **options)  # type: ignore[misc]
 
     def retry(
-        self,
+        self: Any,
         args: Any = None,
         kwargs: Any = None,
         exc: Any = None,
@@ -61,10 +66,10 @@ class FleetTask(Task):  # type: ignore[misc]
         max_retries: int | None = None,
         **options: Any,
     ) -> Any:
-        """As Celery's; without ``countdown`` and ``eta`` it waits `backoff`, not always three minutes."""
-        if eta is None and countdown is None:
+        """As Celery's; where nobody says when, it waits `backoff`, not always three minutes."""
+        if eta is None and countdown is None and is_ours(self, "default_retry_delay"):
             countdown = backoff(self.request.retries, spread=random.random())  # noqa: S311 - no secret
-        return super().retry(
+        return super().retry(  # type: ignore[misc]
             args=args,
             kwargs=kwargs,
             exc=exc,
@@ -74,6 +79,23 @@ class FleetTask(Task):  # type: ignore[misc]
             max_retries=max_retries,
             **options,
         )
+
+    def signature_from_request(
+        self: Any, request: Any = None, args: Any = None, kwargs: Any = None, *more: Any, **options: Any
+    ) -> Any:
+        """As Celery's; a retry's arguments are shown as those of its task were (``argsrepr``)."""
+        known = self.request if request is None else request
+        for given, shown in ((args, "argsrepr"), (kwargs, "kwargsrepr")):
+            if given is None and isinstance(known.get(shown), str):
+                options.setdefault(shown, known.get(shown))
+        return super().signature_from_request(request, args, kwargs, *more, **options)  # type: ignore[misc]
+
+
+def is_ours(task: Any, attribute: str) -> bool:
+    """Whether the task's value is the one of `FleetDefaults`: nobody of the team said another."""
+    if attribute in vars(task):
+        return False
+    return next((cls for cls in type(task).__mro__ if attribute in vars(cls)), None) is FleetDefaults
 
 
 def _seconds_ahead(eta: datetime | str | None, countdown: float | None) -> float:

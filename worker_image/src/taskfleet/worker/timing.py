@@ -15,11 +15,13 @@ from typing import Any
 from celery import Task
 from celery.signals import task_postrun, task_prerun
 
+from taskfleet import logs
 from taskfleet.contract import metrics
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER
 from taskfleet.settings import WorkerSettings
 
-# Its own level: metrics don't go away when somebody asks for fewer logs.
+# Its own level and, from `measure` on, its own handler: metrics don't go away when somebody asks for fewer
+# logs, or sets up logs in another format.
 logger = logging.getLogger("taskfleet.timing")
 logger.setLevel(logging.INFO)
 
@@ -28,6 +30,8 @@ _BEGAN = "taskfleet_began"  # on the task's request: (seconds since the epoch, m
 
 def measure(settings: WorkerSettings) -> None:
     """Have every task of this process timed."""
+    logger.handlers[:] = [logs.handler(release=settings.release, pool=settings.pool)]
+    logger.propagate = False
     dimensions = {
         metrics.ENVIRONMENT: settings.environment,
         metrics.POOL: settings.pool,
