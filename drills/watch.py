@@ -35,16 +35,16 @@ class Watch:
 
     def _watch_sqs(self, publisher: Publisher) -> None:
         fallback = publisher._fallback
-        send = fallback.send
+        offer = fallback.offer
 
-        def watched(*arguments: Any) -> None:
+        def watched(*arguments: Any) -> Any:
             began = time.monotonic()
             try:
-                send(*arguments)
+                return offer(*arguments)
             finally:
                 self.sqs_seconds = time.monotonic() - began
 
-        fallback.send = watched  # type: ignore[method-assign, assignment]
+        fallback.offer = watched  # type: ignore[method-assign, assignment]
 
     def _watch_breakers(self) -> None:
         failed = Breaker.failed

@@ -45,6 +45,7 @@ class FaultySqs:
     def start(self) -> None:
         """Listen."""
         ThreadingHTTPServer.allow_reuse_address = True
+        ThreadingHTTPServer.request_queue_size = 100  # or some of many threads wait a second for their SYN
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()

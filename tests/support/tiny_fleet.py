@@ -103,7 +103,7 @@ class TinyFleet:
         app = install(Celery(f"producer-{self.name}", set_as_current=False))
         app.taskfleet.bind(self.settings(**more))
         # As a process under load is: what connecting takes on a busy machine sends a first publish to SQS.
-        app.taskfleet.publisher._primary._broker.answers()
+        app.taskfleet.publisher._primary.answers()
         return app
 
     def example_app(self) -> Celery:

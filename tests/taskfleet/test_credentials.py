@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from taskfleet import deadline
 from taskfleet.brokers.credentials import KEEP_SECONDS, SecretCredentials
 from taskfleet.kept import FAILED_SECONDS
-from taskfleet.publishing.brokers import may_have_taken
+from taskfleet.publishing.refusal import may_have_taken
 
 from tests.support.processes import wait_for
 

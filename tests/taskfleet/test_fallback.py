@@ -13,6 +13,7 @@ from taskfleet.errors import PublishError
 from taskfleet.publishing.publisher import only
 
 from tests.brokers.http_faults import FaultySqs
+from tests.support.publishing import together
 from tests.support.tiny_fleet import TinyFleet
 
 SEND = "SendMessage"
@@ -78,9 +79,13 @@ def test_what_sqs_may_have_taken_at_first_may_run(
     assert next(answers, None) is None, "both tries were made"
 
 
-def test_all_connections_of_a_process_look_a_queue_up_once(faults: FaultySqs, app: Celery) -> None:
-    pool = app.taskfleet.publisher._fallback._pool.get()
-    with only(FALLBACK), pool.acquire(), pool.acquire():
-        app.send_task("anything")
+def test_all_threads_of_a_process_look_a_queue_up_once(faults: FaultySqs, app: Celery) -> None:
+    app.taskfleet.bind(app.taskfleet.settings)  # what another process would have
 
-    assert sum("GetQueueUrl" in target for target in faults.targets) == 1
+    def publish() -> None:
+        with only(FALLBACK):
+            app.send_task("anything")
+
+    together(publish, threads=20)
+
+    assert sum("GetQueueUrl" in target for target in faults.targets) == 1 + 1

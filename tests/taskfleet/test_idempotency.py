@@ -50,7 +50,7 @@ def test_an_order_that_both_brokers_have_is_handed_over_once(
     fleet: TinyFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis takes the publish and does not say so in time: it goes to SQS too, and all stages run twice."""
-    fleet.example_app().taskfleet.publisher._primary._broker.answers()
+    fleet.example_app().taskfleet.publisher._primary.answers()
     warehouse.order(7).delay()
     fleet.valkey.pause()
     warehouse.order(8).delay()

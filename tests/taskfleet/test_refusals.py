@@ -7,12 +7,19 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from kombu.exceptions import LimitExceeded, OperationalError
-from kombu.transport.SQS.exceptions import DoesNotExistQueueException
-from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError
-from taskfleet.brokers.redis.channel import NotConfirmed
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TimeoutError,
+)
 from taskfleet.publishing.breaker import Breaker, State
-from taskfleet.publishing.brokers import may_have_taken
 from taskfleet.publishing.probe import Probe
+from taskfleet.publishing.refusal import may_have_taken
 
 from tests.support.processes import wait_for
 
@@ -29,19 +36,20 @@ def aws_error(status: int) -> ClientError:
         (TimeoutError("Timeout connecting to server"), False),
         (TimeoutError("Timeout reading from socket"), True),
         (ConnectionError("Connection closed by server."), True),
-        (NotConfirmed("0 of 1 replicas"), True),
         (ConnectionResetError(104, "reset"), True),
         (OutOfMemoryError("command not allowed"), False),
+        (BusyLoadingError("Redis is loading the dataset in memory"), False),
+        (AuthenticationError("WRONGPASS"), False),
+        (ResponseError("NOREPLICAS Not enough good replicas to write."), False),
+        (NoPermissionError("this user has no permissions"), False),
         (ReadOnlyError("a replica"), False),
         (OperationalError("no connection"), False),
-        (LimitExceeded(10), False),
         # SQS
         (aws_error(403), False),
         (aws_error(503), True),
         (ReadTimeoutError(endpoint_url="https://sqs"), True),
         (EndpointConnectionError(endpoint_url="https://sqs"), False),
         (NoCredentialsError(), False),
-        (DoesNotExistQueueException("no such queue"), False),
     ],
     ids=repr,
 )

@@ -18,6 +18,7 @@ from taskfleet.per_process import PerProcess
 # A call that a task's publish waits for must not take longer than a person would notice: 1.2 s in all. In an
 # outage of Redis all of a process's threads send to SQS at once, each on a connection of the client's pool.
 PROMPT_CONNECTIONS = 50
+PROMPT_SECONDS = 1.2
 PROMPT = Config(
     connect_timeout=0.4,
     read_timeout=0.8,

@@ -31,6 +31,14 @@ class MessageTooLarge(TaskfleetError):
     """The task's arguments are larger than a message may be; nothing was published."""
 
 
+class InvalidTask(TaskfleetError):
+    """No worker could run it: it is not JSON, or its id is no text. Nothing was published."""
+
+
+class QueueClosed(TaskfleetError):
+    """The release that this would be published to is retired; nothing was published."""
+
+
 class UnknownQueue(TaskfleetError):
     """The release that this would be published to has no such queue."""
 

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AbstractContextManager
+from functools import partial
 
 from celery import Celery
 
 from taskfleet import config, enforced, hardening, settings
-from taskfleet.brokers import credentials
+from taskfleet.brokers import connections, credentials
+from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.messages import GATE_TASK
 from taskfleet.layers import Defaults
 from taskfleet.per_process import PerProcess
 from taskfleet.publishing import results
-from taskfleet.publishing.breaker import Breaker
-from taskfleet.publishing.brokers import ConfirmedPrimary, Fallback, Primary
-from taskfleet.publishing.guarded import Guarded
+from taskfleet.publishing.fallback import Fallback
 from taskfleet.publishing.pointer import Releases
-from taskfleet.publishing.probe import Probe
+from taskfleet.publishing.primary import Primary
 from taskfleet.publishing.producer import FleetProducer
 from taskfleet.publishing.publisher import Publisher
 from taskfleet.settings import ProducerSettings
@@ -69,20 +69,16 @@ class Installed:
         known = self.settings
         enforced.check(self._app, known)
         credentials.shared().begin()  # beside the pointer, which is read first
+        connect = partial(connections.primary_publishing, known)
         return Publisher(
             bound_release=known.bound_release,
             releases=self.releases,
-            primary=_guarded(Primary(known)),
+            primary=Primary(connect),
             # A breaker of its own: while no replica answers, Redis itself is well.
-            confirmed=_guarded(ConfirmedPrimary(known)),
-            fallback=Fallback(known),
+            confirmed=Primary(connect, replicas=CONFIRMING_REPLICAS),
+            fallback=Fallback(known.environment),
             patience_seconds=known.publish_patience_seconds,
         )
-
-
-def _guarded(primary: Primary) -> Guarded:
-    breaker = Breaker()
-    return Guarded(primary, breaker, Probe(breaker, primary.answers))
 
 
 def install(app: Celery) -> Celery:

@@ -76,6 +76,10 @@ class Kept(Generic[T]):
         except Exception:  # noqa: BLE001 - it is in the log, and not this caller's concern
             return known
 
+    def fresh(self) -> T:
+        """The value that a read brings which begins now, or is under way. Raises what it raised, as `get`."""
+        return self._first(self._under_way(self._looks.get()))
+
     def begin(self) -> None:
         """Begin the first read, for a `get` that comes soon."""
         if self.known is None:
@@ -93,12 +97,21 @@ class Kept(Generic[T]):
 
     def _under_way(self, look: _Look[T]) -> Future[T]:
         with look.lock:
-            if look.future is None or (look.future.done() and self._clock() >= self._until):
-                look.future, look.began = Future(), self._clock()
-                threading.Thread(
-                    target=self._run, args=(look.future,), name="taskfleet-kept", daemon=True
-                ).start()
-            return look.future
+            future = look.future
+            begins = future is None or (future.done() and self._clock() >= self._until)
+            if future is None or begins:
+                future = look.future = Future()
+                look.began = self._clock()
+        if begins:
+            self._start(future)
+        return future
+
+    def _start(self, future: Future[T]) -> None:
+        thread = threading.Thread(target=self._run, args=(future,), name="taskfleet-kept", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread can be started now; nobody would ever end this wait
+            self._run(future)
 
     def _run(self, future: Future[T]) -> None:
         try:

@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from kombu.connection import Connection
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from taskfleet import aws
-from taskfleet.brokers import FALLBACK_TRANSPORT, PRIMARY_TRANSPORT
+from taskfleet.brokers import FALLBACK_TRANSPORT, PRIMARY_TRANSPORT, credentials
+from taskfleet.brokers.redis.deadline import SSLConnection
 from taskfleet.contract import names
 from taskfleet.settings import ProducerSettings, WorkerSettings
 
@@ -20,8 +23,8 @@ from taskfleet.settings import ProducerSettings, WorkerSettings
 TLS = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
 
 PRODUCER_TIMEOUT_SECONDS = 0.3
-# How long a publish waits for a replica: it must be told before the socket gives up on the answer.
-CONFIRM_TIMEOUT_MS = 200
+# One step of opening a connection to publish over, or of sending what is published.
+PUBLISHING_STEP_SECONDS = 0.5
 WORKER_TIMEOUT_SECONDS = 3.0
 RESTORE_EVERY_SECONDS = 5
 
@@ -80,17 +83,28 @@ def fallback_worker_options(settings: WorkerSettings) -> dict[str, Any]:
     }
 
 
-def primary_producer_connection(settings: ProducerSettings, *, confirm_replicas: int = 0) -> Connection:
-    """A kombu connection for publishing; nothing is opened until it is used.
+def primary_publishing(settings: ProducerSettings) -> SSLConnection:
+    """What `taskfleet.brokers.redis.pipeline` publishes over; it is not open yet."""
+    return SSLConnection(
+        host=settings.broker_host,
+        port=settings.broker_port,
+        credential_provider=credentials.shared(),
+        socket_timeout=PUBLISHING_STEP_SECONDS,
+        socket_connect_timeout=PUBLISHING_STEP_SECONDS,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),  # the second try is the other broker
+        ssl_cert_reqs="required",
+        ssl_check_hostname=True,
+    )
 
-    With ``confirm_replicas`` a publish fails unless so many replicas have it within `CONFIRM_TIMEOUT_MS`.
-    """
-    confirming = {"confirm_replicas": confirm_replicas, "confirm_timeout_ms": CONFIRM_TIMEOUT_MS}
+
+def primary_producer_connection(settings: ProducerSettings) -> Connection:
+    """A kombu connection for publishing; nothing is opened until it is used."""
     return Connection(
         primary_url(settings),
         transport=PRIMARY_TRANSPORT,
         ssl=TLS,
-        transport_options=primary_producer_options() | confirming,
+        transport_options=primary_producer_options(),
         connect_timeout=PRODUCER_TIMEOUT_SECONDS,
     )
 

@@ -6,12 +6,16 @@ FARGATE_MAX_STOP_TIMEOUT_SECONDS = 120  # ECS, ContainerDefinition stopTimeout
 SQS_MAX_VISIBILITY_SECONDS = 12 * 3600  # SQS quotas, visibility timeout
 SQS_MAX_DELAY_SECONDS = 15 * 60  # SQS quotas, message timer
 SQS_MAX_RETENTION_SECONDS = 14 * 24 * 3600  # SQS quotas, message retention
-SQS_MAX_MESSAGE_BYTES = 1024 * 1024  # SQS quotas, message size
+SQS_MAX_MESSAGE_BYTES = 1024 * 1024  # SQS quotas, message size; all of a batch together as well
+SQS_MAX_BATCH_MESSAGES = 10  # SQS quotas, batched message requests
 DYNAMODB_MAX_ITEM_BYTES = 400 * 1024  # DynamoDB quotas, item size
 
 # The arguments of a task, serialised. Ours, not a broker's: Redis would take 512 MB. As JSON inside JSON,
 # every quote of it escaped, it still fits into an SQS message with its headers.
 MESSAGE_BODY_MAX_BYTES = 256 * 1024
+
+# The headers of a task and its properties, as JSON, beside that.
+MESSAGE_HEADERS_MAX_BYTES = 256 * 1024
 
 # A message whose worker died so often is taken for the cause. Orderly returns don't count on Redis; SQS
 # counts each time that a message is received.

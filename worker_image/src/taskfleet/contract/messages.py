@@ -23,4 +23,4 @@ REDIS_OWNED = "taskfleet:owned:"  # + session, hash: delivery tag → length, pr
 REDIS_IN_FLIGHT = "taskfleet:inflight:"  # + queue, zset: delivery tag → fetched at, in milliseconds
 REDIS_BELL = "taskfleet:bell:"  # + queue, list: rung by publishers, waited on by idle consumers
 REDIS_PARKED = "taskfleet:parked:"  # + queue, list: what was no message, as JSON with its reason
-REDIS_CONFIRM_PROBE = "taskfleet:confirm-probe"  # written to see whether a replica has it
+REDIS_PROBE = "taskfleet:probe"  # written by producers to see whether Redis takes publishes again

@@ -13,9 +13,10 @@ CELERYS_DEFAULT_QUEUE = "celery"
 
 
 class Address(NamedTuple):
-    """A versioned queue, its release, and whether a publish to it waits for a replica."""
+    """A versioned queue, its two parts, and whether a publish to it waits for a replica."""
 
     queue: str
+    logical: str
     release: str
     confirmed: bool
 
@@ -39,4 +40,6 @@ def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> A
             f"Its queues: {', '.join(sorted(known))}. "
             "A new queue needs a pool in infra/environments.py and a deploy."
         )
-    return Address(names.versioned_queue(logical, release), release, logical in releases.confirmed(release))
+    return Address(
+        names.versioned_queue(logical, release), logical, release, logical in releases.confirmed(release)
+    )

@@ -6,12 +6,14 @@ A manifest never changes, so one that was read is kept.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from taskfleet import deadline
 from taskfleet.contract import parameters
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.errors import PointerUnknown
@@ -60,6 +62,12 @@ class Releases:
             return self._current.get()
         except OSError as error:
             raise PointerUnknown(f"the current release can't be read: {error}") from error
+
+    def renew(self, *, within_seconds: float) -> None:
+        """Read the pointer anew and wait for it; if it can't be read in time, what was known holds."""
+        self._current.expire()
+        with deadline.within(within_seconds), contextlib.suppress(OSError):
+            self._current.fresh()
 
     def expire(self) -> None:
         """Have the pointer read again at the next publish."""

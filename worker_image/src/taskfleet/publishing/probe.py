@@ -23,12 +23,18 @@ class Probe:
         self._running = False
 
     def start(self) -> None:
-        """Start probing, unless it is under way. Call it after the breaker opened."""
+        """Start probing, unless it is under way. Call it after the breaker opened, and while it is open."""
+        if self._running:
+            return
         with self._lock:
             if self._running:
                 return
             self._running = True
-        threading.Thread(target=self._run, name="taskfleet-probe", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="taskfleet-probe", daemon=True).start()
+        except RuntimeError as error:  # the process has as many threads as it may have
+            logger.warning("the primary broker can't be probed, the next publish tries again: %s", error)
+            self._running = False
 
     def _run(self) -> None:
         logger.warning("the primary broker does not accept tasks: publishing to SQS until it answers")

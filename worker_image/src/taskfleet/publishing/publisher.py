@@ -1,4 +1,4 @@
-"""One publish: primary first, then its SQS twin, then an error that says nothing was accepted."""
+"""One publish: primary first, then its SQS queue, then an error that says nothing was accepted."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from taskfleet import deadline
-from taskfleet.brokers.eta import seconds_until
 from taskfleet.contract.environment import FALLBACK, PRIMARY
-from taskfleet.contract.limits import FALLBACK_MAX_ETA_SECONDS, FALLBACK_MAX_TIME_LIMIT_SECONDS
-from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
-from taskfleet.errors import PublishError
+from taskfleet.errors import PublishError, QueueClosed
 from taskfleet.publishing.address import versioned
-from taskfleet.publishing.brokers import NOT_ACCEPTED, PRIMARY_SECONDS, Fallback
-from taskfleet.publishing.guarded import Guarded, Refusal, refusal
+from taskfleet.publishing.fallback import Fallback
+from taskfleet.publishing.outgoing import Outgoing
 from taskfleet.publishing.pointer import Releases
+from taskfleet.publishing.primary import Primary
+from taskfleet.publishing.refusal import Refusal
 
 AGAIN_SECONDS = 1.0
 NOT_ASKED = Refusal("not asked, by `only`")
@@ -48,8 +46,8 @@ class Publisher:
         *,
         bound_release: str | None,
         releases: Releases,
-        primary: Guarded,
-        confirmed: Guarded,
+        primary: Primary,
+        confirmed: Primary,
         fallback: Fallback,
         patience_seconds: float = 0.0,
     ) -> None:
@@ -76,51 +74,53 @@ class Publisher:
         """One try.
 
         ``options`` are those of kombu's ``Producer.publish``. Raises `taskfleet.errors.UnknownQueue`,
-        `taskfleet.errors.PointerUnknown` or `PublishError`; in each case nothing was accepted, unless
-        ``PublishError.may_run`` says that a broker did not answer in time.
+        `taskfleet.errors.PointerUnknown`, `QueueClosed`, what `Outgoing` raises, or `PublishError`; in each
+        case nothing was accepted, unless ``PublishError.may_run`` says that a broker did not answer in time.
         """
+        message = self._address(body, queue, options)
+        first = self._to_primary(message)
+        if first is not None and first.closed:
+            message = self._address_anew(message, body, queue, options)
+            first = self._to_primary(message)
+            if first is not None and first.closed:
+                raise _closed(message)
+        if first is None:
+            return PRIMARY
+        second = NOT_ASKED if _only.get() == PRIMARY else self._fallback.offer(message)
+        if second is None:
+            return FALLBACK
+        raise _nobody(message, first, second)
+
+    def _address(self, body: Any, queue: str, options: dict[str, Any]) -> Outgoing:
         address = versioned(queue, bound_release=self._bound_release, releases=self._releases)
-        headers = options["headers"] = dict(options.get("headers") or {})
-        headers[RELEASE_HEADER] = address.release
-        headers[PUBLISHED_AT_HEADER] = time.time()
-        wanted = _only.get()
-        primary = self._confirmed if address.confirmed else self._primary
-        with deadline.within(PRIMARY_SECONDS):
-            first = NOT_ASKED if wanted == FALLBACK else primary.offer(body, address.queue, options)
-            if first is None:
-                return PRIMARY
-            second = NOT_ASKED if wanted == PRIMARY else self._to_fallback(body, address.queue, options)
-            if second is None:
-                return FALLBACK
-        raise _nobody(headers, address.queue, first, second)
+        return Outgoing(body, address, options)
 
-    def _to_fallback(self, body: Any, queue: str, options: dict[str, Any]) -> Refusal | None:
+    def _address_anew(self, message: Outgoing, body: Any, queue: str, options: dict[str, Any]) -> Outgoing:
+        """To the release that is current now, within the time that the message has left."""
+        self._releases.renew(within_seconds=message.ends_at - time.monotonic())
+        anew = self._address(body, queue, options)
+        if anew.queue == message.queue:
+            raise _closed(message)
+        anew.ends_at = message.ends_at
+        return anew
+
+    def _to_primary(self, message: Outgoing) -> Refusal | None:
         """None if it was accepted."""
-        too_long = _too_long_for_fallback(options["headers"])
-        if too_long:
-            return Refusal(too_long)
-        try:
-            self._fallback.send(body, queue, dict(options))
-        except NOT_ACCEPTED as error:
-            return refusal(error)
-        return None
+        if _only.get() == FALLBACK:
+            return NOT_ASKED
+        return (self._confirmed if message.address.confirmed else self._primary).offer(message)
 
 
-def _too_long_for_fallback(headers: dict[str, Any]) -> str | None:
-    """Why SQS could not hold the message until its task is done, or None."""
-    ahead = seconds_until(headers, now=time.time())
-    if ahead > FALLBACK_MAX_ETA_SECONDS:
-        return f"it takes an ETA of {FALLBACK_MAX_ETA_SECONDS} s ahead at most; this one is in {ahead:.0f} s"
-    hard, _soft = headers.get("timelimit") or (None, None)
-    if hard is not None and hard > FALLBACK_MAX_TIME_LIMIT_SECONDS:
-        return (
-            f"it takes a hard time limit of {FALLBACK_MAX_TIME_LIMIT_SECONDS} s at most; "
-            f"this one has {hard:.0f} s"
-        )
-    return None
+def _closed(message: Outgoing) -> QueueClosed:
+    return QueueClosed(
+        f"release {message.address.release} is retired and its queue {message.queue} takes no task any more, "
+        f"so {message.name} was not published. A producer that is pinned to a release, or names a versioned "
+        "queue, must follow a live one: leave TASKFLEET_PINNED_RELEASE out, or set it to one that "
+        "`fleet release list` shows"
+    )
 
 
-def _nobody(headers: dict[str, Any], queue: str, primary: Refusal, fallback: Refusal) -> PublishError:
+def _nobody(message: Outgoing, primary: Refusal, fallback: Refusal) -> PublishError:
     may_run = primary.uncertain or fallback.uncertain
     hence = (
         "one that was given it did not answer in time, so it may run all the same: send it again under the "
@@ -129,7 +129,7 @@ def _nobody(headers: dict[str, Any], queue: str, primary: Refusal, fallback: Ref
         else "it will not run unless it is sent again"
     )
     return PublishError(
-        f"no broker accepted task {headers.get('task')} ({headers.get('id')}) for {queue}; {hence}. "
+        f"no broker accepted task {message.name} for {message.queue}; {hence}. "
         f"Redis: {primary.why}. SQS: {fallback.why}.",
         may_run=may_run,
     )

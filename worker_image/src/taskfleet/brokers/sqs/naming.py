@@ -21,7 +21,7 @@ LEASE_SECONDS = 60
 _CLIENT_CONFIG = {"connect_timeout": 2, "read_timeout": 5, "retries": {"total_max_attempts": 2}}
 # Tried again by `Leases` itself; and the end of a worker must not wait long for SQS.
 _LEASE_CONFIG = {"connect_timeout": 2, "read_timeout": 3, "retries": {"total_max_attempts": 1}}
-_NO_SUCH_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+NO_SUCH_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 
 
 class NamingChannel(StockChannel):
@@ -47,7 +47,7 @@ class NamingChannel(StockChannel):
         try:
             url = self.sqs().get_queue_url(QueueName=name)["QueueUrl"]
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _NO_SUCH_QUEUE:
+            if error.response["Error"]["Code"] not in NO_SUCH_QUEUE:
                 raise
             raise DoesNotExistQueueException(
                 f"there is no SQS queue {name!r}: queues are made by deploying a release, not by its workers"

@@ -1,0 +1,118 @@
+"""From a task's arguments to kombu's message, without a connection; and what nobody would take of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu.compression import compress
+from kombu.messaging import Producer
+from kombu.transport.redis import Channel as RedisChannel
+from kombu.utils.json import dumps
+
+from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, MESSAGE_HEADERS_MAX_BYTES
+from taskfleet.errors import InvalidTask, MessageTooLarge
+
+_WAY_OUT = (
+    "Nothing was published. Keep the data where both sides reach it (S3, the database), and pass its key"
+)
+
+
+class _Channel(RedisChannel):  # type: ignore[misc]
+    """What kombu asks a channel when it makes a message. It has no connection."""
+
+    def __init__(self, body_encoding: str) -> None:
+        self.body_encoding = body_encoding
+
+    def basic_publish(self, message: dict[str, Any], **_where: Any) -> dict[str, Any]:
+        return message
+
+
+_REDIS, _SQS = _Channel("base64"), _Channel("utf-8")
+
+
+class _SizedProducer(Producer):
+    """As kombu's; the size that counts is that of the arguments before any compression."""
+
+    def _prepare(
+        self,
+        body: Any,
+        serializer: Any = None,
+        content_type: Any = None,
+        content_encoding: Any = None,
+        compression: Any = None,
+        headers: Any = None,
+    ) -> tuple[Any, Any, Any]:
+        made, content_type, content_encoding = super()._prepare(  # type: ignore[no-untyped-call]
+            body, serializer, content_type, content_encoding, None, headers
+        )
+        _check_body(made, headers or {})
+        if compression:
+            made, headers["compression"] = compress(made, compression)
+        return made, content_type, content_encoding
+
+
+_producer: Any = _SizedProducer(_REDIS, auto_declare=False)  # type: ignore[no-untyped-call]
+
+
+def message(body: Any, queue: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The message that kombu's ``Producer.publish`` makes of this, before it is encoded for a broker.
+
+    Raises `MessageTooLarge`, and `InvalidTask` for what every worker would refuse.
+    """
+    made: dict[str, Any] = _producer.publish(
+        body, exchange="", routing_key=queue, retry=False, declare=[], **options
+    )
+    _check_readable(made)
+    return made
+
+
+def for_redis(made: dict[str, Any], queue: str) -> tuple[int, dict[str, Any]]:
+    """The step of its priority, and the message as kombu's Redis transport writes it."""
+    encoded = _encoded(_REDIS, made, queue)
+    return _REDIS.priority(_REDIS._get_message_priority(encoded)), encoded
+
+
+def for_sqs(made: dict[str, Any], queue: str) -> dict[str, Any]:
+    """As kombu's SQS transport writes it. The body as it is: JSON in JSON grows by its quotes only."""
+    return _encoded(_SQS, made, queue)
+
+
+def _encoded(channel: Any, made: dict[str, Any], queue: str) -> dict[str, Any]:
+    properties = {**made["properties"], "delivery_info": {**made["properties"]["delivery_info"]}}
+    encoded = {**made, "properties": properties}
+    channel._inplace_augment_message(encoded, "", queue)
+    return encoded
+
+
+def _check_body(body: str | bytes, headers: dict[str, Any]) -> None:
+    size = len(body) if isinstance(body, bytes) or body.isascii() else len(body.encode())
+    if size > MESSAGE_BODY_MAX_BYTES:
+        raise MessageTooLarge(
+            f"the arguments of {_name(headers)} have {size} bytes as a message; "
+            f"{MESSAGE_BODY_MAX_BYTES} are allowed at most. {_WAY_OUT}"
+        )
+
+
+def _check_readable(made: dict[str, Any]) -> None:
+    headers, content_type = made["headers"], made["content-type"]
+    if content_type != "application/json":
+        raise InvalidTask(
+            f"{_name(headers)} is {content_type}, and workers read JSON only: leave `serializer` out, or set "
+            "it to 'json'. Nothing was published"
+        )
+    for header, option in (("id", "task_id"), ("task", "name")):
+        if not (isinstance(headers.get(header), str) and headers[header]):
+            raise InvalidTask(
+                f"the {option} of {_name(headers)} must be a text that is not empty, not "
+                f"{headers.get(header)!r}: no worker would run it. Nothing was published"
+            )
+    size = len(dumps(headers)) + len(dumps(made["properties"]))
+    if size > MESSAGE_HEADERS_MAX_BYTES:
+        raise MessageTooLarge(
+            f"the headers of {_name(headers)} (stamps, a group, what the caller added) have {size} bytes; "
+            f"{MESSAGE_HEADERS_MAX_BYTES} are allowed at most. {_WAY_OUT}"
+        )
+
+
+def _name(headers: dict[str, Any]) -> str:
+    return f"{headers.get('task')} ({headers.get('id')})"

@@ -1,0 +1,132 @@
+"""SQS. What many threads send to one queue at once goes out in batches of ten."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from taskfleet import aws, deadline
+from taskfleet.brokers.eta import seconds_until
+from taskfleet.brokers.sqs import sending
+from taskfleet.contract import names
+from taskfleet.contract.limits import (
+    FALLBACK_MAX_ETA_SECONDS,
+    FALLBACK_MAX_TIME_LIMIT_SECONDS,
+    SQS_MAX_BATCH_MESSAGES,
+    SQS_MAX_MESSAGE_BYTES,
+)
+from taskfleet.kept import Kept
+from taskfleet.publishing.group_commit import Entry, GroupCommit
+from taskfleet.publishing.outgoing import Outgoing
+from taskfleet.publishing.refusal import NOT_ACCEPTED, Refusal
+
+# Calls of one process at once, for each queue. With more threads than this, each call carries several.
+CALLS = 16
+
+
+NO_TIME = Refusal("it did not answer the calls before this one, and no time was left for another")
+
+
+def _client() -> Any:
+    return aws.client("sqs", aws.PROMPT)
+
+
+class _Queue:
+    """One SQS queue, and what waits to be sent to it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._silent = False  # the last call was not answered
+        self._url = Kept(f"the URL of the SQS queue {name}", self._read_url, keep_seconds=math.inf)
+        self._commit = GroupCommit(
+            self._exchange,
+            round_trips=CALLS,
+            most_messages=SQS_MAX_BATCH_MESSAGES,
+            most_bytes=SQS_MAX_MESSAGE_BYTES,
+        )
+
+    def offer(self, message: dict[str, Any], *, ends_at: float) -> Refusal | None:
+        """None if SQS took it."""
+        entry = sending.entry(message)
+        try:
+            with deadline.within(aws.PROMPT_SECONDS):
+                self._url.get()
+        except (*NOT_ACCEPTED, LookupError) as error:
+            return Refusal(f"{type(error).__name__}: {error}")  # it was not even sent
+        return self._commit.send(Entry(entry, sending.size(entry), ends_at=ends_at))
+
+    def _exchange(self, entries: Sequence[Entry]) -> None:
+        if self._silent:
+            entries = _with_time_for_a_call(entries)
+        if not entries:
+            return
+        try:
+            contents = [entry.content for entry in entries]
+            results: Sequence[Exception | None] = sending.send(_client(), self._url.get(), contents)
+            self._silent = False
+        except NOT_ACCEPTED as error:
+            results = [error] * len(entries)
+            self._silent = not isinstance(error, ClientError)
+        for entry, result in zip(entries, results, strict=True):
+            entry.settle(Refusal.of(result) if result else None)
+
+    def _read_url(self) -> str:
+        return sending.queue_url(_client(), self._name)
+
+
+def _with_time_for_a_call(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that could still wait for another call to the end; the others are refused."""
+    latest = time.monotonic() + aws.PROMPT_SECONDS
+    for entry in entries:
+        if entry.ends_at < latest:
+            entry.settle(NO_TIME)
+    return [entry for entry in entries if not entry.done]
+
+
+class Fallback:
+    """Safe for threads and greenlets, one per process. No client of SQS is made before it is used."""
+
+    def __init__(self, environment: str) -> None:
+        self._environment = environment
+        self._queues: dict[str, _Queue] = {}
+
+    def offer(self, message: Outgoing) -> Refusal | None:
+        """None if it was accepted.
+
+        SQS has no third broker behind it, so a failure while there is time is tried once more: most often it
+        closed an idle connection, or was busy for a moment.
+        """
+        too_long = _too_long(message.headers)
+        if too_long:
+            return Refusal(too_long)
+        queue, text = self._queue(message), message.for_sqs()
+        # Its turn may come in the very last moment of the publish's time, but it always gets one call's time.
+        ends_at = max(message.ends_at, time.monotonic() + aws.PROMPT_SECONDS)
+        first = queue.offer(text, ends_at=ends_at)
+        if first is None or time.monotonic() + aws.PROMPT_SECONDS > ends_at:
+            return first
+        second = queue.offer(text, ends_at=ends_at)
+        # It may have taken the first, whatever it says to the second.
+        return second and (first if first.uncertain else second)
+
+    def _queue(self, message: Outgoing) -> _Queue:
+        name = names.fallback_queue(self._environment, message.address.logical, message.address.release)
+        return self._queues.get(name) or self._queues.setdefault(name, _Queue(name))
+
+
+def _too_long(headers: dict[str, Any]) -> str | None:
+    """Why SQS could not hold the message until its task is done, or None."""
+    ahead = seconds_until(headers, now=time.time())
+    if ahead > FALLBACK_MAX_ETA_SECONDS:
+        return f"it takes an ETA of {FALLBACK_MAX_ETA_SECONDS} s ahead at most; this one is in {ahead:.0f} s"
+    hard, _soft = headers.get("timelimit") or (None, None)
+    if hard is not None and hard > FALLBACK_MAX_TIME_LIMIT_SECONDS:
+        return (
+            f"it takes a hard time limit of {FALLBACK_MAX_TIME_LIMIT_SECONDS} s at most; "
+            f"this one has {hard:.0f} s"
+        )
+    return None

@@ -1,0 +1,129 @@
+"""Group commit: what many threads want to send at once goes out together, each with its own answer.
+
+A caller that finds no round trip under way makes one itself, at once and in its own thread: alone it waits
+for nobody. What comes meanwhile waits, and the first of it makes the next round trip for all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from taskfleet.publishing.refusal import Refusal
+
+TOO_LATE = "this process was too busy to hear its answer within the publish's time"
+INTERRUPTED = Refusal("whoever sent it for this publish, too, was interrupted", uncertain=True)
+
+
+class Entry:
+    """One message that waits for its answer, until ``ends_at`` at most. ``size`` in bytes.
+
+    ``refused`` is None if it was accepted.
+    """
+
+    def __init__(self, content: Any, size: int, *, ends_at: float, probe: bool = False) -> None:
+        self.content, self.size, self.ends_at, self.probe = content, size, ends_at, probe
+        self.refused: Refusal | None = None
+        self.done = False
+        self.taken = False  # it is part of a round trip: it may have been sent
+        self._waits: threading.Lock | None = None
+
+    def settle(self, refused: Refusal | None = None) -> None:
+        """Say how it ended."""
+        self.refused, self.done = refused, True
+
+    def prepare_to_wait(self) -> None:
+        """Before anybody may wake it."""
+        self._waits = threading.Lock()  # the lightest thing to wait on that gevent and eventlet replace
+        self._waits.acquire()
+
+    def wait(self, seconds: float) -> bool:
+        """Until it is woken; False if nobody did in time."""
+        return self._waits is None or self._waits.acquire(timeout=max(0.0, seconds))
+
+    def wake(self) -> None:
+        """End its wait, or its next one."""
+        if self._waits is not None and self._waits.locked():
+            self._waits.release()
+
+
+class GroupCommit:
+    """Shares ``exchange`` among threads or greenlets: ``round_trips`` of them at once.
+
+    ``exchange`` gets entries, at most ``most_messages`` and ``most_bytes`` together (one alone may be
+    larger), and settles each.
+    """
+
+    def __init__(
+        self,
+        exchange: Callable[[Sequence[Entry]], None],
+        *,
+        round_trips: int,
+        most_messages: int,
+        most_bytes: int,
+    ) -> None:
+        self._exchange, self._round_trips = exchange, round_trips
+        self._most_messages, self._most_bytes = most_messages, most_bytes
+        self._lock = threading.Lock()
+        self._waiting: deque[Entry] = deque()
+        self._leading: set[Entry] = set()
+
+    def send(self, entry: Entry) -> Refusal | None:
+        """Have it sent and return why it was refused, or None."""
+        try:
+            self._join(entry)
+            while not entry.done:
+                if entry in self._leading:
+                    self._lead(entry)
+                elif not entry.wait(entry.ends_at - time.monotonic()):
+                    break
+        finally:
+            self._leave(entry)
+        return entry.refused if entry.done else Refusal(TOO_LATE, uncertain=entry.taken)
+
+    def _join(self, entry: Entry) -> None:
+        with self._lock:
+            if len(self._leading) < self._round_trips:
+                self._leading.add(entry)
+            else:
+                entry.prepare_to_wait()
+                self._waiting.append(entry)
+
+    def _lead(self, entry: Entry) -> None:
+        batch = self._batch(entry)
+        try:
+            self._exchange(batch)
+        finally:
+            # Whatever ended it (a time limit of a task is raised anywhere): nobody waits for it in vain.
+            self._leave(entry)
+            for other in batch:
+                if not other.done:
+                    other.settle(INTERRUPTED)
+                other.wake()
+
+    def _batch(self, first: Entry) -> list[Entry]:
+        with self._lock:
+            batch, size = [first], first.size
+            while self._waiting and len(batch) < self._most_messages:
+                size += self._waiting[0].size
+                if size > self._most_bytes:
+                    break
+                batch.append(self._waiting.popleft())
+            for entry in batch:
+                entry.taken = True
+        return batch
+
+    def _leave(self, entry: Entry) -> None:
+        """Hand over what it leads to the first that waits; or wait no more."""
+        with self._lock:
+            if entry in self._leading:
+                self._leading.remove(entry)
+                if self._waiting:
+                    following = self._waiting.popleft()
+                    self._leading.add(following)
+                    following.wake()
+            elif not entry.done and not entry.taken and entry in self._waiting:
+                self._waiting.remove(entry)

@@ -1,0 +1,120 @@
+"""Redis behind its circuit breaker: while it is known to be dead, it costs no publish its time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+from taskfleet.brokers.redis import commands
+from taskfleet.brokers.redis.commands import Command, Keys
+from taskfleet.brokers.redis.pipeline import Pipeline
+from taskfleet.contract.messages import REDIS_PROBE
+from taskfleet.publishing.breaker import Breaker, State
+from taskfleet.publishing.group_commit import Entry, GroupCommit
+from taskfleet.publishing.outgoing import Outgoing
+from taskfleet.publishing.probe import Probe
+from taskfleet.publishing.refusal import NOT_ACCEPTED, Refusal
+
+# What goes out in one round trip: some milliseconds of Redis's time.
+MOST_MESSAGES = 500
+MOST_BYTES = 1024 * 1024
+# How long a publish waits for a replica: Redis says so before the pipeline gives up on its answer.
+CONFIRM_TIMEOUT_MS = 200
+
+BREAKER_OPEN = Refusal("its circuit breaker is open: it did not answer lately")
+
+# kombu's names, and no prefix.
+_KEYS = Keys(unacked="unacked", index="unacked_index", prefix="")
+# Done as a publish is, by a script that writes: a replica answers a PING as well.
+_PROBE: Command = ["EVAL", "redis.call('SET', KEYS[1], '1', 'EX', 60)", 1, REDIS_PROBE]
+
+
+class Primary:
+    """Safe for threads and greenlets; one per process, or two: those with ``replicas`` wait for them.
+
+    A publish that does returns when so many replicas have it: a failover can't lose it then. One of several
+    is enough, as ElastiCache promotes the one that is the least behind.
+    """
+
+    def __init__(
+        self, connect: Callable[[], redis.Connection], *, replicas: int = 0, breaker: Breaker | None = None
+    ) -> None:
+        self._pipeline, self._replicas = Pipeline(connect), replicas
+        self._breaker = breaker or Breaker()
+        self._probe = Probe(self._breaker, self.answers)
+        self._commit = GroupCommit(
+            self._exchange, round_trips=1, most_messages=MOST_MESSAGES, most_bytes=MOST_BYTES
+        )
+
+    def offer(self, message: Outgoing) -> Refusal | None:
+        """None if it was accepted."""
+        if not self._breaker.allows():
+            self._probe.start()  # unless it runs, as it should
+            return BREAKER_OPEN
+        priority, content = message.for_redis()
+        command = commands.publish(_KEYS, message.queue, priority, content)
+        size = sum(len(part) for part in command if isinstance(part, str))
+        return self._commit.send(Entry(command, size, ends_at=message.ends_at))
+
+    def answers(self, within_seconds: float = 2.0) -> bool:
+        """Whether it takes a write, and its replicas too if publishes wait for them."""
+        ends_at = time.monotonic() + within_seconds
+        return self._commit.send(Entry(_PROBE, 0, ends_at=ends_at, probe=True)) is None
+
+    def _exchange(self, entries: Sequence[Entry]) -> None:
+        if self._breaker.state is State.OPEN:  # others found it dead while these waited
+            for entry in entries:
+                if not entry.probe:
+                    entry.settle(BREAKER_OPEN)
+            entries = [entry for entry in entries if entry.probe]
+        if entries:
+            self._send(entries)
+            self._report(entries)
+
+    def _send(self, entries: Sequence[Entry]) -> None:
+        answers, copies = self._round_trip([entry.content for entry in entries])
+        unknown_script = []
+        for entry, answer in zip(entries, answers, strict=True):
+            if isinstance(answer, NoScriptError):
+                unknown_script.append(entry)
+            elif isinstance(answer, BaseException):
+                entry.settle(Refusal.of(answer))
+            else:
+                entry.settle(self._unconfirmed(copies))
+        if unknown_script:  # a Redis that was restarted, or failed over
+            for entry in unknown_script:
+                entry.content = commands.whole(entry.content)
+            self._send(unknown_script)
+
+    def _round_trip(self, sent: Sequence[Command]) -> tuple[list[Any], Any]:
+        """The answer to each command, and that of the replicas; an error in place of a missing one."""
+        waits = [["WAIT", self._replicas, CONFIRM_TIMEOUT_MS]] if self._replicas else []
+        answers: list[Any] = []
+        try:
+            self._pipeline.run([*sent, *waits], answers)
+        except NOT_ACCEPTED as error:
+            answers += [error] * (len(sent) + len(waits) - len(answers))
+        return answers[: len(sent)], answers[len(sent)] if waits else 0
+
+    def _unconfirmed(self, copies: Any) -> Refusal | None:
+        if isinstance(copies, BaseException):
+            return Refusal(f"no replica confirmed it: {copies}", uncertain=True)
+        if copies < self._replicas:
+            return Refusal(
+                f"{copies} of {self._replicas} replicas have it after {CONFIRM_TIMEOUT_MS} ms", uncertain=True
+            )
+        return None
+
+    def _report(self, entries: Sequence[Entry]) -> None:
+        """Tell the breaker how the broker did: it is well if it took one of them, or keeps a queue closed."""
+        refused = [entry.refused for entry in entries if entry.refused and not entry.refused.closed]
+        if refused:
+            self._pipeline.close()  # the name may lead to another server by now
+        if len(refused) < len(entries):
+            self._breaker.succeeded()
+        elif self._breaker.failed():
+            self._probe.start()
