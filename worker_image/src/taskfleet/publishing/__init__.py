@@ -4,17 +4,25 @@
 write) counts as not accepted and goes to the other broker under the same task id: at least once, never
 zero. What must take effect once is written together with `taskfleet.idempotency.key`.
 
+The way of a publish: `producer` (what Celery calls) → `publisher` → `outgoing` (one object a publish: the
+message, its address, its time) → `primary`, and if that does not accept it → `fallback`. Both share their
+round trips among all threads or greenlets of the process (`group_commit`): nobody waits for a free
+connection, each gets its own answer. A process has one connection to Redis, and one more for publishes that
+a replica confirms.
+
 How long a call may take, from any thread or greenlet:
 
-- A second while one broker is away, most often far less: Redis and all waiting for a free connection share
-  0.6 s, then the breaker opens; SQS's call has 1.2 s of its own.
-- 1.8 s until `taskfleet.errors.PublishError` when neither answers, and 2 s if SSM is mute, too, so that the
-  pointer could not be read again. A worker tries on for `WorkerSettings.publish_patience_seconds`.
-- A process's first publish also waits for the pointer and the manifest, its first to SQS for the queue's URL,
-  and one after half a minute without any for the pointer; 1.2 s for each. When everything is mute the first
-  of them ends in `taskfleet.errors.PointerUnknown`; when what comes after them is mute it is about 3 s; 5.4 s
-  if each answers at its last moment. The broker's password is waited for within Redis's share. The first
-  client of AWS takes a few tenths of a second of the processor on top.
+- A second while one broker is away, most often far less: Redis's silence ends after 0.3 s, or 0.6 s if it
+  has to be connected to first; twice in a row opens the breaker, and all who wait go to SQS, whose call has
+  1.2 s.
+- 2 s until `taskfleet.errors.PublishError` when neither answers. A worker tries on for
+  `WorkerSettings.publish_patience_seconds`.
+- A process's first publish also waits for the pointer and the manifest, for the broker's password, its first
+  to SQS for the queue's URL, and one after half a minute without any for the pointer; about 1.2 s for each.
+  When everything is mute the first of them ends in `taskfleet.errors.PointerUnknown`. The first client of AWS
+  takes a few tenths of a second of the processor on top.
+- Time counts against Redis only while the process looks into its socket, so one that is starved (of the
+  processor, by another thread, by a busy event loop) takes longer, and does not turn to SQS for it.
 
 Not bounded here: looking up a host's name, which no socket's time-out covers (the resolver's own count: 5 s,
 twice, by ``resolv.conf``'s defaults); a name's second address, as each is tried for the time of one; and the
@@ -22,7 +30,8 @@ task role's credentials, which boto3 reads from the container's agent with time-
 backend takes no part (`taskfleet.publishing.results`).
 
 If neither broker accepts it, the call raises `taskfleet.errors.PublishError`; its ``may_run`` says whether
-one of them may have the task all the same.
+one of them may have the task all the same. Any error reply of Redis is such a refusal, and SQS is asked; what
+no worker could run (not JSON, too large, an id that is no text) is the caller's error, and goes nowhere.
 
 What Redis accepted is on its primary node alone at that moment: a failover loses what no replica has yet.
 A queue that a pool names in its ``confirmed`` setting (``infra/environments.py``) is confirmed: a publish to
