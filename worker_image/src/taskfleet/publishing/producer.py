@@ -15,8 +15,9 @@ from celery import Celery
 from kombu.exceptions import EncodeError
 
 from taskfleet.dead_letters.unsent import Unsent
-from taskfleet.errors import SettingsError, TaskfleetError, UnknownQueue
+from taskfleet.errors import SettingsError, TaskfleetError
 from taskfleet.publishing import behalf, results
+from taskfleet.publishing.exchanges import queue_of
 from taskfleet.publishing.publisher import Publisher
 
 
@@ -50,12 +51,9 @@ class FleetProducer:
 
     def publish(self, body: Any, **options: Any) -> None:
         """Publish as kombu's ``Producer.publish`` does, to the versioned queue, on either broker."""
-        exchange, queue = options.pop("exchange", ""), options.pop("routing_key", None)
+        exchange, queue = options.pop("exchange", ""), options.pop("routing_key", None) or ""
         if exchange or not queue:
-            raise UnknownQueue(
-                f"exchange {exchange!r}, routing key {queue!r}: tasks are published to queues by "
-                "name; exchanges exist on neither broker. Use `queue=` or `task_routes`."
-            )
+            queue = queue_of(getattr(exchange, "name", exchange), queue, self._app.amqp.queues.values())
         for unused in ("declare", "retry", "retry_policy"):  # queues exist, and the bounds are ours
             options.pop(unused, None)
         results.have_stored_for_a_chord(self._app, body, options)
