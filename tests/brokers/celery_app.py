@@ -37,6 +37,7 @@ def make_app(
     app.conf.update(configuration or {})
     app.task(name="noop")(noop)
     app.task(name="arrived")(arrived)
+    app.task(name="arrived_in_time")(arrived_in_time)
     app.task(name="note")(note)
     app.task(name="slow")(slow)
     app.task(name="kill_child", bind=True)(kill_child)
@@ -57,6 +58,11 @@ def note(what: str) -> None:
 def arrived(sent_at: float) -> None:
     """Write down how long it was on its way."""
     note(str(time.time() - sent_at))
+
+
+def arrived_in_time(what: str, due_at: float) -> None:
+    """Write down how late this ran."""
+    note(f"{what} {time.time() - due_at}")
 
 
 def slow(what: str, seconds: float) -> None:

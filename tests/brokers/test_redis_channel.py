@@ -183,7 +183,7 @@ def test_what_is_no_message_is_set_aside_and_the_rest_goes_on(
 def test_the_counts_do_not_stumble_over_what_is_no_message(client: redis.Redis) -> None:
     client.lpush("q", "[" * 3000)
 
-    assert counts.read(client, ["q"])["q"].oldest_published_at is None
+    assert counts.read(client, ["q"])["q"].oldest_at is None
 
 
 def test_one_that_sets_malformed_ones_aside_itself(valkey: Valkey, client: redis.Redis) -> None:

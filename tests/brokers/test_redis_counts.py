@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -42,7 +43,15 @@ class World:
 
     def step(self) -> None:
         acts = [self.publish] * 6 + [self.fetch] * 6 + [self.acknowledge] * 3 + [self.requeue, self.open]
-        acts += [self.follow, self.leave, self.lapse, self.beat, self.purge, self.fetch_unanswered]
+        acts += [
+            self.follow,
+            self.leave,
+            self.lapse,
+            self.beat,
+            self.purge,
+            self.fetch_unanswered,
+            self.postpone,
+        ]
         self.random.choice(acts)()
 
     def publish(self) -> None:
@@ -53,10 +62,13 @@ class World:
             "empty": [],
             "large": 12345678901234567890,
             "headers": {messages.PUBLISHED_AT_HEADER: time.time()},
-            "properties": {"delivery_tag": "the publisher's"},
+            "properties": {"delivery_tag": f"the publisher's {name}"},
         }
         queue, priority = self.random.choice(QUEUES), self.random.choice(limits.REDIS_PRIORITY_STEPS)
-        self.commands.publish(queue, priority, json.dumps(message), replicas=0, wait_ms=0)
+        if self.random.random() < 0.3:
+            due = datetime.now(UTC) + timedelta(seconds=self.random.choice([-5, 0.02, 3600]))
+            message["headers"]["eta"] = due.isoformat()
+        self.commands.publish(queue, priority, message, replicas=0, wait_ms=0)
         self.published.add(name)
 
     def open(self) -> None:
@@ -111,6 +123,13 @@ class World:
             self.commands.give_back(session, [tag], count=1, to_the_end=self.random.random() < 0.5)
             del self.sessions[session][tag]
 
+    def postpone(self) -> None:
+        session = self._some()
+        if session and self.sessions[session]:
+            tag = self.random.choice(sorted(self.sessions[session]))
+            self.commands.postpone(session, {tag: self.random.choice([0.02, 3600])})
+            del self.sessions[session][tag]
+
     def follow(self) -> None:
         """A lost connection: some run on, the rest goes back, with what was never answered."""
         session = self._some()
@@ -152,17 +171,22 @@ class World:
         scanned = Counter(json.loads(entry)[2] for entry in unacked.values())
         held = Counter(json.loads(entry)[0]["body"] for entry in unacked.values())
         waiting: Counter[str] = Counter()
+        scheduled: Counter[str] = Counter()
         for queue, counts in read(self.client, QUEUES, prefix=PREFIX).items():
+            kept = self.client.hvals(f"{PREFIX}{messages.REDIS_SCHEDULED_MESSAGES}{queue}")
+            scheduled.update(json.loads(text.partition(":")[2])["body"] for text in kept)
+            assert len(kept) == self.client.zcard(f"{PREFIX}{messages.REDIS_SCHEDULED}{queue}")
             texts = [
                 text
                 for name in limits.redis_lists(queue)
                 for text in self.client.lrange(PREFIX + name, 0, -1)
             ]
             waiting.update(json.loads(text)["body"] for text in texts)
-            assert (counts.waiting, counts.in_flight) == (len(texts), scanned[queue])
+            assert counts.waiting + counts.scheduled == len(texts) + len(kept)
+            assert counts.in_flight == scanned[queue]
             assert (counts.oldest_fetched_at is None) == (scanned[queue] == 0)
         assert set(self.client.zrange(f"{PREFIX}unacked_index", 0, -1)) == set(unacked)
-        assert waiting + held == Counter(self.published - self.finished)
+        assert waiting + held + scheduled == Counter(self.published - self.finished)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -189,7 +213,20 @@ def test_the_oldest_is_the_one_that_waits_longest(valkey: Valkey) -> None:
     for queue, at in (("a", 30.0), ("a", 40.0), (limits.redis_lists("a")[2], 20.0)):
         client.lpush(queue, json.dumps({"headers": {messages.PUBLISHED_AT_HEADER: at}}))
 
-    assert read(client, ("a", "b")) == {"a": Counts(3, 0, 20.0, None), "b": Counts(0, 0, None, None)}
+    assert read(client, ("a", "b")) == {"a": Counts(3, 0, oldest_at=20.0), "b": Counts(0, 0)}
+
+
+def test_one_that_had_to_wait_is_as_old_as_its_eta(valkey: Valkey) -> None:
+    client = valkey.client()
+    client.flushall()
+    headers = {messages.PUBLISHED_AT_HEADER: 30.0, "eta": "1970-01-01T00:01:40+00:00"}
+    client.lpush("a", json.dumps({"body": '{"eta": "1970-01-01"}', "headers": headers}))
+    client.zadd(messages.REDIS_SCHEDULED + "b", {"due": 50_000, "far": 10**15})
+
+    assert read(client, ("a", "b")) == {
+        "a": Counts(1, 0, oldest_at=100.0),
+        "b": Counts(1, 0, scheduled=1, oldest_at=50.0),
+    }
 
 
 def test_what_somebody_else_removed_is_not_counted_for_ever(valkey: Valkey) -> None:

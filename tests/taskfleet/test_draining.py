@@ -22,10 +22,11 @@ def _seconds_to_end(worker: subprocess.Popen[bytes]) -> float:
 
 
 def test_a_broker_that_hangs_holds_up_the_end_once_and_not_for_each_message(fleet: TinyFleet) -> None:
-    worker = fleet.start_worker("r1", **{env.SOFT_SHUTDOWN_SECONDS.name: "2"})
+    threads = {env.EXECUTION.name: "threads", env.CONCURRENCY.name: "40"}
+    worker = fleet.start_worker("r1", **threads, **{env.SOFT_SHUTDOWN_SECONDS.name: "2"})
     app = fleet.app()
     for n in range(40):
-        app.send_task(RECORD, ["far", n], countdown=600)
+        app.send_task(RECORD, ["long", n, 60])
     wait_for(lambda: fleet.valkey.client().hlen("unacked") == 40, what="the fetch of all")
 
     fleet.valkey.pause()

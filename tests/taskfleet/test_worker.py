@@ -10,6 +10,7 @@ import time
 import pytest
 from example_tasks.tasks import accounts, warehouse
 from taskfleet.contract import environment as env
+from taskfleet.contract.messages import REDIS_SCHEDULED
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
@@ -118,7 +119,8 @@ def test_sigterm_lets_running_tasks_finish_and_returns_the_rest(fleet: TinyFleet
     assert time.monotonic() - began < 20, "it did not wait for the whole soft shutdown"
     assert fleet.executed("running") == [0, 1]
     assert fleet.executed("waiting") == []
-    assert fleet.waiting("low", "r1") == 7
+    assert fleet.waiting("low", "r1") == 3
+    assert fleet.valkey.client().zcard(REDIS_SCHEDULED + "low.r1") == 4
     assert fleet.valkey.client().hlen("unacked") == 0
 
 

@@ -26,7 +26,7 @@ def test_list_and_show(two: Fleet) -> None:
     assert (found["blue"]["ready"], found["green"]["ready"]) == (False, True)
     shown = two.run("release", "show", "blue").output
     assert "registered -> gating  by controller" in shown
-    assert "left     0 waiting, 0 unacknowledged, 0 on the fallback" in shown
+    assert "left     0 waiting, 0 scheduled, 0 unacknowledged, 0 on the fallback, 0 parked" in shown
     assert two.json("release", "show", "blue")["left"]["total"] == 0
 
 
@@ -110,7 +110,10 @@ def test_retire_is_refused_while_work_is_left_and_says_where(two: Fleet) -> None
     two.look()
     refused = two.run("release", "retire", "blue", "--yes")
     assert refused.exit_code == 1
-    assert "still drains: 2 waiting, 0 unacknowledged, 0 on the fallback" in refused.output
+    assert (
+        "still drains: 2 waiting, 0 scheduled, 0 unacknowledged, 0 on the fallback, 0 parked"
+        in refused.output
+    )
     current = two.run("release", "retire", "green", "--yes")
     assert (current.exit_code, "is current" in current.output) == (1, True)
 

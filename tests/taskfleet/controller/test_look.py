@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import boto3
 import pytest
 import redis
@@ -50,6 +52,7 @@ def test_a_look_counts_what_is_there(current: Account) -> None:
     current.redis.lpush("low.blue", "{}", "{}", "{}")
     current.redis.lpush("etl.blue\x06\x169", "{}")
     current.redis.hset("unacked", "tag", '[{"headers": {"eta": null}}, "low.blue", "low.blue"]')
+    current.redis.zadd("unacked_index", {"tag": time.time()})
     twin = current.sqs.get_queue_url(QueueName=names.fallback_queue(current.name, "etl", "blue"))["QueueUrl"]
     current.sqs.send_message(QueueUrl=twin, MessageBody="x")
     parked = current.sqs.get_queue_url(QueueName=names.dead_letter_queue(current.name, "high"))["QueueUrl"]

@@ -104,7 +104,7 @@ def test_an_eta_still_to_come_is_scheduled_and_a_past_one_is_not(
     publish(kombu, queue)
     hold(queue, 4)
     found = depths(client, [queue.name], now=now)[queue.name]
-    assert (found.waiting, found.unacknowledged, found.scheduled) == (0, 4, 2)
+    assert (found.waiting, found.unacknowledged, found.scheduled) == (0, 2, 2)
 
 
 def test_the_oldest_is_the_next_to_be_served_over_all_priorities(
@@ -147,26 +147,41 @@ def test_a_malformed_message_has_no_age_and_breaks_nothing(client: redis.Redis, 
     assert (found.waiting, found.age(NOW)) == (1, None)
 
 
-def test_what_is_in_flight_is_counted_once_while_the_hash_is_scanned_in_pages(client: redis.Redis) -> None:
+def test_what_stock_workers_hold_is_counted_once_however_many_pages_it_has(client: redis.Redis) -> None:
     entry = '[{"body": "' + "x" * 2000 + '", "headers": {"eta": null}}, "low.r1", "low.r1"]'
     compact = '[{"body":"","headers":{"eta":null}},"low.r2","low.r2"]'
-    client.hset(
-        "unacked", mapping={f"a{n}": entry for n in range(3000)} | {f"b{n}": compact for n in range(2500)}
-    )
+    held = {f"a{n}": entry for n in range(3000)} | {f"b{n}": compact for n in range(2500)}
+    client.hset("unacked", mapping=held)
+    client.zadd("unacked_index", dict.fromkeys(held, time.time()))
     found = depths(client, ["low.r1", "low.r2"], now=NOW)
     assert [found[q].unacknowledged for q in ("low.r1", "low.r2")] == [3000, 2500]
 
 
-def test_with_very_much_in_flight_the_transports_own_counters_are_read(client: redis.Redis) -> None:
-    client.hset("unacked", mapping={f"a{n}": "[]" for n in range(30)})
-    client.zadd(REDIS_IN_FLIGHT + "low.r1", {f"a{n}": n for n in range(10)})
-    client.zadd(REDIS_IN_FLIGHT + "low.r2", {f"a{n}": n for n in range(10, 30)})
-    found = depths(client, ["low.r1", "low.r2", "low.r3"], now=NOW, scan_at_most=29)
-    assert [depth.unacknowledged for depth in found.values()] == [10, 20, 0]
-    assert {depth.scheduled for depth in found.values()} == {None}
-    client.hset("unacked", "a-stock-workers", "[]")
-    found = depths(client, ["low.r1", "low.r2", "low.r3"], now=NOW, scan_at_most=29)
+def test_more_than_may_be_looked_into_is_not_known(client: redis.Redis) -> None:
+    ours = {f"a:1:{n}": time.time() + 6 * 3600 for n in range(30)}
+    client.zadd("unacked_index", ours)
+    client.zadd(REDIS_IN_FLIGHT + "low.r1", dict.fromkeys(ours, 1))
+    found = depths(client, ["low.r1", "low.r2"], now=NOW, look_into_at_most=1)
+    assert [depth.unacknowledged for depth in found.values()] == [30, 0]
+    client.zadd("unacked_index", {"stock": time.time(), "workers": time.time()})
+    found = depths(client, ["low.r1", "low.r2"], now=NOW, look_into_at_most=1)
     assert {depth.unacknowledged for depth in found.values()} == {None}  # whose is it? Not known: not zero
+    assert {depth.scheduled for depth in found.values()} == {None}
+
+
+def test_a_look_reads_no_bodies(client: redis.Redis, kombu: Connection, valkey: Valkey, hold) -> None:
+    queue, body = a_queue(), "x" * 200_000
+    for transport, priority in ((PRIMARY_TRANSPORT, 0), (None, 3)):
+        with Connection(valkey.url, transport=transport) as connection:
+            for _ in range(4):
+                connection.Producer().publish(
+                    body, headers={PUBLISHED_AT_HEADER: NOW}, routing_key=queue.name, priority=priority
+                )
+    hold(queue, 2)
+    before = client.info("stats")["total_net_output_bytes"]
+    found = depths(client, [queue.name], now=NOW + 1)[queue.name]
+    assert (found.waiting, found.unacknowledged, found.age(NOW + 1)) == (6, 2, 1.0)
+    assert client.info("stats")["total_net_output_bytes"] - before < 20_000
 
 
 def test_what_the_fleets_own_transport_fetches_is_counted(client: redis.Redis, valkey: Valkey) -> None:
@@ -176,9 +191,8 @@ def test_what_the_fleets_own_transport_fetches_is_counted(client: redis.Redis, v
             publish(connection, queue)
         got = queue(connection.channel()).get()
         assert got.headers["task"] == "a.task"
-        for limit in (10_000, 0):
-            found = depths(client, [queue.name], now=NOW, scan_at_most=limit)[queue.name]
-            assert (found.waiting, found.unacknowledged) == (2, 1)
+        found = depths(client, [queue.name], now=NOW, look_into_at_most=0)[queue.name]
+        assert (found.waiting, found.unacknowledged) == (2, 1)
         got.ack()
 
 

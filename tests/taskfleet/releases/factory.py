@@ -12,7 +12,7 @@ from taskfleet.releases.model import Pointer, Record, State, registered
 from taskfleet.releases.observation import Left, Observation
 
 T0 = 1_790_000_000.0
-EMPTY = Left(0, 0, 0)
+EMPTY = Left(0, 0, 0, 0, 0)
 
 
 def pool(name: str = "low", **changes: Any) -> PoolManifest:

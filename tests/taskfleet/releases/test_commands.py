@@ -87,11 +87,15 @@ def test_retiring_what_is_retired_changes_nothing() -> None:
     ("it", "left", "why"),
     [
         (record("blue", S.CURRENT), EMPTY, "is current: promote another release first"),
-        (record(state=S.DRAINING), Left(3, 2, 1), "3 waiting, 2 unacknowledged, 1 on the fallback"),
-        (record(state=S.DRAINING), Left(3, None, 1), "what is left is not known"),
+        (
+            record(state=S.DRAINING),
+            Left(3, 0, 2, 1, 0),
+            "3 waiting, 0 scheduled, 2 unacknowledged, 1 on the fallback, 0 parked",
+        ),
+        (record(state=S.DRAINING), Left(3, 0, None, 1, 0), "what is left is not known"),
         (record(state=S.DRAINING), EMPTY, "it takes several in a row"),
         (record(state=S.DRAINED), None, "what is left is not known"),
-        (record(state=S.DRAINED), Left(0, 1, 0), "1 unacknowledged"),
+        (record(state=S.DRAINED), Left(0, 0, 1, 0, 0), "1 unacknowledged"),
     ],
 )
 def test_a_release_with_work_or_unknown_work_is_not_retired(it: Record, left: Left | None, why: str) -> None:

@@ -90,20 +90,23 @@ CASES = {
     "the published copy is missing": (seen(BLUE, published="none"), [Publish("blue")]),
     "the published copy is unknown": (seen(BLUE, published=None), []),
     "work turned up in a drained one": (
-        seen(DRAINED, BLUE, left={"green": Left(0, 3, 0)}),
+        seen(DRAINED, BLUE, left={"green": Left(0, 0, 3, 0, 0)}),
         [Move("green", S.DRAINING, "3 messages turned up")],
     ),
-    "a drained one is not touched by unknown": (seen(DRAINED, BLUE, left={"green": Left(0, None, 3)}), []),
+    "a drained one is not touched by unknown": (
+        seen(DRAINED, BLUE, left={"green": Left(0, 0, None, 3, 0)}),
+        [],
+    ),
     "a drained one whose stack is gone is retired": (
         seen(replace(DRAINED, retiring="ops"), BLUE, manifests={"blue": BLUE.manifest}),
         [Move("green", S.RETIRED, "its stack was deleted, as ops asked")],
     ),
     "… not with work in it: it drains again": (
-        seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(3, 0, 0)}),
+        seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(3, 0, 0, 0, 0)}),
         [Move("green", S.DRAINING, "3 messages turned up")],
     ),
     "… nor while what is left is unknown": (
-        seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(None, 0, 0)}),
+        seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(None, 0, 0, 0, 0)}),
         [],
     ),
     "a drained one with manifests unknown": (seen(DRAINED, BLUE, manifests=None), []),
@@ -149,14 +152,14 @@ DRAINS = {
 }
 
 
-@pytest.mark.parametrize("part", ["waiting", "unacknowledged", "fallback"])
+@pytest.mark.parametrize("part", ["waiting", "scheduled", "unacknowledged", "fallback", "parked"])
 @pytest.mark.parametrize(("totals", "drained"), DRAINS.values(), ids=DRAINS.keys())
 def test_drained_means_seen_empty_several_times_in_a_row(
     totals: list[int | None], drained: bool, part: str
 ) -> None:
     memory, moves = Memory(), []
     for total in totals:
-        left = replace(Left(0, 0, 0), **{part: total})
+        left = replace(Left(0, 0, 0, 0, 0), **{part: total})
         step = plan(seen(DRAINING, BLUE, left={"green": left}), memory)
         memory, moves = step.memory, [*moves, *step.actions]
     assert [m.to for m in moves if isinstance(m, Move)] == ([S.DRAINED] if drained else [])
@@ -172,7 +175,7 @@ def test_nothing_is_drained_while_producers_may_read_the_old_pointer(published: 
 
 
 def test_a_drain_past_its_deadline_is_said_and_nothing_else() -> None:
-    late = seen(DRAINING, BLUE, now=T0 + 3601, left={"green": Left(1, 0, 0)})
+    late = seen(DRAINING, BLUE, now=T0 + 3601, left={"green": Left(1, 0, 0, 0, 0)})
     assert plan(late, Memory()).overdue == ("green",)
     assert plan(late, Memory()).actions == ()
     assert plan(replace(late, now=T0 + 3599), Memory()).overdue == ()

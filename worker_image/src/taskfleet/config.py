@@ -36,6 +36,9 @@ def defaults() -> dict[str, Any]:
         "task_retry_on_worker_lost": True,
         # An event per publish is a second message, and goes to an exchange, which neither broker has.
         "task_send_sent_event": False,
+        # A result that nobody reads costs a write per task. A task whose result is read says
+        # ignore_result=False; publishing it asks nothing of the backend (`taskfleet.publishing.results`).
+        "task_ignore_result": True,
         # Where there is a result backend, it gives up after seconds, not never.
         "result_backend_transport_options": {
             "retry_policy": {"timeout": 2.0, "max_retries": 2, "interval_start": 0, "interval_step": 0.2}
@@ -52,8 +55,6 @@ def worker_defaults(settings: WorkerSettings) -> dict[str, Any]:
         # One message per slot: what a busy worker holds, an idle one can't take. With late acknowledgement
         # a running task counts, so nothing waits in a busy worker (`worker_disable_prefetch` adds nothing).
         "worker_prefetch_multiplier": 1,
-        # Far-off ETAs are held in memory; without a limit a flood of them fills it (celery 9849).
-        "worker_eta_task_limit": 1000,
         # KiB, peak. Checked after each task: the child finishes, then it is replaced.
         "worker_max_memory_per_child": settings.child_memory_mib * 1024,
         "worker_max_tasks_per_child": settings.max_tasks_per_child,

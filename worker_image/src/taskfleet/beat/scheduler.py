@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import uuid
 from typing import Any
@@ -49,8 +50,7 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
 
         A firing has one task id, however often it is tried: a broker may have taken a try that failed.
         """
-        firing = object.__new__(type(entry))  # `copy` would call ``__init__``, which entries of others refuse
-        vars(firing).update(vars(entry))
+        firing = copy.copy(entry)
         firing.options = {"task_id": str(uuid.uuid4()), **entry.options}
         self._said_owed.pop(entry.name, None)
         super().apply_entry(firing, producer=producer)

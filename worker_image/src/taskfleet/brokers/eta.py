@@ -21,9 +21,10 @@ def seconds_until(headers: Any, *, now: float) -> float:
         return 0.0
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        # Celery's own rule: an ETA without a zone is in UTC (`celery.utils.time.maybe_make_aware`).
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, OverflowError):
         return 0.0
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
 
 
 def publish_delay_seconds(message: dict[str, Any], *, now: float) -> int:

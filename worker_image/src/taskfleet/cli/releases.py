@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from taskfleet.cli.operator import Operator, asks
-from taskfleet.cli.output import duration, number, show, show_json, table
+from taskfleet.cli.output import duration, show, show_json, table
 from taskfleet.errors import TaskfleetError
 from taskfleet.releases.commands import find
 from taskfleet.releases.items import from_record
@@ -84,10 +84,7 @@ def as_json(record: Record) -> dict[str, Any]:
 def _says(left: Left | None) -> str:
     if left is None:
         return "not known: the controller is silent, or does not watch this release"
-    return (
-        f"{number(left.waiting)} waiting, {number(left.unacknowledged)} unacknowledged, "
-        f"{number(left.fallback)} on the fallback, {number(left.parked)} parked on Redis"
-    )
+    return str(left)
 
 
 def _line(change: dict[str, Any]) -> str:

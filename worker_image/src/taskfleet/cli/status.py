@@ -94,13 +94,9 @@ def _state(release: ReleaseLook, now: float) -> str:
             f"gating {since}, {'its gate has passed: promote it' if release.ready else 'its gate tasks run'}"
         )
     if release.state == State.DRAINING:
-        left = release.left
-        parts = f"{number(left.waiting)} waiting, {number(left.unacknowledged)} unacked"
-        parts = f"{parts}, {number(left.fallback)} on fallback, {number(left.parked)} parked"
         late = ", LATER THAN ITS DEADLINE" if release.overdue else ""
-        return (
-            f"draining {since}: {parts}; empty in {release.empty_looks} of {Rules.zero_samples} looks{late}"
-        )
+        looks = f"{release.empty_looks} of {Rules.zero_samples} looks"
+        return f"draining {since}: {release.left}; empty in {looks}{late}"
     if release.state == State.FAILED:
         return f"failed {since}: {release.reason}"
     return f"{release.state} {since}"

@@ -36,7 +36,7 @@ class Metric:
 
 
 WAITING = Metric("Waiting", "Count", _POOL, "messages in the pool's own queues, all priority lists")
-UNACKNOWLEDGED = Metric("Unacknowledged", "Count", _POOL, "fetched and not yet acknowledged, ETA included")
+UNACKNOWLEDGED = Metric("Unacknowledged", "Count", _POOL, "fetched and not yet acknowledged")
 OLDEST_AGE = Metric("OldestAge", "Seconds", _POOL, "age of the oldest waiting message; 0 when none waits")
 CAPACITY_GAP = Metric("CapacityGap", "Count", _POOL, "workers needed less workers wanted now; < 0: too many")
 RUNNING_WORKERS = Metric("RunningWorkers", "Count", _POOL, "workers of the pool that ECS reports running")

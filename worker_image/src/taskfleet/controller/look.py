@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from taskfleet.releases.observation import Left
@@ -58,7 +58,7 @@ class PoolLook:
 
     @property
     def unacknowledged(self) -> int | None:
-        """Fetched and not acknowledged, scheduled ones included."""
+        """Fetched and not acknowledged: what keeps a slot busy."""
         return total(queue.unacknowledged for queue in self.queues)
 
     @property
@@ -78,12 +78,7 @@ class PoolLook:
 def left(pools: Iterable[PoolLook]) -> Left:
     """What is left in a release's pools. Dead letters count until the store has them."""
     queues = [queue for pool in pools for queue in pool.queues]
-    return Left(
-        waiting=total(queue.waiting for queue in queues),
-        unacknowledged=total(queue.unacknowledged for queue in queues),
-        fallback=total(queue.fallback for queue in queues),
-        parked=total(queue.parked for queue in queues),
-    )
+    return Left(**{part.name: total(getattr(queue, part.name) for queue in queues) for part in fields(Left)})
 
 
 @dataclass(frozen=True, kw_only=True)

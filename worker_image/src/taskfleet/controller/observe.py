@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from taskfleet.contract import names
 from taskfleet.contract.manifest import PoolManifest
 from taskfleet.controller.gather import Gathered
-from taskfleet.controller.look import PoolLook, QueueLook, left, total
+from taskfleet.controller.look import PoolLook, QueueLook, left
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Observation
 from taskfleet.scaling.plan import PoolLoad, capacity_gap
@@ -77,7 +77,7 @@ class _Pool:
     def _load(self, look: PoolLook) -> PoolLoad:
         return PoolLoad(
             waiting=look.waiting,
-            busy=_busy(look),
+            busy=look.unacknowledged,
             oldest_age_seconds=look.oldest_age_seconds,
             slots=look.slots,
             latency_target_seconds=look.latency_target_seconds,
@@ -115,13 +115,3 @@ class _Pool:
         name = names.service(self.pool.name, self.record.release, fallback=fallback)
         service = (self.seen.services or {}).get(name)
         return (service.desired, service.running) if service else (None, None)
-
-
-def _busy(look: PoolLook) -> int | None:
-    """What is in flight and needs a slot: at most every slot, where scheduled ones can't be told apart."""
-    scheduled = total(queue.scheduled for queue in look.queues)
-    if look.unacknowledged is None:
-        return None
-    if scheduled is None:
-        return None if look.desired is None else min(look.unacknowledged, look.slots * look.desired)
-    return look.unacknowledged - scheduled

@@ -14,9 +14,10 @@ from taskfleet.controller.datapoints import datapoints
 from taskfleet.controller.look import Look
 
 _QUEUE_FIGURES = {
-    "waiting": "messages in all priority lists",
-    "unacknowledged": "fetched and not yet acknowledged, scheduled ones included",
-    "scheduled": "fetched, and waiting for their ETA",
+    "waiting": "messages that could run now, of all priorities",
+    "unacknowledged": "fetched and not yet acknowledged",
+    "scheduled": "waiting for their ETA",
+    "parked": "kept in Redis until the dead-letter store has them",
     "oldest_age_seconds": "age of the oldest waiting message",
     "fallback": "messages in the SQS twin, in flight and delayed ones included",
 }

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 class PrimaryDepth:
     """One versioned queue on the primary broker.
 
-    ``waiting``: messages in all its priority lists. ``unacknowledged``: fetched and not acknowledged;
-    ``scheduled`` of them only wait for their ETA; None where that was not counted. ``oldest_at``: when
-    the oldest waiting message was published, seconds since the epoch, None when nothing waits or no
-    message says (it was not published through Taskfleet).
+    ``waiting``: messages that could run now, of all priorities. ``unacknowledged``: fetched and not
+    acknowledged; ``scheduled``: wait for their ETA; None where that was not counted. ``oldest_at``: since
+    when the oldest waiting message could run (its publishing or its ETA), seconds since the epoch, None when
+    nothing waits or no message says (it was not published through Taskfleet).
     """
 
     waiting: int

@@ -145,6 +145,4 @@ def _says(left: Left | None) -> str:
         return "what is left is not known, because a broker did not answer the controller"
     if left.total == 0:
         return "nothing was left in the last look, and it takes several in a row"
-    parked = f", {left.parked} dead letters on Redis that the controller has to move" if left.parked else ""
-    counts = f"{left.waiting} waiting, {left.unacknowledged} unacknowledged, {left.fallback} on the fallback"
-    return counts + parked
+    return str(left)

@@ -28,22 +28,31 @@ class Rules:
 class Left:
     """Work left in a release, messages; None where a broker did not answer.
 
-    ``parked``: dead letters on Redis, which go with the release's queues unless they are moved first.
+    ``scheduled`` waits for its ETA on Redis, ``parked`` is what Redis keeps until the dead-letter store has
+    it, ``fallback`` is all that its SQS queues hold.
     """
 
     waiting: int | None
+    scheduled: int | None
     unacknowledged: int | None
     fallback: int | None
-    parked: int | None = 0
+    parked: int | None
 
     @property
     def total(self) -> int | None:
         """The sum, or None if any part is unknown."""
-        parts = (self.waiting, self.unacknowledged, self.fallback, self.parked)
-        return sum(parts) if None not in parts else None  # type: ignore[arg-type]
+        parts = tuple(vars(self).values())
+        return sum(parts) if None not in parts else None
+
+    def __str__(self) -> str:
+        said = {name: "?" if value is None else str(value) for name, value in vars(self).items()}
+        return (
+            "{waiting} waiting, {scheduled} scheduled, {unacknowledged} unacknowledged, "
+            "{fallback} on the fallback, {parked} parked".format(**said)
+        )
 
 
-UNKNOWN_LEFT = Left(None, None, None, None)
+UNKNOWN_LEFT = Left(None, None, None, None, None)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ FULL_AFTER_SCALE_IN = 0.8
 class PoolLoad:
     """One pool of one release at one look; None: not known.
 
-    ``busy`` is unacknowledged less scheduled: an ETA that is far off needs no slot. ``keep`` holds one
-    worker at least, for a release that gates or drains.
+    ``busy`` is what is unacknowledged; what waits for its ETA needs no slot. ``keep`` holds one worker at
+    least, for a release that gates or drains.
     """
 
     waiting: int | None

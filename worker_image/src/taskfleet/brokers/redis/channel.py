@@ -73,6 +73,23 @@ class Channel(FetchingChannel, BroadcastingChannel):
         versioned = names.split_versioned_queue(queue)
         return wanted.get(queue, wanted.get(versioned[0], 0) if versioned else 0)
 
+    def _size(self, queue: str) -> int:
+        """Those that wait for their ETA included: a queue with any is not empty."""
+        scheduled = self.commands.client.zcard(self.global_keyprefix + messages.REDIS_SCHEDULED + queue)
+        return int(super()._size(queue)) + int(scheduled)
+
+    def _purge(self, queue: str) -> int:
+        return int(super()._purge(queue)) + self._forget_scheduled(queue)
+
     def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
         super()._delete(queue, *args, **kwargs)
+        self._forget_scheduled(queue)
         self.commands.client.delete(self.global_keyprefix + messages.REDIS_BELL + queue)
+
+    def _forget_scheduled(self, queue: str) -> int:
+        """Delete what waits for its ETA; how many there were."""
+        kept = [messages.REDIS_SCHEDULED, messages.REDIS_SCHEDULED_MESSAGES, messages.REDIS_WAKING]
+        due, *others = (self.global_keyprefix + each + queue for each in kept)
+        with self.commands.client.pipeline(transaction=True) as pipe:
+            pipe.zcard(due).unlink(due, *others)
+            return int(pipe.execute()[0])

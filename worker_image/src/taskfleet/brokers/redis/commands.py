@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import redis
 from kombu.utils.json import dumps
 from redis.exceptions import NoScriptError
 
+from taskfleet.brokers import eta
 from taskfleet.brokers.redis import scripts
 
 Command = list[Any]
@@ -58,6 +60,7 @@ class Script:
 _FETCH, _ACKNOWLEDGE = Script(scripts.FETCH), Script(scripts.ACKNOWLEDGE)
 _GIVE_BACK, _BEAT = Script(scripts.GIVE_BACK), Script(scripts.BEAT)
 _SETTLE, _PUBLISH = Script(scripts.SETTLE), Script(scripts.PUBLISH)
+_POSTPONE = Script(scripts.POSTPONE)
 
 _TEXTS = {script.digest: script.text for script in (_PUBLISH,)}
 
@@ -90,13 +93,19 @@ def fetch(
 ) -> Command:
     """The command that fetches. Sent without waiting for its answer, so it is not run here."""
     names = [part for queue in queues for part in (queue, json.dumps(queue))]
-    head = (session, number, many, FAR_SECONDS * 1000, int(rotate), len(acknowledge), len(queues))
-    return keys.command(_FETCH, *head, *acknowledge, *names, *priorities, whole=whole)
+    head = (session, number, many, FAR_SECONDS * 1000, int(rotate), scripts.BELL_WAIT_MS)
+    counts = (len(acknowledge), len(queues))
+    return keys.command(_FETCH, *head, *counts, *acknowledge, *names, *priorities, whole=whole)
 
 
 def publish(keys: Keys, queue: str, priority: int, message: Mapping[str, Any]) -> Command:
-    """The command that pushes kombu's ``message`` and rings; many of them go out together."""
-    return keys.command(_PUBLISH, queue, priority, dumps(message))
+    """The command that pushes kombu's ``message`` and rings, or keeps it until its ETA.
+
+    Many of them go out together. Sent twice by a retry of the client, a message that waits is still one.
+    """
+    ahead = round(1000 * eta.seconds_until(message.get("headers"), now=time.time()))
+    tag = message["properties"]["delivery_tag"]  # the publisher's, and new for each publish
+    return keys.command(_PUBLISH, queue, priority, dumps(message), max(0, ahead), tag)
 
 
 def whole(command: Command) -> Command:
@@ -119,6 +128,11 @@ class Commands:
     def give_back(self, session: str, tags: Collection[str], *, count: int, to_the_end: bool) -> int:
         """Put deliveries back into their queues; how many there were."""
         return int(self._run(_GIVE_BACK, session, count, "LPUSH" if to_the_end else "RPUSH", *tags))
+
+    def postpone(self, session: str, seconds_by_tag: Mapping[str, float]) -> None:
+        """Have these wait in Redis until they are due; their delivery counts stay as they are."""
+        times = [(tag, round(1000 * seconds)) for tag, seconds in seconds_by_tag.items()]
+        self._run(_POSTPONE, session, *(part for pair in times for part in pair))
 
     def beat(self, session: str, *, cursor: str) -> tuple[bool, str]:
         """Say that this session lives, and restore what others left. Whether it still does, and a cursor."""
@@ -152,7 +166,7 @@ class Commands:
         raise AssertionError("EVAL never answers NOSCRIPT")
 
     def fetch(self, **arguments: Any) -> list[bytes]:
-        """One fetch that is waited for."""
+        """One fetch that is waited for: queue, tag and message of each, or one number if there is none."""
         try:
             return list(self.client.execute_command(*fetch(self.keys, **arguments, whole=False)))
         except NoScriptError:

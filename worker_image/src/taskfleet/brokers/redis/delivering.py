@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from queue import Empty
+from time import time
 from typing import Any
 
+from taskfleet.brokers import eta
 from taskfleet.brokers.redis import payloads
 from taskfleet.brokers.redis.ownership import OwningChannel
 from taskfleet.brokers.redis.session import Session
 from taskfleet.contract import messages
 
 logger = logging.getLogger(__name__)
+
+# A message that is due within this is handed over, and Celery's own timer holds it: clocks differ a little.
+# One with a farther ETA (a stock producer's: ours don't wait in a list) goes back to wait in Redis.
+NEAR_SECONDS = 0.1
 
 
 class DeliveringChannel(OwningChannel):
@@ -23,10 +29,13 @@ class DeliveringChannel(OwningChannel):
     def _deliver_all(self, session: Session, reply: list[bytes]) -> None:
         # Whatever is not delivered because an earlier one failed goes back before the next fetch.
         self._in_doubt = True
+        self._far: dict[str, float] = {}
         for at in range(0, len(reply), 3):
             queue, tag, text = reply[at].decode(), reply[at + 1].decode(), reply[at + 2]
             self._queue_cycle.rotate(queue)
             self._deliver_one(session, queue, tag, text)
+        if self._far:
+            self.commands.postpone(session.id, self._far)
         self._in_doubt = False
 
     def _deliver_one(self, session: Session, queue: str, tag: str, text: bytes) -> None:
@@ -35,7 +44,7 @@ class DeliveringChannel(OwningChannel):
             self.requeue(tag, counts=False)
             return
         payload = self._read(session, queue, tag, text)
-        if payload is None:
+        if payload is None or self._is_far(session, tag, payload):
             return
         try:
             self.connection._deliver(payload, queue)
@@ -46,6 +55,15 @@ class DeliveringChannel(OwningChannel):
         else:
             if tag not in self.qos._delivered and tag in session.held:
                 session.acknowledge(tag)  # a consumer that does not acknowledge
+
+    def _is_far(self, session: Session, tag: str, payload: dict[str, Any]) -> bool:
+        """Whether the message goes back to wait in Redis until its ETA, not in this process."""
+        ahead = eta.seconds_until(payload["headers"], now=time())
+        if ahead <= NEAR_SECONDS:
+            return False
+        self._far[tag] = ahead
+        session.held.discard(tag)
+        return True
 
     def _read(self, session: Session, queue: str, tag: str, text: bytes) -> dict[str, Any] | None:
         try:
@@ -87,7 +105,7 @@ class DeliveringChannel(OwningChannel):
         )
         self._in_doubt = False
         session.told()
-        if not reply:
+        if len(reply) == 1:
             raise Empty
         tag, text = reply[1].decode(), reply[2]
         session.held.add(tag)

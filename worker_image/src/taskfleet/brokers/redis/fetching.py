@@ -101,8 +101,8 @@ class FetchingChannel(DeliveringChannel):
             raise Empty
         session.told()
         self._send_whole = False
-        if not reply:
-            self._wait_for_bell(session)
+        if len(reply) == 1:
+            self._wait_for_bell(session, seconds=int(reply[0]) / 1000)
             raise Empty
         self._deliver_all(session, reply)
         self._flush_brpop_reauth()
@@ -118,13 +118,12 @@ class FetchingChannel(DeliveringChannel):
         demoted = isinstance(error, DEMOTED_ERRORS) or text.startswith(_WAIT_ENDED_BY_DEMOTION)
         return RedisConnectionError(text) if demoted else error
 
-    def _wait_for_bell(self, session: Session) -> None:
+    def _wait_for_bell(self, session: Session, *, seconds: float) -> None:
         self._flush_brpop_reauth()
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
-        timeout = self.brpop_timeout or 1
         prefix = self.global_keyprefix + messages.REDIS_BELL
-        bell = [BELL, *(prefix + queue for queue in queues), timeout]
+        bell = [BELL, *(prefix + queue for queue in queues), seconds]
         # No acknowledgements: they must not wait for the bell, so `tell` sends what there is meanwhile.
-        self._send([bell, self._fetch_command(session, list(queues), [])], wait=timeout)
+        self._send([bell, self._fetch_command(session, list(queues), [])], wait=seconds)

@@ -17,6 +17,12 @@ _EVEN_WHEN_FULL = "#!lua flags=allow-oom\n"
 BELL_RINGS = 100
 # A bell that nobody answers is that of a release that is gone.
 BELL_SECONDS = 3600
+# The longest that an idle worker waits for a ring: it hears of what stock producers publish within this.
+BELL_WAIT_MS = 1000
+
+# Messages that became due, moved by one fetch: more than it takes, and some milliseconds if they are large.
+READY_AT_ONCE = 32
+SHORTEST_PAUSE_MS = 10
 
 _COMMON = f"""
 local UNACKED, INDEX, PREFIX = KEYS[1], KEYS[2], ARGV[1]
@@ -25,6 +31,9 @@ local SESSIONS, GONE = PREFIX .. '{messages.REDIS_SESSIONS}', PREFIX .. '{messag
 local function owned(session) return PREFIX .. '{messages.REDIS_OWNED}' .. session end
 local function in_flight(queue) return PREFIX .. '{messages.REDIS_IN_FLIGHT}' .. queue end
 local function bell(queue) return PREFIX .. '{messages.REDIS_BELL}' .. queue end
+
+local function scheduled(queue) return PREFIX .. '{messages.REDIS_SCHEDULED}' .. queue end
+local function scheduled_messages(queue) return PREFIX .. '{messages.REDIS_SCHEDULED_MESSAGES}' .. queue end
 
 local function list(queue, priority)
   if priority == '0' then return PREFIX .. queue end
@@ -40,6 +49,12 @@ local function ring(queue)
   redis.call('LPUSH', bell(queue), '1')
   redis.call('LTRIM', bell(queue), 0, {BELL_RINGS - 1})
   redis.call('EXPIRE', bell(queue), {BELL_SECONDS})
+end
+
+-- Keep a message until it is due: its text once, beside the priority that it has.
+local function schedule(queue, id, priority, message, due)
+  redis.call('HSET', scheduled_messages(queue), id, priority .. ':' .. message)
+  redis.call('ZADD', scheduled(queue), due, id)
 end
 
 -- Remove every trace of a delivery; where it came from, or nil if this session does not own it.
@@ -110,14 +125,47 @@ local function clock(step)
 end
 """
 
-# session, fetch, how many, far (ms), rotate, acknowledgements, queues, then the acknowledged tags, then
-# for each queue its name and its name as JSON, then the priorities in order.
+# What is due goes into its list, behind what waits there: from then on it is a message like any other, and a
+# wave of retries doesn't keep other work waiting.
+_DUE = f"""
+local function make_due_ready(queue, now)
+  local ids = redis.call('ZRANGE', scheduled(queue), '-inf', now, 'BYSCORE', 'LIMIT', 0, {READY_AT_ONCE})
+  for _, id in ipairs(ids) do
+    local kept = redis.call('HGET', scheduled_messages(queue), id)
+    redis.call('HDEL', scheduled_messages(queue), id)
+    redis.call('ZREM', scheduled(queue), id)
+    if kept then
+      local colon = string.find(kept, ':', 1, true)
+      redis.call('LPUSH', list(queue, string.sub(kept, 1, colon - 1)), string.sub(kept, colon + 1))
+      ring(queue)
+    end
+  end
+end
+
+-- For how long this session may wait for the bell: until the next message is due, or `longest` if that comes
+-- first or another session wakes for it. With a thousand idle workers one asks, not all.
+local function pause(queue, session, now, longest)
+  local due = redis.call('ZRANGE', scheduled(queue), 0, 0, 'WITHSCORES')[2]
+  local ahead = due and math.max({SHORTEST_PAUSE_MS}, due - now) or longest
+  if ahead >= longest then return longest end
+  local waking = PREFIX .. '{messages.REDIS_WAKING}' .. queue
+  local who, at = string.match(redis.call('GET', waking) or '', '^(%S+) (%d+)$')
+  if who and who ~= session and tonumber(at) <= tonumber(due) then return longest end
+  redis.call('SET', waking, session .. ' ' .. due, 'PX', ahead)
+  return ahead
+end
+"""
+
+# session, fetch, how many, far (ms), rotate, the longest wait for the bell (ms), acknowledgements, queues,
+# then the acknowledged tags, then for each queue its name and its name as JSON, then the priorities in order.
+# The answer has queue, tag and message of each that was fetched; without any, how long to wait (ms).
 FETCH = (
     _EVEN_WHEN_FULL
     + _COMMON
+    + _DUE
     + """
 local session, fetch, many, far, rotate = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local acks, width, at = tonumber(ARGV[7]), tonumber(ARGV[8]), 9
+local longest, acks, width, at = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), 10
 for _ = 1, acks do
   forget(session, ARGV[at])
   at = at + 1
@@ -141,6 +189,7 @@ local function pop()
 end
 
 local fetched, now = {}, wall()
+for _, queue in ipairs(order) do make_due_ready(queue[1], now) end
 for number = 1, many do
   local message, queue, priority, place = pop()
   if not message then break end
@@ -159,7 +208,11 @@ for number = 1, many do
 end
 -- Nothing waits anywhere, so every ring so far is stale; later ones are heard.
 if #fetched == 0 then
-  for _, queue in ipairs(order) do redis.call('DEL', bell(queue[1])) end
+  for _, queue in ipairs(order) do
+    redis.call('DEL', bell(queue[1]))
+    longest = math.min(longest, pause(queue[1], session, now, longest))
+  end
+  return {longest}
 end
 return fetched
 """
@@ -243,11 +296,36 @@ return empty(old, tonumber(ARGV[5]))
 """
 )
 
-# queue, priority, message.
+# queue, priority, message, in how many milliseconds it is due, and what to know it by until then.
 PUBLISH = (
     _COMMON
+    + f"""
+local queue, priority, message, ahead, id = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+if redis.call('HEXISTS', PREFIX .. '{messages.REDIS_CLOSED}', queue) == 1 then
+  return redis.error_reply('CLOSED nothing is published to ' .. queue .. ' any more: its release is retired')
+end
+if ahead > 0 then
+  schedule(queue, id, priority, message, wall() + ahead)
+else
+  redis.call('LPUSH', list(queue, priority), message)
+end
+-- Sooner than an idle worker would look by itself.
+if ahead < {BELL_WAIT_MS} then ring(queue) end
+"""
+)
+
+# session, then tags, each with the milliseconds until it is due: wait for that in Redis, not in a worker.
+POSTPONE = (
+    _EVEN_WHEN_FULL
+    + _COMMON
     + """
-redis.call('LPUSH', list(ARGV[2], ARGV[3]), ARGV[4])
-ring(ARGV[2])
+local now = wall()
+for at = 3, #ARGV, 2 do
+  local text = redis.call('HGET', UNACKED, ARGV[at])
+  local length, priority, queue = forget(ARGV[2], ARGV[at])
+  if length and text then
+    schedule(queue, ARGV[at], priority, string.sub(text, 2, length + 1), now + ARGV[at + 1])
+  end
+end
 """
 )
