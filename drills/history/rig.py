@@ -252,7 +252,7 @@ class Rig:
 
 
 # What Redis holds of a fleet that does nothing: the books of living sessions, bindings, bells.
-_ALWAYS = frozenset({"taskfleet:sessions", "taskfleet:clock", "taskfleet:confirm-probe"})
+_ALWAYS = frozenset({"taskfleet:sessions", "taskfleet:clock", "taskfleet:probe"})
 _BOOKS = ("_kombu.binding", "taskfleet:bell:", "taskfleet:finished", "unacked_mutex")
 
 

@@ -35,6 +35,11 @@ class TlsFront:
         """Cut all connections, and refuse new ones."""
         asyncio.run_coroutine_threadsafe(self._refuse(), self._loop).result(5)
 
+    def move(self, port: int) -> None:
+        """Lead new connections to the server there, as an endpoint does after a failover."""
+        moved = self._front.apply(Command(fault=Fault.MOVE, port=port))
+        asyncio.run_coroutine_threadsafe(moved, self._loop).result(5)
+
     async def _refuse(self) -> None:
         await self._front.apply(Command(fault=Fault.REFUSE))
         await self._front.apply(Command(fault=Fault.CUT))

@@ -143,7 +143,7 @@ def test_a_task_is_hardened(way: Callable[[], tuple[Celery, Any]]) -> None:
 
     assert isinstance(task, FleetBehaviour)
     assert (task.max_retries, task.expires) == (5, DEFAULT_EXPIRES_SECONDS)
-    assert (task.acks_late, task.reject_on_worker_lost, task.ignore_result) == (True, True, True)
+    assert (task.acks_late, task.reject_on_worker_lost, task.retry_on_worker_lost) == (True, True, True)
     assert countdown(task) < 2.5, "the first retry backs off from two seconds"
     assert list(hardening.lacking(app)) == []
     if way in (_django, _task_cls, _base, _subclass_of_app_task, _registered_class):

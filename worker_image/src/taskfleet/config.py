@@ -36,9 +36,6 @@ def defaults() -> dict[str, Any]:
         "task_retry_on_worker_lost": True,
         # An event per publish is a second message, and goes to an exchange, which neither broker has.
         "task_send_sent_event": False,
-        # A result that nobody reads costs a write per task. A task whose result is read says
-        # ignore_result=False; publishing it asks nothing of the backend (`taskfleet.publishing.results`).
-        "task_ignore_result": True,
         # Where there is a result backend, it gives up after seconds, not never.
         "result_backend_transport_options": {
             "retry_policy": {"timeout": 2.0, "max_retries": 2, "interval_start": 0, "interval_step": 0.2}

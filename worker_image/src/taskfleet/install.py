@@ -39,7 +39,7 @@ class Installed:
         self._settings: ProducerSettings | None = None
         self._releases: Releases | None = None
         self._publisher = PerProcess(self._make_publisher)
-        self.producer = FleetProducer(self._publisher.get)
+        self.producer = FleetProducer(app, self._publisher.get)
 
     @property
     def settings(self) -> ProducerSettings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 import uuid
 from typing import Any
@@ -50,7 +49,8 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
 
         A firing has one task id, however often it is tried: a broker may have taken a try that failed.
         """
-        firing = copy.copy(entry)
+        firing = object.__new__(type(entry))  # `copy` would call ``__init__``, which entries of others refuse
+        vars(firing).update(vars(entry))
         firing.options = {"task_id": str(uuid.uuid4()), **entry.options}
         self._said_owed.pop(entry.name, None)
         super().apply_entry(firing, producer=producer)

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     FAILED = "failed"  # the task failed and is not retried
     RETRIES_EXHAUSTED = "retries-exhausted"  # … and had been, as often as it may
     REJECTED = "rejected"  # the task said so: `Reject` without requeue
+    UNPUBLISHED = "unpublished"  # a chord's body or an error callback that no broker took: it never began
 
 
 @dataclass(frozen=True)

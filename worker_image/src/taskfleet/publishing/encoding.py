@@ -45,6 +45,7 @@ class _SizedProducer(Producer):
         made, content_type, content_encoding = super()._prepare(  # type: ignore[no-untyped-call]
             body, serializer, content_type, content_encoding, None, headers
         )
+        _check_json(made, content_type, headers or {})
         _check_body(made, headers or {})
         if compression:
             made, headers["compression"] = compress(made, compression)
@@ -84,6 +85,14 @@ def _encoded(channel: Any, made: dict[str, Any], queue: str) -> dict[str, Any]:
     return encoded
 
 
+def _check_json(body: Any, content_type: Any, headers: dict[str, Any]) -> None:
+    if content_type != "application/json" or not isinstance(body, str | bytes):
+        raise InvalidTask(
+            f"{_name(headers)} is {content_type}, and workers read JSON only: leave `serializer` and "
+            "`content_type` out, or set the serializer to 'json'. Nothing was published"
+        )
+
+
 def _check_body(body: str | bytes, headers: dict[str, Any]) -> None:
     size = len(body) if isinstance(body, bytes) or body.isascii() else len(body.encode())
     if size > MESSAGE_BODY_MAX_BYTES:
@@ -94,12 +103,7 @@ def _check_body(body: str | bytes, headers: dict[str, Any]) -> None:
 
 
 def _check_readable(made: dict[str, Any]) -> None:
-    headers, content_type = made["headers"], made["content-type"]
-    if content_type != "application/json":
-        raise InvalidTask(
-            f"{_name(headers)} is {content_type}, and workers read JSON only: leave `serializer` out, or set "
-            "it to 'json'. Nothing was published"
-        )
+    headers = made["headers"]
     for header, option in (("id", "task_id"), ("task", "name")):
         if not (isinstance(headers.get(header), str) and headers[header]):
             raise InvalidTask(

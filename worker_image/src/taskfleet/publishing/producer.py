@@ -11,7 +11,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from taskfleet.errors import SettingsError, UnknownQueue
+from celery import Celery
+from kombu.exceptions import EncodeError
+
+from taskfleet.dead_letters.unsent import Unsent
+from taskfleet.errors import SettingsError, TaskfleetError
+from taskfleet.publishing import behalf, results
+from taskfleet.publishing.exchanges import queue_of
 from taskfleet.publishing.publisher import Publisher
 
 
@@ -31,7 +37,8 @@ class FleetProducer:
 
     connection = _NoConnection()
 
-    def __init__(self, publisher: Callable[[], Publisher]) -> None:
+    def __init__(self, app: Celery, publisher: Callable[[], Publisher]) -> None:
+        self._app = app
         self._publisher = publisher
 
     @property
@@ -39,20 +46,21 @@ class FleetProducer:
         """Only a result backend that answers over the broker asks for it."""
         raise SettingsError(
             "the result backend rpc:// answers in a queue of one broker, and tasks go to either of two: use "
-            "another, redis:// for instance, or leave ignore_result as it is. Nothing was published"
+            "another, redis:// for instance, or task_ignore_result=True. Nothing was published"
         )
 
     def publish(self, body: Any, **options: Any) -> None:
         """Publish as kombu's ``Producer.publish`` does, to the versioned queue, on either broker."""
-        exchange, queue = options.pop("exchange", ""), options.pop("routing_key", None)
+        exchange, queue = options.pop("exchange", ""), options.pop("routing_key", None) or ""
         if exchange or not queue:
-            raise UnknownQueue(
-                f"exchange {exchange!r}, routing key {queue!r}: tasks are published to queues by "
-                "name; exchanges exist on neither broker. Use `queue=` or `task_routes`."
-            )
+            queue = queue_of(getattr(exchange, "name", exchange), queue, self._app.amqp.queues.values())
         for unused in ("declare", "retry", "retry_policy"):  # queues exist, and the bounds are ours
             options.pop(unused, None)
-        self._publisher().publish(body, queue, options)
+        results.have_stored_for_a_chord(self._app, body, options)
+        try:
+            self._publisher().publish(body, queue, options)
+        except (TaskfleetError, EncodeError) as error:
+            behalf.refused(self._app, error, Unsent(body, queue, options))
 
     def revive(self, _connection: object) -> None:
         """Celery calls it before it tries again; there is nothing to revive."""

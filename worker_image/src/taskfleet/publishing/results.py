@@ -4,8 +4,9 @@ Celery's Redis backend subscribes to a task's result before the task is publishe
 a group after it. Here it does so when somebody waits for a result, and looks then for one that came before.
 
 A chord is the exception: how many of its tasks are left is counted in the backend, so publishing one writes
-there first. ``rpc://`` can't be used with ``ignore_result=False``: it answers in a queue of the broker that
-took the task, and there are two (`taskfleet.publishing.producer`). Other backends of Celery ask nothing.
+there first, and its tasks store their results where its body is made of stored ones. ``rpc://`` can't be used
+with ``ignore_result=False``: it answers in a queue of the broker that took the task, and there are two
+(`taskfleet.publishing.producer`). Other backends of Celery ask nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 from celery import Celery
 from celery.backends.redis import RedisBackend, ResultConsumer
+
+from taskfleet.publishing import behalf
 
 
 class LazyConsumer(ResultConsumer):  # type: ignore[misc]
@@ -61,12 +64,65 @@ class LazyConsumer(ResultConsumer):  # type: ignore[misc]
         return wanted
 
 
+class OnBehalf:
+    """Comes before a backend's own class: what it publishes itself is not lost with an error of a broker."""
+
+    def on_chord_part_return(self, *args: Any, **kwargs: Any) -> Any:
+        """As Celery's, which publishes the chord's body when its last task has ended."""
+        with behalf.keeping():
+            return super().on_chord_part_return(*args, **kwargs)  # type: ignore[misc]
+
+    def _call_task_errbacks(self, *args: Any, **kwargs: Any) -> Any:
+        with behalf.keeping():
+            return super()._call_task_errbacks(*args, **kwargs)  # type: ignore[misc]
+
+
 def harden(app: Celery) -> None:
     """Have the backends that ``app`` makes, one for each thread, take no part in a publish."""
     make = app._get_backend
-    app._get_backend = lambda: _lazy(make())
+    app._get_backend = lambda: _harden(make())
     if app._backend is not None:
-        _lazy(app._backend)
+        _harden(app._backend)
+    app.on_after_finalize.connect(_harden_chord_unlock, sender=app, weak=False)
+    if app.finalized:
+        _harden_chord_unlock(app)
+
+
+def have_stored_for_a_chord(app: Celery, body: Any, options: dict[str, Any]) -> None:
+    """Have the task of a chord store its result, whatever ``ignore_result`` says.
+
+    Redis' backend carries results to the body itself. Every other reads them from where the tasks stored
+    them: without one, Celery's chord waits for ever and says nothing.
+    """
+    headers = options.get("headers") or {}
+    part_of_a_chord = isinstance(body, list | tuple) and len(body) == 3 and (body[2] or {}).get("chord")
+    if part_of_a_chord and not isinstance(app.backend, RedisBackend):
+        options["headers"] = {**headers, "ignore_result": False}
+
+
+def _harden(backend: Any) -> Any:
+    cls = type(backend)
+    if not issubclass(cls, OnBehalf):
+        backend.__class__ = type(cls.__name__, (OnBehalf, cls), {"__module__": cls.__module__})
+    return _lazy(backend)
+
+
+def _harden_chord_unlock(sender: Celery, **_signal: Any) -> None:
+    """It asks again with a new message each time, and at its end publishes the chord's body."""
+    task = sender.tasks["celery.chord_unlock"]
+    run = task.run
+
+    def unlock(*args: Any, max_retries: int | None = None, **kwargs: Any) -> Any:
+        with behalf.giving_back():
+            return run(*args, max_retries=max_retries or _most_polls(sender), **kwargs)
+
+    task.run = unlock
+
+
+def _most_polls(app: Celery) -> int | None:
+    """What has no result when results expire never gets one; Celery asks on for ever."""
+    seconds = app.backend.expires
+    return None if not seconds else int(seconds / (app.conf.result_chord_retry_interval or 1.0)) + 1
 
 
 def _lazy(backend: Any) -> Any:

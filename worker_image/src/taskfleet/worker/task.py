@@ -15,6 +15,7 @@ from typing import Any
 from celery import Task
 
 from taskfleet.brokers.eta import seconds_until
+from taskfleet.publishing import behalf
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 600.0
@@ -79,6 +80,16 @@ class FleetBehaviour:
             max_retries=max_retries,
             **options,
         )
+
+    def on_replace(self: Any, sig: Any) -> Any:
+        """As Celery's, which ends the task; if no broker takes its replacement, it is given back."""
+        with behalf.giving_back():
+            return super().on_replace(sig)  # type: ignore[misc]
+
+    def add_to_chord(self: Any, sig: Any, lazy: bool = False) -> Any:
+        """As Celery's, which counts the task before it is published; if no broker takes it, it is kept."""
+        with behalf.keeping():
+            return super().add_to_chord(sig, lazy)  # type: ignore[misc]
 
     def signature_from_request(
         self: Any, request: Any = None, args: Any = None, kwargs: Any = None, *more: Any, **options: Any

@@ -1,0 +1,74 @@
+"""The application: autodiscovery over all parts, Sentry, logging of its own."""
+
+import json
+import logging
+import logging.config
+import os
+from pathlib import Path
+
+import sentry_sdk
+from celery import Celery
+from celery.schedules import schedstate, schedule
+from celery.signals import setup_logging
+from sentry_sdk.integrations.celery import CeleryIntegration
+from sentry_sdk.transport import Transport
+from taskfleet.install import install
+
+
+class Minutely(schedule):
+    """Due each second: each minute is the least that Sentry watches, and long for a test."""
+
+    def is_due(self, last_run_at):
+        """Always."""
+        return schedstate(True, 1.0)
+
+
+HERE = Path(__file__).parent
+
+
+class ToFile(Transport):
+    """What Sentry would be sent."""
+
+    def capture_envelope(self, envelope):
+        """Append the events."""
+        for item in envelope.items:
+            payload = item.payload.json or {}
+            line = {"type": item.type, "payload": payload}
+            with open(os.environ["BACKOFFICE_SENTRY"], "a") as events:
+                events.write(json.dumps(line, default=str) + "\n")
+
+
+sentry_sdk.init(
+    dsn="https://public@sentry.example/1",
+    transport=ToFile,
+    integrations=[CeleryIntegration(monitor_beat_tasks=True)],
+    traces_sample_rate=1.0,
+)
+
+
+@setup_logging.connect
+def configure_logging(**_):
+    """In the team's own format, to the team's own place."""
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"own": {"format": "OWN %(levelname)s %(name)s %(message)s"}},
+            "handlers": {
+                "own": {
+                    "class": "logging.FileHandler",
+                    "filename": os.environ["BACKOFFICE_LOG"],
+                    "formatter": "own",
+                }
+            },
+            "root": {"level": "INFO", "handlers": ["own"]},
+        }
+    )
+
+
+app = Celery("backoffice", task_cls="backoffice.base:AuditedTask")
+app.config_from_object("backoffice.celeryconfig")
+app.autodiscover_tasks(lambda: [f"backoffice.{part.name}" for part in sorted(HERE.glob("part_*"))])
+app.conf.beat_schedule = {"nightly": {"task": "backoffice.part_00.tasks.work", "schedule": Minutely(60)}}
+
+install(app)

@@ -1,0 +1,104 @@
+"""Chords on backends that Celery's own chord only polls or joins, also of tasks that store no results."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from celery import Celery, chord
+from celery.exceptions import Reject
+from taskfleet.contract import environment as env
+from taskfleet.dead_letters.letter import Kind
+from taskfleet.dead_letters.unsent import Unsent
+from taskfleet.errors import PublishError
+from taskfleet.publishing import behalf
+from taskfleet.settings import WorkerSettings, read
+
+from tests.support.ministack import MiniStack
+from tests.support.processes import wait_for
+from tests.support.tiny_fleet import TinyFleet
+from tests.taskfleet import behalf_tasks as tasks
+
+
+@pytest.fixture(params=["file", "dynamodb", "redis"])
+def backend(request: pytest.FixtureRequest, fleet: TinyFleet, aws: MiniStack, tmp_path: Path) -> str:
+    """Polled by `celery.chord_unlock`; joined by the last task of the header; carried in Redis."""
+    if request.param == "redis":
+        return fleet.valkey.url
+    if request.param == "dynamodb":
+        return f"dynamodb://@localhost:{aws.port}/results-{fleet.name}"
+    (tmp_path / "results").mkdir()
+    return f"file://{tmp_path}/results"
+
+
+def start(fleet: TinyFleet, backend: str) -> Celery:
+    variables = {env.APP.name: "tests.taskfleet.behalf_tasks:app", tasks.BACKEND: backend}
+    fleet.start_worker("r1", **variables)
+    app = fleet.app()
+    app.conf.result_backend = backend
+    return app
+
+
+def test_a_chord_of_tasks_that_ignore_their_results_runs_its_body(fleet: TinyFleet, backend: str) -> None:
+    app = start(fleet, backend)
+    header = [app.signature("behalf.quiet", (n,)) for n in (1, 2)]
+
+    result = chord(header, app=app)(app.signature("behalf.body"))
+
+    assert result.get(timeout=20) == [1, 2]
+    assert fleet.executed("body") == [3]
+
+
+def test_a_chord_that_can_never_be_complete_ends_as_a_failure(
+    fleet: TinyFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = start(fleet, f"file://{tmp_path}")
+    poll = app.signature(
+        "celery.chord_unlock",
+        ("a-group", app.signature("behalf.body", task_id="the-body")),
+        {"result": [(("never-published", None), None)], "interval": 0.05, "max_retries": 3},
+    )
+
+    poll.apply_async()
+
+    wait_for(lambda: app.AsyncResult("the-body").state == "FAILURE", seconds=20, what="the body's failure")
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=20, what="the letter")
+    assert next(iter(fleet.store.headings(["low"]))).kind is Kind.RETRIES_EXHAUSTED
+
+
+def test_what_celery_swallows_in_a_poll_gives_it_back(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    app.taskfleet.bind(worker_settings(fleet))
+    unsent = Unsent(([], {}, {}), "low", {"headers": {"task": "body", "id": "1"}})
+
+    # `suppress` is what Celery does.
+    with pytest.raises(Reject) as caught, behalf.giving_back(), contextlib.suppress(Exception):
+        behalf.refused(app, PublishError("no broker accepted it"), unsent)
+
+    assert caught.value.requeue
+    assert fleet.dead_letters("low") == 0
+
+
+def test_what_no_broker_will_ever_take_is_kept_and_stays_an_error(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    app.taskfleet.bind(worker_settings(fleet))
+    body = app.signature("behalf.body", (["x" * 300_000],), task_id="large")
+
+    with pytest.raises(Exception, match="bytes"), behalf.keeping():
+        body.apply_async()
+
+    assert next(iter(fleet.store.headings(["low"]))).kind is Kind.UNPUBLISHED
+
+
+def worker_settings(fleet: TinyFleet) -> WorkerSettings:
+    return read(WorkerSettings, fleet.worker_environment("r1"))
+
+
+def test_polls_end_when_results_have_expired(fleet: TinyFleet, tmp_path: Path) -> None:
+    from taskfleet.publishing.results import _most_polls  # not for others
+
+    app = fleet.app()
+    app.conf.update(result_backend=f"file://{tmp_path}", result_expires=60, result_chord_retry_interval=2)
+
+    assert _most_polls(app) == 31
