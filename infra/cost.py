@@ -115,8 +115,12 @@ def _endpoints(by_type: Mapping[str, list[Resource]]) -> Line:
 
 def _alarms(by_type: Mapping[str, list[Resource]]) -> tuple[Line, Line]:
     alarms = by_type.get("AWS::CloudWatch::Alarm", [])
-    fast = sum(1 for alarm in alarms if int(alarm.get("Period", 60)) < 60)
-    slow = len(alarms) - fast
+    # Each metric that an alarm looks at is paid for.
+    watched = [max(1, sum("MetricStat" in query for query in alarm.get("Metrics", []))) for alarm in alarms]
+    fast = sum(
+        count for count, alarm in zip(watched, alarms, strict=True) if int(alarm.get("Period", 60)) < 60
+    )
+    slow = sum(watched) - fast
     return (
         Line("high-resolution alarms", fast, fast * prices.HIGH_RESOLUTION_ALARM_MONTH),
         Line("alarms", slow, slow * prices.ALARM_MONTH),

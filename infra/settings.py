@@ -157,6 +157,7 @@ class Settings:
     image: Image = Image()
     default_queue: str = "low"
     drain_deadline_seconds: int = 24 * 3600
+    alarm_dead_letters: int = 10  # new ones within five minutes that page somebody
     log_retention_days: int = 30
     alarm_email: str | None = None
     runbook_url: str | None = None  # where your team reads `runbooks/`: alarms then link their page

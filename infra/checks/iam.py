@@ -13,6 +13,7 @@ from typing import Any
 # these (except where said).
 NO_NARROWER_RESOURCE: dict[str, str] = {
     "cloudwatch:PutMetricData": "no resource types; narrowed to one namespace by a condition",
+    "ecs:ListTasks": "no resource type but the container instance; narrowed to a cluster by a condition",
     "ecr:GetAuthorizationToken": "no resource types: the token is the account's",
     "logs:DescribeLogGroups": "lists: ECS Exec asks for it to check its log group",
     "ssmmessages:CreateControlChannel": "no resource types: ECS Exec's channel",

@@ -57,6 +57,7 @@ class FleetDashboard(Construct):
                 _Graph("Workers missing (below 0: too many)", [self._search(metrics.CAPACITY_GAP)]),
                 _Graph("Workers running", [self._search(metrics.RUNNING_WORKERS)]),
                 _Graph("Messages in flight", [self._search(metrics.UNACKNOWLEDGED)]),
+                _Graph("Workers that ended unasked, in five minutes", [self._search(metrics.FAILED_WORKERS)]),
             ),
         )
 
@@ -82,7 +83,7 @@ class FleetDashboard(Construct):
 
     def _brokers(self) -> _Row:
         answering = [self._search(m, "Minimum") for m in (metrics.BROKER_UP, metrics.FALLBACK_UP)]
-        zero = [self._search(m) for m in (metrics.DEAD_LETTERS, metrics.DRAIN_OVERDUE)]
+        zero = [self._search(m) for m in (metrics.NEW_DEAD_LETTERS, metrics.DRAIN_OVERDUE)]
         return _Row(
             "Brokers and releases",
             (
@@ -121,13 +122,13 @@ class FleetDashboard(Construct):
     def _nodes(self) -> list[cloudwatch.IMetric]:
         return [
             cloudwatch.Metric(
-                namespace="AWS/ElastiCache",
-                metric_name=metric,
-                dimensions_map={"CacheClusterId": node},
+                namespace=metric.namespace,
+                metric_name=metric.name,
+                dimensions_map=metric.values(**{metrics.NODE: node}),
                 statistic="Maximum",
                 period=Duration.seconds(_PERIOD_SECONDS),
                 label=f"{what} {node}",
             )
             for node in names.broker_nodes(self._settings.name, self._settings.broker.nodes)
-            for what, metric in (("memory", "DatabaseMemoryUsagePercentage"), ("cpu", "EngineCPUUtilization"))
+            for what, metric in (("memory", metrics.NODE_MEMORY), ("cpu", metrics.NODE_CPU))
         ]

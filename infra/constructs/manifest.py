@@ -39,4 +39,6 @@ def _pool(pool: Pool) -> PoolManifest:
         min_workers=pool.min_workers,
         max_workers=pool.max_workers,
         latency_target_seconds=pool.latency_target_seconds,
+        warm_fallback_workers=pool.warm_fallback_workers,
+        max_fallback_workers=pool.max_fallback_workers,
     )

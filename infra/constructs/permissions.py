@@ -107,6 +107,13 @@ class Permissions:
             ),
             _allow("Point", ("ssm:PutParameter",), [self._parameter(parameters.current_release(self._env))]),
             _allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
+            _allow("StoppedTasks", ("ecs:DescribeTasks",), [self._ecs("task", "*")]),
+            _allow(
+                "ListTasks",
+                ("ecs:ListTasks",),
+                ["*"],  # its only resource type is the container instance; the cluster narrows it
+                {"ArnEquals": {"ecs:cluster": self._cluster()}},
+            ),
             _allow(
                 "Measure",
                 ("cloudwatch:PutMetricData",),
@@ -115,7 +122,9 @@ class Permissions:
             ),
         ]
         own = {
-            "*": f"{_EXEC} Nor has cloudwatch:PutMetricData, which a condition narrows to one namespace.",
+            "*": f"{_EXEC} Nor has cloudwatch:PutMetricData, which a condition narrows to one namespace, nor "
+            "ecs:ListTasks, which one narrows to this cluster.",
+            self._ecs("task", "*"): "The tasks of this cluster, which come and go.",
             self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only.",
         }
         return Grants(
@@ -194,6 +203,11 @@ class Permissions:
     def _parameter(self, name: str) -> str:
         return self.stack.format_arn(
             service="ssm", resource="parameter", resource_name=name.removeprefix("/")
+        )
+
+    def _cluster(self) -> str:
+        return self.stack.format_arn(
+            service="ecs", resource="cluster", resource_name=names.cluster(self._env)
         )
 
     def _ecs(self, resource: str, name: str) -> str:

@@ -21,8 +21,7 @@ from infra.constructs.roles import Roles
 from infra.constructs.scaling import (
     Policy,
     ScaledService,
-    fallback_sleep,
-    fallback_wake,
+    attend,
     max_fallback_workers,
     scale_in,
     scale_out,
@@ -109,9 +108,9 @@ class WorkerPool(Construct):
             "FallbackScaling",
             variables.FALLBACK,
             bounds=(pool.warm_fallback_workers, max_fallback_workers(pool)),
-            policies=(fallback_wake(pool), fallback_sleep(pool)),
+            policies=(scale_out("fallback-wake"), scale_in(pool, "fallback-sleep"), attend()),
         )
-        self._alarms.wake(self, scaled)
+        self._alarms.scale(self, scaled)
 
     def _service(self, id: str, broker: str, *, workers: int | None) -> ecs.BaseService:
         pool, release, name = self._pool, self._release, self._name(broker)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from math import ceil
 
 from aws_cdk import aws_applicationautoscaling as scaling
 from constructs import Construct
@@ -20,16 +18,9 @@ OUT_COOLDOWN_SECONDS = 3 * metrics.LOOK_SECONDS
 IN_COOLDOWN_SECONDS = 60
 
 
-class Adjustment(StrEnum):
-    """Application Auto Scaling's ``AdjustmentType``."""
-
-    CHANGE = "ChangeInCapacity"
-    EXACT = "ExactCapacity"
-
-
 @dataclass(frozen=True)
 class Step:
-    """Do ``adjustment`` when the metric is in [lower, upper), both counted from the alarm's threshold."""
+    """Add ``adjustment`` when the metric is in [lower, upper), both counted from the alarm's threshold."""
 
     lower: float | None
     upper: float | None
@@ -38,60 +29,38 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A step scaling policy; ``kind`` is its alarm's."""
+    """A step scaling policy that adds to the desired count; ``kind`` is its alarm's name.
+
+    Never an exact count: that would take busy workers away, and overrule what a person has set.
+    """
 
     kind: str
-    adjustment: Adjustment
     cooldown_seconds: int
     steps: tuple[Step, ...]
 
 
-def scale_out() -> Policy:
+def scale_out(kind: str = "scale-out") -> Policy:
     """Workers missing (the alarm's threshold is 1): 1 → +1, 2 or 3 → +2, 4 to 7 → +4, 8 and more → +8."""
     return Policy(
-        kind="scale-out",
-        adjustment=Adjustment.CHANGE,
+        kind=kind,
         cooldown_seconds=OUT_COOLDOWN_SECONDS,
         steps=(Step(0, 1, 1), Step(1, 3, 2), Step(3, 7, 4), Step(7, None, 8)),
     )
 
 
-def scale_in(pool: Pool) -> Policy:
+def scale_in(pool: Pool, kind: str = "scale-in") -> Policy:
     """One worker less at a time, as long as there are too many."""
     return Policy(
-        kind="scale-in",
-        adjustment=Adjustment.CHANGE,
+        kind=kind,
         cooldown_seconds=min(pool.scale_in_after_seconds, IN_COOLDOWN_SECONDS),
         steps=(Step(None, 0, -1),),
     )
 
 
-def fallback_wake(pool: Pool) -> Policy:
-    """As many fallback workers as the backlog is worth, up to the pool's maximum.
-
-    Exact capacities, so that an alarm that repeats its action doesn't add workers for a backlog that
-    is being worked off. The threshold is 1 message; steps are at 4, 16 and 64 messages per slot.
-    """
-    most = max_fallback_workers(pool)
-    least = max(1, pool.warm_fallback_workers)
-    bounds = [0, *(share * pool.concurrency - 1 for share in (4, 16, 64)), None]
-    sizes = [max(least, size) for size in (1, ceil(most / 4), ceil(most / 2), most)]
-    steps = tuple(Step(bounds[i], bounds[i + 1], size) for i, size in enumerate(sizes))
+def attend() -> Policy:
+    """One worker more each minute, for an SQS queue from which nobody fetches; without the controller."""
     return Policy(
-        kind="fallback-wake",
-        adjustment=Adjustment.EXACT,
-        cooldown_seconds=OUT_COOLDOWN_SECONDS,
-        steps=steps,
-    )
-
-
-def fallback_sleep(pool: Pool) -> Policy:
-    """Back to the warm workers, usually none."""
-    return Policy(
-        kind="fallback-sleep",
-        adjustment=Adjustment.EXACT,
-        cooldown_seconds=min(pool.scale_in_after_seconds, IN_COOLDOWN_SECONDS),
-        steps=(Step(None, 0, pool.warm_fallback_workers),),
+        kind="fallback-unattended", cooldown_seconds=OUT_COOLDOWN_SECONDS, steps=(Step(0, None, 1),)
     )
 
 
@@ -134,7 +103,7 @@ class ScaledService(Construct):
             policy_type="StepScaling",
             scaling_target_id=self.target.ref,
             step_scaling_policy_configuration=scaling.CfnScalingPolicy.StepScalingPolicyConfigurationProperty(
-                adjustment_type=policy.adjustment,
+                adjustment_type="ChangeInCapacity",
                 cooldown=policy.cooldown_seconds,
                 metric_aggregation_type="Maximum",
                 step_adjustments=[_rendered(step) for step in policy.steps],

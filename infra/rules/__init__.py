@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskfleet.errors import SettingsError
 
-from infra.rules import account, broker, capacity, image, naming, network, times, variables
+from infra.rules import account, alarms, broker, capacity, image, naming, network, times, variables
 from infra.rules.problem import Problem
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     *image.RULES,
     *capacity.RULES,
     *times.RULES,
+    *alarms.RULES,
     *variables.RULES,
 )
 

@@ -56,12 +56,7 @@ class FleetStack(EnvironmentStack):
         self._services(key, image)
         add_fleet_alarms(
             self,
-            settings=settings,
-            alarms=Alarms(
-                environment=settings.name,
-                topic_arn=self.topic.topic_arn,
-                runbook_url=settings.runbook_url,
-            ),
+            alarms=Alarms(settings=settings, topic_arn=self.topic.topic_arn),
             controller=self.controller,
         )
         FleetDashboard(self, "Overview", settings=settings)

@@ -63,11 +63,7 @@ class ReleaseStack(EnvironmentStack):
             ),
             place=self._place(settings, key.key_arn),
             key=key,
-            alarms=Alarms(
-                environment=settings.name,
-                topic_arn=lookup(self, settings, "alarm-topic-arn"),
-                runbook_url=settings.runbook_url,
-            ),
+            alarms=Alarms(settings=settings, topic_arn=lookup(self, settings, "alarm-topic-arn")),
             # One pair for all pools: a task may publish to any queue of its release.
             roles=roles(
                 self,

@@ -46,6 +46,9 @@ under `/_local/`, for the parts of `local` only (nothing that is deployed may us
 ``POST /_local/scaling/activities``
     One activity, as ``DescribeScalingActivities`` is to show it.
 
+``GET /_local/sqs/sent``
+    How many messages were sent to each queue, by name, since the process started.
+
 ``PUT /_local/faults`` - one service fails, the others answer
     ``{"service": "sqs", "fault": "error"}``; `local.emulator.faults` has the others, ``pass`` heals.
 

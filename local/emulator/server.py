@@ -13,7 +13,7 @@ from ministack import app
 
 from local.emulator import persistence
 from local.emulator.faults import Faults
-from local.emulator.shims import autoscaling, deployments
+from local.emulator.shims import autoscaling, deployments, queues
 
 REGION = "us-east-1"
 
@@ -85,6 +85,8 @@ class Server:
             if self._saver is not None:
                 self._saver.mark("ecs")
             return 200, answer
+        if (method, path) == ("GET", "/_local/sqs/sent"):
+            return 200, dict(queues.SENT)
         if (method, path) == ("PUT", "/_local/faults"):
             self._faults.put(**json.loads(body))
             return 200, {}

@@ -46,6 +46,12 @@ def test_an_alarm_of_ten_seconds_costs_three_times_one_of_a_minute() -> None:
     assert lines["high-resolution alarms"].dollars == pytest.approx(3 * lines["alarms"].dollars)
 
 
+def test_an_alarm_costs_by_the_metrics_that_it_watches() -> None:
+    two = {"Metrics": [{"Expression": "a + b"}, {"MetricStat": {}}, {"MetricStat": {}}]}
+    (line,) = monthly([{"Type": "AWS::CloudWatch::Alarm", "Properties": two}], pools=0)[:1]
+    assert (line.what, line.count) == ("alarms", 2)
+
+
 @pytest.mark.parametrize("environment", [one.name for one in ALL if not one.on_this_machine])
 def test_every_environment_has_a_bill(blueprint: Synthesis, environment: str) -> None:
     """Every node type and architecture in use has a price, and nothing that always runs is missed."""

@@ -154,7 +154,7 @@ def test_each_service_has_a_target_with_its_bounds_and_two_policies(
     for pool in settings.pools:
         assert targets[names.service(pool.name, RELEASE)] == (pool.min_workers, pool.max_workers)
     policies = of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy")
-    assert len(policies) == 2 * len(targets)
+    assert len(policies) == 5 * len(settings.pools)
     for policy in policies.values():
         assert policy["PolicyType"] == "StepScaling"
         assert policy["StepScalingPolicyConfiguration"]["Cooldown"] > 0  # unsaid, AWS takes five minutes
@@ -166,20 +166,23 @@ def test_each_scaling_alarm_acts_on_the_policy_of_its_kind(blueprint: Synthesis,
     policies = of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy")
     seen = set()
     for alarm in of_type(template, "AWS::CloudWatch::Alarm").values():
-        policy = policies.get(alarm["AlarmActions"][0].get("Ref", ""))
+        policy = policies.get(alarm["AlarmActions"][-1].get("Ref", ""))
         if policy is not None:
-            kind, pool = alarm["AlarmDescription"].rpartition("/")[2].removesuffix(".md"), _pool_of(alarm)
+            kind = alarm["AlarmDescription"].rpartition("/")[2].removesuffix(".md")
+            pool = _pool_of(alarm, settings)
             fallback = kind.startswith("fallback")
             service = names.service(pool, RELEASE, fallback=fallback)
             assert policy["PolicyName"] == f"{kind}-{service}"
             seen.add((kind, pool))
 
-    kinds = ("scale-out", "scale-in", "fallback-wake", "fallback-sleep")
+    kinds = ("scale-out", "scale-in", "fallback-wake", "fallback-sleep", "fallback-unattended")
     assert seen == {(kind, pool.name) for kind in kinds for pool in settings.pools}
 
 
-def _pool_of(alarm: dict[str, Any]) -> str:
-    return next(str(d["Value"]) for d in alarm["Dimensions"] if d["Name"] == "Pool")
+def _pool_of(alarm: dict[str, Any], settings: Settings) -> str:
+    """The pool that its name says, or the one of the queue that it says."""
+    said = alarm["AlarmName"].removesuffix(f"-{RELEASE}").rpartition("-")[2]
+    return next(pool.name for pool in settings.pools if said in (pool.name, *pool.queues))
 
 
 @EVERYWHERE

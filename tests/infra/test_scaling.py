@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.constructs.pool_alarms import looks
-from infra.constructs.scaling import Policy, fallback_sleep, fallback_wake, scale_in, scale_out
+from infra.constructs.scaling import Policy, attend, scale_in, scale_out
 from infra.settings import Pool
 
 POOL = Pool(name="p", queues=("q",), concurrency=4, max_workers=10)
@@ -55,36 +54,11 @@ def test_one_is_taken_away_at_a_time_and_none_without_need(gap: int, change: int
     assert adjustment_below(scale_in(POOL), gap, threshold=-1) == change
 
 
-@pytest.mark.parametrize(
-    ("waiting", "workers"),
-    [(1, 1), (15, 1), (16, 3), (63, 3), (64, 5), (255, 5), (256, 10), (100_000, 10)],
-)
-def test_the_fallback_gets_workers_by_its_backlog_per_slot(waiting: int, workers: int) -> None:
-    assert adjustment(fallback_wake(POOL), waiting, threshold=1) == workers
+def test_the_fallback_has_the_steps_of_the_primary_pool_and_none_is_exact() -> None:
+    assert scale_out("fallback-wake").steps == scale_out().steps
+    assert scale_in(POOL, "fallback-sleep").steps == scale_in(POOL).steps
 
 
-def test_waking_never_goes_below_the_warm_workers_nor_above_the_maximum() -> None:
-    warm = Pool(
-        name="p", queues=("q",), max_workers=3, warm_fallback_workers=2, max_fallback_workers=2, concurrency=1
-    )
-
-    assert {step.adjustment for step in fallback_wake(warm).steps} == {2}
-    assert [step.adjustment for step in fallback_sleep(warm).steps] == [2]
-
-
-@pytest.mark.parametrize(("waiting", "workers"), [(0, 0), (1, None)])
-def test_the_fallback_sleeps_when_nothing_waits(waiting: int, workers: int | None) -> None:
-    assert adjustment_below(fallback_sleep(POOL), waiting, threshold=0) == workers
-
-
-@pytest.mark.parametrize("concurrency", [1, 2, 4, 100])
-def test_every_backlog_has_exactly_one_step(concurrency: int) -> None:
-    policy = fallback_wake(Pool(name="p", queues=("q",), concurrency=concurrency))
-
-    for waiting in (*range(1, 300), 6399, 6400, 6401, 10**6):
-        assert adjustment(policy, waiting, threshold=1) is not None
-
-
-@pytest.mark.parametrize(("seconds", "datapoints"), [(5, 1), (10, 1), (20, 2), (25, 2), (300, 30)])
-def test_times_become_looks(seconds: int, datapoints: int) -> None:
-    assert looks(seconds) == datapoints
+@pytest.mark.parametrize("visible", [1, 2, 500])
+def test_an_unattended_queue_gets_one_worker_at_a_time(visible: int) -> None:
+    assert adjustment(attend(), visible, threshold=1) == 1

@@ -246,8 +246,11 @@ def test_the_queues_metrics(account: Account) -> None:
 
     for second in (0, 10, 50):
         queues.publish_if_due(minute + second)
+    sqs.send_message(QueueUrl=url, MessageBody="d")
+    sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": "e", "MessageBody": "e"}])
+    queues.publish_if_due(minute + 60)
 
-    def values(metric: str) -> list[tuple[float, float]]:
+    def values(metric: str, minute: float = minute) -> list[tuple[float, float]]:
         found = cloudwatch.get_metric_statistics(
             Namespace="AWS/SQS",
             MetricName=metric,
@@ -262,4 +265,5 @@ def test_the_queues_metrics(account: Account) -> None:
     assert values("ApproximateNumberOfMessagesVisible") == [(1, 2)]
     assert values("ApproximateNumberOfMessagesNotVisible") == [(1, 1)]
     assert values("ApproximateNumberOfMessagesDelayed") == [(1, 1)]
+    assert values("NumberOfMessagesSent", minute + 60) == [(1, 2)], "in the minute before"
     assert values("ApproximateAgeOfOldestMessage") == [(1, pytest.approx(0, abs=60))]

@@ -25,14 +25,64 @@ def _desired(up: Fleet, service: str) -> int:
 
 
 def test_scale_says_the_undo(up: Fleet) -> None:
-    assert "would: low-blue: wanted 1 -> 4" in up.run("scale", "low", "4").output
+    assert "would: low-blue: wanted 1 -> 3, held for 1 h" in up.run("scale", "low", "3").output
     assert _desired(up, "low-blue") == 1
-    done = up.run("scale", "low", "4", "--yes")
-    assert "undo: fleet scale low 1 --yes" in done.output
-    assert _desired(up, "low-blue") == 4
+    done = up.run("scale", "low", "3", "--yes")
+    assert "undo: fleet scale low auto --yes" in done.output
+    assert _desired(up, "low-blue") == 3
+    again = up.run("scale", "low", "2", "--yes")
+    assert "undo: fleet scale low 3 --yes" in again.output
     fallback = up.run("scale", "low", "2", "--fallback", "--release", "blue", "--yes")
-    assert "undo: fleet scale low 0 --release blue --fallback --yes" in fallback.output
+    assert "undo: fleet scale low auto --release blue --fallback --yes" in fallback.output
     assert _desired(up, "low-blue-fallback") == 2
+
+
+def _gaps(up: Fleet) -> tuple[int | None, int | None]:
+    (low,) = [pool for pool in up.account.controller().look().releases[0].pools if pool.pool == "low"]
+    return low.gap, low.fallback_gap
+
+
+def test_what_a_person_sets_is_not_undone_before_its_time(up: Fleet) -> None:
+    assert up.run("scale", "low", "3", "--for", "30m", "--yes").exit_code == 0
+    assert up.run("scale", "low", "2", "--fallback", "--yes").exit_code == 0
+    assert _gaps(up) == (0, 0), "the alarms see nothing to do"
+    page = up.run("status").output
+    assert "set by a person" in page
+    assert "low-blue at 3 for another" in page
+    assert set(up.json("status")["holds"]) == {"low-blue", "low-blue-fallback"}
+
+    up.account.clock.now += 31 * 60
+    assert _gaps(up)[0] == -2
+    up.account.clock.now += 31 * 60
+    assert _gaps(up) == (-2, -2)
+
+
+def test_the_alarms_may_be_given_a_pool_back_at_once(up: Fleet) -> None:
+    up.run("scale", "low", "3", "--yes")
+    assert "its alarms scale it again" in up.run("scale", "low", "auto", "--yes").output
+    assert _gaps(up)[0] == -2
+    assert up.json("status")["holds"] == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("low", "10"), "low may have 1 to 3 workers, not 10: choose one of those, or change max_workers"),
+        (("low", "0"), "low may have 1 to 3 workers, not 0: choose one of those, or change min_workers"),
+        (("low", "4", "--fallback"), "0 to 3 workers on SQS, not 4: choose one of those, or change max_fall"),
+    ],
+)
+def test_a_number_that_the_scaling_would_take_back_is_refused(
+    up: Fleet, arguments: tuple[str, ...], says: str
+) -> None:
+    refused = up.run("scale", *arguments, "--yes")
+    assert (refused.exit_code, says in refused.output) == (1, True), refused.output
+    assert _desired(up, "low-blue") == 1
+
+
+@pytest.mark.parametrize("wrong", ["many", "2 --for soon", "2 --for 9d", "2 --for 1s"])
+def test_what_is_no_number_or_time_is_wrong_usage(up: Fleet, wrong: str) -> None:
+    assert up.run("scale", "low", *wrong.split()).exit_code == 2
 
 
 def test_scale_of_an_unknown_pool_names_those_that_exist(up: Fleet) -> None:

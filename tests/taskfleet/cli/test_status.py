@@ -15,7 +15,8 @@ from tests.taskfleet.cli.conftest import Fleet
 def test_one_page_when_all_is_well(up: Fleet) -> None:
     result = up.run("status")
     assert result.exit_code == 0, result.output
-    for line in ("current release  blue", "primary broker   up", "fallback broker  up", "dead letters     0"):
+    brokers = ("primary broker   up", "fallback broker  up")
+    for line in ("current release  blue", *brokers, "dead letters     0, 0 of them new"):
         assert line in result.output
     assert "alarms: none that needs a person" in result.output
     (low,) = [line.split() for line in result.output.splitlines() if line.startswith("  low ")]
@@ -27,8 +28,14 @@ def test_a_silent_controller_is_said_first_and_loudly(up: Fleet) -> None:
     up.account.store.write_look(look, at=at - 600)
     result = up.run("status")
     assert result.exit_code == 1
-    assert result.output.startswith("THE CONTROLLER IS SILENT: what follows is 10 min")
+    assert result.output.startswith("THE CONTROLLER IS SILENT: it looked 10 min ago")
     assert "runbooks/controller-silent.md" in result.output
+    for line in ("primary broker   ?", "fallback broker  ?", "dead letters     ?, ? of them new"):
+        assert line in result.output
+    (low,) = [line.split() for line in result.output.splitlines() if line.startswith("  low ")]
+    assert low == ["low", "?", "?", "1-3", "?", "?", "?", "?", "?", "?/?", "?"]
+    found = up.json("status")
+    assert (found["broker_up"], found["releases"][0]["pools"][0]["queues"][0]["waiting"]) == (None, None)
     assert up.run("queues").output.startswith("THE CONTROLLER IS SILENT")
 
 
@@ -46,7 +53,13 @@ def test_an_alarm_is_shown_with_its_runbook_and_scaling_apart(up: Fleet) -> None
     policy = (
         "arn:aws:autoscaling:us-east-1:000000000000:scalingPolicy:1:resource/ecs/service/x/y:policyName/z"
     )
-    for kind, actions in (("broker-down", ["arn:aws:sns:us-east-1:000000000000:t"]), ("scale-in", [policy])):
+    topic = "arn:aws:sns:us-east-1:000000000000:t"
+    fired = (
+        ("broker-down", [topic]),
+        ("fallback-unattended", [topic, policy]),
+        ("scale-in", [policy]),
+    )
+    for kind, actions in fired:
         full = f"taskfleet-{name}-{kind}"
         cloudwatch.put_metric_alarm(
             AlarmName=full, AlarmDescription=f"It. See runbooks/{kind}.md", AlarmActions=actions, **common
@@ -56,9 +69,12 @@ def test_an_alarm_is_shown_with_its_runbook_and_scaling_apart(up: Fleet) -> None
     assert result.exit_code == 1
     assert f"taskfleet-{name}-broker-down for" in result.output
     assert "read runbooks/broker-down.md" in result.output
+    assert "read runbooks/fallback-unattended.md" in result.output, "a person has to act on it, too"
     assert "(scaling at work: 1 x scale-in)" in result.output
     assert "runbooks/scale-in.md" not in result.output
-    cloudwatch.delete_alarms(AlarmNames=[f"taskfleet-{name}-broker-down"])
+    cloudwatch.delete_alarms(
+        AlarmNames=[f"taskfleet-{name}-{kind}" for kind in ("broker-down", "fallback-unattended")]
+    )
     assert up.run("status").exit_code == 0  # scaling alone is nobody's problem
 
 

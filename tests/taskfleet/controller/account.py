@@ -16,6 +16,7 @@ from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.controller.controller import Controller
 from taskfleet.controller.edges import Edges
 from taskfleet.dead_letters.store import DeadLetters
+from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases import gate, items
 from taskfleet.releases.actions import SendGate
@@ -84,6 +85,7 @@ class Account:
             "fallback": Fallback(self.sqs),
             "ssm": self.ssm,
             "ecs": self.ecs,
+            "failures": Failures(changes.get("ecs", self.ecs)),
             "cloudwatch": self.cloudwatch,
             "store": self.store,
             "letters": DeadLetters(self.dynamodb, self.name),

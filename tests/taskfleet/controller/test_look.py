@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 import pytest
@@ -12,6 +14,8 @@ from taskfleet.contract import metrics, names
 from taskfleet.contract import state as keys
 from taskfleet.controller.datapoints import Datapoint, datapoints
 from taskfleet.controller.look import Look
+from taskfleet.dead_letters.store import DeadLetters
+from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases import items
 from taskfleet.releases.store import Store
@@ -19,6 +23,7 @@ from taskfleet.releases.store import Store
 from tests.support.processes import free_port
 from tests.support.valkey import Valkey
 from tests.taskfleet.controller.account import Account
+from tests.taskfleet.dead_letters.test_store import letter
 
 POOL_METRICS = {m for m in metrics.METRICS if metrics.POOL in m.dimensions}
 FLEET_METRICS = set(metrics.METRICS) - POOL_METRICS
@@ -101,6 +106,7 @@ def test_primary_broker_down(current: Account) -> None:
     assert values(points, metrics.BROKER_UP) == [0]
     for metric in (metrics.WAITING, metrics.UNACKNOWLEDGED, metrics.OLDEST_AGE, metrics.CAPACITY_GAP):
         assert values(points, metric) == [], metric.name
+    assert values(points, metrics.FALLBACK_GAP) == [1], "woken before the first message is there"
     assert values(points, metrics.CONTROLLER_TICK) == [1]
     assert values(points, metrics.RUNNING_WORKERS) == [1]
     assert values(points, metrics.FALLBACK_WAITING) == [0]
@@ -131,6 +137,7 @@ def test_fallback_down(current: Account) -> None:
 def test_ecs_down(current: Account) -> None:
     points = datapoints(current.controller(ecs=dead("ecs")).look())
     assert values(points, metrics.RUNNING_WORKERS) == values(points, metrics.CAPACITY_GAP) == []
+    assert values(points, metrics.FALLBACK_GAP) == values(points, metrics.FAILED_WORKERS) == []
     assert values(points, metrics.WAITING) == [0]
 
 
@@ -178,3 +185,62 @@ def test_a_gate_task_that_no_broker_takes_is_a_problem_and_is_sent_at_the_next_l
     assert len(account.gates.sent) == 3
     account.pass_time(controller, 1)
     assert len(account.gates.sent) == 3  # those that were sent wait for their proof
+
+
+def test_only_new_dead_letters_are_news(current: Account) -> None:
+    store, now = DeadLetters(current.dynamodb, current.name), current.clock()
+    for age in (10, 299, 301, 86_400):
+        store.put(letter(at=now - age, queue="low"))
+
+    points = datapoints(current.controller().look())
+
+    assert values(points, metrics.NEW_DEAD_LETTERS) == [2]
+    assert values(points, metrics.DEAD_LETTERS) == [4]
+
+
+def test_workers_that_end_unasked_are_counted_and_the_others_not(current: Account) -> None:
+    ecs, now = _StoppedTasks(current.ecs), current.clock()
+    for service, age, code, reason in (
+        ("low-blue", 10, "EssentialContainerExited", "Essential container in task exited"),
+        ("low-blue", 200, "ServiceSchedulerInitiated", "Task failed container health checks"),
+        ("low-blue-fallback", 20, "TaskFailedToStart", "CannotPullContainerError"),
+        ("low-blue", 301, "EssentialContainerExited", "long ago"),
+        ("low-blue", 10, "ServiceSchedulerInitiated", "Scaling activity initiated by deployment"),
+        ("low-blue", 10, "SpotInterruption", "Your Spot Task was interrupted."),
+        ("low-blue", 10, "UserInitiated", "Task stopped by user"),
+    ):
+        ecs.stopped(service, now - age, code, reason)
+    controller = current.controller(failures=Failures(ecs))
+
+    for _ in range(2):
+        points = datapoints(controller.look())
+        assert values(points, metrics.FAILED_WORKERS) == [3]
+        assert values(points, metrics.FAILED_WORKERS, "high") == [0]
+    assert ecs.described == 1, "no task is asked about twice"
+
+
+class _StoppedTasks:
+    """ECS with stopped tasks, which the emulated one has only from the agent."""
+
+    def __init__(self, ecs: Any) -> None:
+        self._ecs, self._tasks, self.described = ecs, dict[str, dict[str, Any]](), 0
+
+    def stopped(self, service: str, at: float, code: str, reason: str) -> None:
+        arn = f"arn:aws:ecs:us-east-1:000000000000:task/c/{len(self._tasks)}"
+        self._tasks[arn] = {
+            "taskArn": arn,
+            "group": f"service:{service}",
+            "stoppedAt": datetime.fromtimestamp(at, UTC),
+            "stopCode": code,
+            "stoppedReason": reason,
+        }
+
+    def get_paginator(self, _operation: str) -> _StoppedTasks:
+        return self
+
+    def paginate(self, **_request: object) -> list[dict[str, list[str]]]:
+        return [{"taskArns": list(self._tasks)}]
+
+    def describe_tasks(self, *, cluster: str, tasks: list[str]) -> dict[str, list[dict[str, Any]]]:
+        self.described += 1
+        return {"tasks": [self._tasks[arn] for arn in tasks]}

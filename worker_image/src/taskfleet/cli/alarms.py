@@ -8,15 +8,15 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from taskfleet.contract import names
+from taskfleet.contract.alarm_catalogue import CATALOGUE
 
-_RUNBOOK = re.compile(r"runbooks/[a-z0-9-]+\.md")
-# The ARN of a step scaling policy: such an alarm is the fleet at work, nobody has to act on it.
-_POLICY = ":scalingPolicy:"
+# A page in the repository, or where a team reads it.
+_PAGE = re.compile(r"(?P<page>[a-z0-9-]+)\.md$")
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """One alarm in ALARM. ``since`` is in seconds since the epoch; ``scaling``: only a policy acts on it."""
+    """One alarm in ALARM. ``since`` is in seconds since the epoch; ``scaling``: nobody has to act on it."""
 
     name: str
     since: float
@@ -43,10 +43,12 @@ def firing(cloudwatch: Any, environment: str) -> list[Alarm]:
 
 
 def _alarm(raw: dict[str, Any]) -> Alarm:
-    runbook = _RUNBOOK.search(raw.get("AlarmDescription", ""))
+    found = _PAGE.search(raw.get("AlarmDescription", ""))
+    # One that is not in the catalogue is the team's own.
+    kind = CATALOGUE.get(found["page"]) if found else None
     return Alarm(
         name=raw["AlarmName"],
         since=raw["StateUpdatedTimestamp"].timestamp(),
-        runbook=runbook[0] if runbook else None,
-        scaling=any(_POLICY in action for action in raw.get("AlarmActions", [])),
+        runbook=kind.runbook if kind else None,
+        scaling=kind is not None and not kind.for_a_person,
     )

@@ -33,6 +33,11 @@ class LastLook:
     age_seconds: float
 
     @property
+    def known(self) -> Look:
+        """The look, without its figures if they are too old to be true."""
+        return self.look.forgotten() if self.silent else self.look
+
+    @property
     def silent(self) -> bool:
         """Whether it is too old to act on."""
         return self.age_seconds > SILENT_AFTER_SECONDS

@@ -17,7 +17,7 @@ _HEAD = ("queue", "pool", "release", "waiting", "unacked", "scheduled", "oldest"
 def queues(operator: Operator) -> None:
     """List queues: waiting, in flight, scheduled, age, fallback, dead letters (of all releases together)."""
     last = operator.last_look()
-    look = last.look
+    look = last.known
     found = [
         (release, pool, queue) for release in look.releases for pool in release.pools for queue in pool.queues
     ]

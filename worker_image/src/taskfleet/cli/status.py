@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import click
@@ -16,6 +16,7 @@ from taskfleet.cli.output import UNKNOWN, duration, number, show, show_json, tab
 from taskfleet.controller.look import Look, PoolLook, ReleaseLook, total
 from taskfleet.releases.model import State
 from taskfleet.releases.observation import Rules
+from taskfleet.scaling.holds import Hold
 
 _HEAD = (
     "pool",
@@ -28,6 +29,7 @@ _HEAD = (
     "gap",
     "on fallback",
     "fallback workers",
+    "failed",
 )
 
 
@@ -35,16 +37,17 @@ _HEAD = (
 @asks
 def status(operator: Operator) -> None:
     """Say how the fleet is. Exit code 1 if a person should act."""
-    last, current = operator.last_look(), operator.store.read([]).pointer.release
+    last, known, now = operator.last_look(), operator.store.read([]), time.time()
+    current, holds = known.pointer.release, known.holds.at(now)
     alarms = firing(operator.client("cloudwatch"), operator.environment)
     wrong = needs_a_person(last, alarms)
     if operator.json:
-        look = {**asdict(last.look), "age_seconds": last.age_seconds, "silent": last.silent}
-        show_json(
-            {"ok": not wrong, **look, "current": current, "alarms": [alarm.as_json() for alarm in alarms]}
-        )
+        look = {**asdict(last.known), "age_seconds": last.age_seconds, "silent": last.silent}
+        held = {service: asdict(hold) for service, hold in holds.items()}
+        listed = [alarm.as_json() for alarm in alarms]
+        show_json({"ok": not wrong, **look, "current": current, "holds": held, "alarms": listed})
     else:
-        show(list(page(last, alarms, current=current, now=time.time())))
+        show(list(page(last, alarms, current=current, holds=holds, now=now)))
     sys.exit(1 if wrong else 0)
 
 
@@ -53,11 +56,13 @@ def needs_a_person(last: LastLook, alarms: list[Alarm]) -> bool:
     return last.silent or bool(last.look.problems) or any(not alarm.scaling for alarm in alarms)
 
 
-def page(last: LastLook, alarms: list[Alarm], *, current: str, now: float) -> Iterator[str]:
+def page(
+    last: LastLook, alarms: list[Alarm], *, current: str, holds: Mapping[str, Hold], now: float
+) -> Iterator[str]:
     """The page's lines. ``current`` is the pointer now, which may be newer than the look."""
-    look = last.look
+    look = last.known
     if last.silent:
-        yield f"THE CONTROLLER IS SILENT: what follows is {duration(last.age_seconds)} old."
+        yield f"THE CONTROLLER IS SILENT: it looked {duration(last.age_seconds)} ago, so its figures are ?."
         yield "Nothing scales and no release moves until it looks again: runbooks/controller-silent.md"
         yield ""
     yield f"environment      {look.environment}, looked {duration(last.age_seconds)} ago"
@@ -65,11 +70,13 @@ def page(last: LastLook, alarms: list[Alarm], *, current: str, now: float) -> It
     yield f"primary broker   {_up(look.broker_up)}"
     yield f"fallback broker  {_up(look.fallback_up)}"
     yield f"beat             ticked {duration(look.beat_age_seconds)} ago"
-    yield f"dead letters     {number(total(look.dead_letters.values()))}"
+    kept = number(total(look.dead_letters.values()))
+    yield f"dead letters     {kept}, {number(look.new_dead_letters)} of them new"
     for release in look.releases:
         yield ""
         yield f"release {release.release}: {_state(release, now)}"
         yield from table(_HEAD, [_row(pool) for pool in release.pools])
+    yield from _holds(holds, now)
     yield from _alarms(alarms, now)
     if look.problems:
         yield from ("", "problems", *(f"  {problem}" for problem in look.problems))
@@ -114,7 +121,16 @@ def _row(pool: PoolLook) -> tuple[str, ...]:
         UNKNOWN if pool.gap is None else f"{pool.gap:+d}" if pool.gap else "0",
         number(pool.fallback),
         f"{number(pool.fallback_running)}/{number(pool.fallback_desired)}",
+        number(pool.failed),
     )
+
+
+def _holds(holds: Mapping[str, Hold], now: float) -> Iterator[str]:
+    if holds:
+        yield ""
+        yield "set by a person (`fleet scale POOL auto --yes` ends it)"
+    for service, hold in holds.items():
+        yield f"  {service} at {hold.workers} for another {duration(hold.until - now)}, by {hold.actor}"
 
 
 def _alarms(alarms: list[Alarm], now: float) -> Iterator[str]:

@@ -22,6 +22,13 @@ class PoolManifest:
     min_workers: int
     max_workers: int
     latency_target_seconds: int
+    warm_fallback_workers: int = 0
+    max_fallback_workers: int | None = None
+
+    @property
+    def most_fallback_workers(self) -> int:
+        """How many workers it may have on SQS; a manifest of an older version does not say."""
+        return self.max_workers if self.max_fallback_workers is None else self.max_fallback_workers
 
 
 @dataclass(frozen=True)

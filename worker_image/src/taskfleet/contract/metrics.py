@@ -15,6 +15,10 @@ POOL = "Pool"
 RELEASE = "Release"
 QUEUE = "Queue"
 
+# What counts events (failed workers, new dead letters) counts those of so long before a look: every event is
+# in thirty looks, whatever some of them missed.
+WINDOW_SECONDS = 300
+
 _FLEET = (ENVIRONMENT,)
 _POOL = (ENVIRONMENT, POOL, RELEASE)
 
@@ -27,6 +31,7 @@ class Metric:
     unit: str
     dimensions: tuple[str, ...]
     help: str
+    namespace: str = NAMESPACE
 
     def values(self, **dimensions: str) -> dict[str, str]:
         """The dimensions as a mapping, e.g. ``WAITING.values(Environment="dev", Pool=…, Release=…)``."""
@@ -35,6 +40,7 @@ class Metric:
         return {name: dimensions[name] for name in self.dimensions}
 
 
+# What the controller publishes.
 WAITING = Metric("Waiting", "Count", _POOL, "messages in the pool's own queues, all priority lists")
 UNACKNOWLEDGED = Metric("Unacknowledged", "Count", _POOL, "fetched and not yet acknowledged")
 OLDEST_AGE = Metric("OldestAge", "Seconds", _POOL, "age of the oldest waiting message; 0 when none waits")
@@ -43,12 +49,19 @@ RUNNING_WORKERS = Metric("RunningWorkers", "Count", _POOL, "workers of the pool 
 FALLBACK_WAITING = Metric(
     "FallbackWaiting", "Count", _POOL, "messages in the pool's SQS queues, in flight included"
 )
+FALLBACK_GAP = Metric("FallbackGap", "Count", _POOL, "as CapacityGap, for the pool's workers on SQS")
+FAILED_WORKERS = Metric(
+    "FailedWorkers", "Count", _POOL, "workers that ended unasked in the five minutes before the look"
+)
 
 CONTROLLER_TICK = Metric("ControllerTick", "Count", _FLEET, "1 for every look that the controller took")
 BROKER_UP = Metric("BrokerUp", "Count", _FLEET, "1 if the primary broker answered, else 0")
 FALLBACK_UP = Metric("FallbackUp", "Count", _FLEET, "1 if SQS answered, else 0")
 BEAT_AGE = Metric("BeatAge", "Seconds", _FLEET, "since beat's last tick")
 DRAIN_OVERDUE = Metric("DrainOverdue", "Count", _FLEET, "releases that drain longer than their deadline")
+NEW_DEAD_LETTERS = Metric(
+    "NewDeadLetters", "Count", _FLEET, "dead letters of the five minutes before the look"
+)
 DEAD_LETTERS = Metric("DeadLetters", "Count", _FLEET, "dead letters: in the store, and on SQS")
 
 # All that the controller publishes.
@@ -60,6 +73,24 @@ TASK_RUNTIME = Metric("TaskRuntime", "Seconds", _POOL, "from a task's start to i
 TASK_WAIT = Metric("TaskWait", "Seconds", _POOL, "from a message's publishing (or its ETA) to its start")
 
 WORKER_METRICS: tuple[Metric, ...] = (TASK_RUNTIME, TASK_WAIT)
+
+
+# What AWS publishes itself, each minute.
+_SQS, _ELASTICACHE = "AWS/SQS", "AWS/ElastiCache"
+SQS_QUEUE, NODE = "QueueName", "CacheClusterId"
+SQS_SENT = Metric("NumberOfMessagesSent", "Count", (SQS_QUEUE,), "messages sent to the queue", _SQS)
+SQS_VISIBLE = Metric(
+    "ApproximateNumberOfMessagesVisible", "Count", (SQS_QUEUE,), "messages that can be fetched", _SQS
+)
+SQS_IN_FLIGHT = Metric(
+    "ApproximateNumberOfMessagesNotVisible", "Count", (SQS_QUEUE,), "messages that a worker holds", _SQS
+)
+NODE_MEMORY = Metric(
+    "DatabaseMemoryUsagePercentage", "Percent", (NODE,), "of maxmemory, one node's use", _ELASTICACHE
+)
+NODE_CPU = Metric("EngineCPUUtilization", "Percent", (NODE,), "of the core that runs commands", _ELASTICACHE)
+
+AWS_METRICS: tuple[Metric, ...] = (SQS_SENT, SQS_VISIBLE, SQS_IN_FLIGHT, NODE_MEMORY, NODE_CPU)
 
 
 def embedded(

@@ -15,6 +15,8 @@ BEAT = "beat"
 
 # What the key of every release's record matches: everybody who publishes may read these.
 RELEASES = "release#*"
+# What people have set with `fleet scale`: `version`, and `holds` by ECS service: workers, until, actor.
+HOLDS = "holds"
 
 
 def release(release_id: str) -> str:

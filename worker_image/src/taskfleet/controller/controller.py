@@ -19,7 +19,7 @@ from taskfleet.controller.look import Look, ReleaseLook, total
 from taskfleet.releases.model import LIVE, Record, State
 from taskfleet.releases.observation import Memory, Rules
 from taskfleet.releases.plan import Plan, plan
-from taskfleet.releases.store import NO_POINTER, Snapshot
+from taskfleet.releases.store import NO_HOLDS, NO_POINTER, Snapshot
 
 logger = logging.getLogger(__name__)
 _ROUNDS = 5
@@ -78,6 +78,7 @@ class Controller:
             observation.pointer,
             dict(observation.proofs),
             seen.snapshot.beat_at if seen.snapshot else None,
+            seen.snapshot.holds if seen.snapshot else NO_HOLDS,
         )
         self._published = observation.published
         return planned, [*planned.problems, *problems]
@@ -95,6 +96,7 @@ class Controller:
             fallback_up=_both_up(seen),
             beat_age_seconds=self._beat_age(seen),
             dead_letters=_dead_letters(seen, self._edges.environment),
+            new_dead_letters=seen.new_letters,
             drain_overdue=len(planned.overdue) if planned else None,
             releases=tuple(self._release(record, seen, planned) for record in _order(records)),
             problems=problems,

@@ -37,10 +37,11 @@ def datapoints(look: Look) -> list[Datapoint]:
 
 def _fleet(look: Look) -> Iterator[tuple[Metric, float | None]]:
     yield metrics.CONTROLLER_TICK, 1
-    yield metrics.BROKER_UP, int(look.broker_up)
-    yield metrics.FALLBACK_UP, None if look.fallback_up is None else int(look.fallback_up)
+    yield metrics.BROKER_UP, look.broker_up
+    yield metrics.FALLBACK_UP, look.fallback_up
     yield metrics.BEAT_AGE, look.beat_age_seconds
     yield metrics.DRAIN_OVERDUE, look.drain_overdue
+    yield metrics.NEW_DEAD_LETTERS, look.new_dead_letters
     yield metrics.DEAD_LETTERS, total(look.dead_letters.values())
 
 
@@ -51,6 +52,8 @@ def _pool(pool: PoolLook) -> Iterator[tuple[Metric, float | None]]:
     yield metrics.CAPACITY_GAP, pool.gap
     yield metrics.RUNNING_WORKERS, pool.running
     yield metrics.FALLBACK_WAITING, pool.fallback
+    yield metrics.FALLBACK_GAP, pool.fallback_gap
+    yield metrics.FAILED_WORKERS, pool.failed
 
 
 def put(cloudwatch: Any, points: list[Datapoint], *, at: float) -> None:

@@ -13,6 +13,7 @@ from redis.retry import Retry
 from taskfleet import aws
 from taskfleet.brokers import connections, credentials
 from taskfleet.dead_letters.store import DeadLetters
+from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases.actions import SendGate
 from taskfleet.releases.gate import Gates
@@ -41,6 +42,7 @@ class Edges:
     fallback: Fallback
     ssm: Any
     ecs: Any
+    failures: Failures
     cloudwatch: Any
     store: Store
     letters: DeadLetters
@@ -49,12 +51,14 @@ class Edges:
 
 def connect(settings: ControllerSettings) -> Edges:
     """Make them all. Nothing is reached before it is used."""
+    ecs = aws.client("ecs", IN_A_LOOK)
     return Edges(
         environment=settings.environment,
         primary=_primary(settings),
         fallback=Fallback(aws.client("sqs", IN_A_LOOK)),
         ssm=aws.client("ssm", IN_A_LOOK),
-        ecs=aws.client("ecs", IN_A_LOOK),
+        ecs=ecs,
+        failures=Failures(ecs),
         cloudwatch=aws.client("cloudwatch", IN_A_LOOK),
         store=Store(aws.client("dynamodb", IN_A_LOOK), settings.environment),
         letters=DeadLetters(aws.client("dynamodb", IN_A_LOOK), settings.environment),
@@ -71,6 +75,7 @@ def _primary(settings: ControllerSettings) -> redis.Redis:
         credential_provider=credentials.shared(),
         socket_timeout=BROKER_SECONDS,
         socket_connect_timeout=BROKER_SECONDS,
-        # Once more at once: the first error of an idle connection only says that it was closed.
-        retry=Retry(NoBackoff(), 1),
+        # Once more at once: the first error of an idle connection only says that it was closed. A time-out is
+        # no such error, and waiting for a second one would make the look late that wakes workers on SQS.
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )

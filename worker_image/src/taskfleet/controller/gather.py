@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from taskfleet.contract import names
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.contract.metrics import WINDOW_SECONDS
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import ReleaseError
 from taskfleet.measuring import primary
@@ -24,6 +25,7 @@ from taskfleet.releases.actions import SendGate
 from taskfleet.releases.model import LIVE, Record
 from taskfleet.releases.observation import Rules
 from taskfleet.releases.store import Snapshot
+from taskfleet.scaling.holds import Hold
 
 T = TypeVar("T")
 _AWS = (BotoCoreError, ClientError)
@@ -44,8 +46,15 @@ class Gathered:
     twins: FallbackLook
     dead: FallbackLook
     letters: Mapping[str, int] | None  # in the dead-letter store, by logical queue
+    new_letters: int | None  # those of the last `WINDOW_SECONDS`
     services: Mapping[str, Service] | None
+    failed: Mapping[str, int] | None  # workers that ended unasked, by service
     problems: tuple[str, ...]
+
+    @property
+    def holds(self) -> Mapping[str, Hold]:
+        """What people hold now, by service."""
+        return self.known.holds.at(self.now) if self.known else {}
 
     @property
     def live(self) -> list[Record]:
@@ -79,18 +88,18 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         (*_AWS, ReleaseError, ValueError, KeyError),
     )
     known = snapshot or last
-    letters = problems.ask(
-        "DynamoDB does not count dead letters", lambda: edges.letters.counts(_queues_of_all(known)), _AWS
-    )
+    counted = "DynamoDB does not count dead letters"
+    letters = problems.ask(counted, lambda: edges.letters.counts(_queues_of_all(known)), _AWS)
+    since = now - WINDOW_SECONDS
+    new = problems.ask(counted, lambda: edges.letters.counts(_queues_of_all(known), since=since), _AWS)
     records = [r for r in known.records.values() if r.state in LIVE] if known else []
     with ThreadPoolExecutor(max_workers=3) as together:
         lists = together.submit(_primary, edges, records, now, problems)
-        sqs = together.submit(_fallback, edges, records, problems)
-        ecs = together.submit(
-            problems.ask, "ECS does not tell services", lambda: _services(edges, records), _AWS
-        )
+        sqs = together.submit(_fallback, edges, records, now, problems)
+        ecs = together.submit(_ecs, edges, records, now, problems)
     depths, on_redis = lists.result()
     twins, dead = sqs.result()
+    running, failed = ecs.result()
     return Gathered(
         now=now,
         snapshot=snapshot,
@@ -103,7 +112,9 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         twins=twins,
         dead=dead,
         letters=letters,
-        services=ecs.result(),
+        new_letters=None if new is None else sum(new.values()),
+        services=running,
+        failed=failed,
         problems=tuple(problems),
     )
 
@@ -144,13 +155,12 @@ def _primary(
 
 
 def _fallback(
-    edges: Edges, records: Iterable[Record], problems: Problems
+    edges: Edges, records: Iterable[Record], now: float, problems: Problems
 ) -> tuple[FallbackLook, FallbackLook]:
     """Twins of live releases, and the dead-letter queues of their logical queues."""
     env, held = edges.environment, list(records)
-    twins = edges.fallback.look(
-        names.fallback_queue(env, queue, r.release) for r in held for queue in r.manifest.queues
-    )
+    wanted = [names.fallback_queue(env, queue, r.release) for r in held for queue in r.manifest.queues]
+    twins = edges.fallback.look(wanted, now=now)
     logical = sorted({queue for r in held for queue in r.manifest.queues})
     # One that does not answer is not asked again in the same look.
     dead = edges.fallback.look([] if twins.problem else [names.dead_letter_queue(env, q) for q in logical])
@@ -159,6 +169,17 @@ def _fallback(
         f"there is no dead-letter queue {name}: deploy the fleet's stack" for name in dead.missing
     )
     return twins, dead
+
+
+def _ecs(
+    edges: Edges, records: list[Record], now: float, problems: Problems
+) -> tuple[dict[str, Service] | None, Mapping[str, int] | None]:
+    cluster = names.cluster(edges.environment)
+    running = problems.ask("ECS does not tell services", lambda: _services(edges, records), _AWS)
+    failed = problems.ask(
+        "ECS does not tell stopped tasks", lambda: edges.failures.look(cluster, now=now), _AWS
+    )
+    return running, failed
 
 
 def _services(edges: Edges, records: Iterable[Record]) -> dict[str, Service]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from taskfleet.releases.observation import Left
@@ -37,7 +37,10 @@ class QueueLook:
 
 @dataclass(frozen=True, kw_only=True)
 class PoolLook:
-    """One pool of a release: its own queues, its workers wanted and running, and its capacity gap."""
+    """One pool of a release: its own queues, its workers wanted and running, and its capacity gaps.
+
+    ``failed`` workers, on either broker, ended unasked in the five minutes before.
+    """
 
     pool: str
     slots: int
@@ -49,6 +52,8 @@ class PoolLook:
     fallback_desired: int | None
     fallback_running: int | None
     gap: int | None
+    fallback_gap: int | None
+    failed: int | None
     queues: tuple[QueueLook, ...]
 
     @property
@@ -110,13 +115,29 @@ class Look:
     took_seconds: float
     current: str
     published: str | None
-    broker_up: bool
+    broker_up: bool | None
     fallback_up: bool | None
     beat_age_seconds: float | None
     dead_letters: dict[str, int | None]
+    new_dead_letters: int | None
     drain_overdue: int | None
     releases: tuple[ReleaseLook, ...]
     problems: tuple[str, ...] = field(default=())
+
+    def forgotten(self) -> Look:
+        """The same fleet with nothing known of it: what was measured long ago is not true any more."""
+        return replace(
+            self,
+            published=None,
+            broker_up=None,
+            fallback_up=None,
+            beat_age_seconds=None,
+            dead_letters=dict.fromkeys(self.dead_letters),
+            new_dead_letters=None,
+            drain_overdue=None,
+            releases=tuple(replace(each, pools=tuple(map(_forgotten, each.pools))) for each in self.releases),
+            problems=(),
+        )
 
     def to_json(self) -> str:
         """As kept in the state table."""
@@ -131,6 +152,20 @@ class Look:
             return cls(releases=releases, problems=tuple(data.pop("problems")), **data)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a look of this version of taskfleet ({error})") from error
+
+
+_SETTINGS = frozenset(
+    {"pool", "slots", "min_workers", "max_workers", "latency_target_seconds", "queues", "queue"}
+)
+
+
+def _forgotten(pool: PoolLook) -> PoolLook:
+    queues = tuple(replace(queue, **_nothing(queue)) for queue in pool.queues)
+    return replace(pool, queues=queues, **_nothing(pool))
+
+
+def _nothing(look: PoolLook | QueueLook) -> dict[str, Any]:
+    return {each.name: None for each in fields(look) if each.name not in _SETTINGS}
 
 
 def _release(data: dict[str, Any]) -> ReleaseLook:

@@ -8,8 +8,12 @@ from taskfleet.contract import names
 from taskfleet.contract.manifest import PoolManifest
 from taskfleet.controller.gather import Gathered
 from taskfleet.controller.look import PoolLook, QueueLook, left
+from taskfleet.measuring import failed
+from taskfleet.measuring.depth import EMPTY, FallbackDepth
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Observation
+from taskfleet.scaling import holds
+from taskfleet.scaling.fallback import FallbackPool
 from taskfleet.scaling.plan import PoolLoad, capacity_gap
 
 # Before it serves and while it drains a release keeps a worker, even in a pool that may sleep.
@@ -59,7 +63,7 @@ class _Pool:
         pool, queues = self.pool, tuple(map(self._queue, self.pool.queues))
         desired, running = self._service(fallback=False)
         fallback_desired, fallback_running = self._service(fallback=True)
-        without_gap = PoolLook(
+        look = PoolLook(
             pool=pool.name,
             slots=pool.slots,
             min_workers=pool.min_workers,
@@ -70,9 +74,19 @@ class _Pool:
             fallback_desired=fallback_desired,
             fallback_running=fallback_running,
             gap=None,
+            fallback_gap=None,
+            failed=failed.of(self.seen.failed, map(self._name, (False, True))),
             queues=queues,
         )
-        return replace(without_gap, gap=capacity_gap(self._load(without_gap)))
+        return replace(
+            look,
+            gap=self._gap(self._load(look), fallback=False),
+            fallback_gap=self._gap(self._fallback_load(look), fallback=True),
+        )
+
+    def _gap(self, load: PoolLoad, *, fallback: bool) -> int | None:
+        hold = self.seen.holds.get(self._name(fallback))
+        return holds.gap(hold, load.desired, capacity_gap(load))
 
     def _load(self, look: PoolLook) -> PoolLoad:
         return PoolLoad(
@@ -84,34 +98,52 @@ class _Pool:
             min_workers=look.min_workers,
             max_workers=look.max_workers,
             desired=look.desired,
-            keep=self.record.state in _KEEPS_ONE,
+            keep=1 if self.record.state in _KEEPS_ONE else 0,
         )
+
+    def _fallback_load(self, look: PoolLook) -> PoolLoad:
+        depths = [self._on_sqs(queue) for queue in self.pool.queues]
+        known = [depth for depth in depths if depth is not None]
+        depth = sum(known, EMPTY) if len(known) == len(depths) else None
+        return FallbackPool(
+            depth=depth,
+            waited_seconds=depth.waited(self.seen.now) if depth else 0.0,
+            slots=look.slots,
+            latency_target_seconds=look.latency_target_seconds,
+            warm_workers=self.pool.warm_fallback_workers,
+            max_workers=self.pool.most_fallback_workers,
+            desired=look.fallback_desired,
+            broker_up=self.seen.broker_up,
+            needed=not self.seen.broker_up and self.record.state is State.CURRENT,
+        ).load()
 
     def _queue(self, queue: str) -> QueueLook:
         versioned = names.versioned_queue(queue, self.record.release)
-        depth = (self.seen.depths or {}).get(versioned)
+        depth, on_sqs = (self.seen.depths or {}).get(versioned), self._on_sqs(queue)
         return QueueLook(
             queue=queue,
             waiting=depth.waiting if depth else None,
             unacknowledged=depth.unacknowledged if depth else None,
             scheduled=depth.scheduled if depth else None,
             oldest_age_seconds=depth.age(self.seen.now) if depth else None,
-            fallback=self._twin(queue),
+            fallback=on_sqs.total if on_sqs else None,
             parked=(self.seen.parked or {}).get(versioned),
         )
 
-    def _twin(self, queue: str) -> int | None:
+    def _on_sqs(self, queue: str) -> FallbackDepth | None:
         name = names.fallback_queue(self.environment, queue, self.record.release)
         depth = self.seen.twins.depths.get(name)
         if depth is not None:
-            return depth.total
+            return depth
         # A queue that was deleted with its stack holds nothing; one that is missing beside its stack
         # has only not been seen yet.
         manifests = self.seen.manifests
         deleted = manifests is not None and self.record.release not in manifests
-        return 0 if deleted and name in self.seen.twins.missing else None
+        return EMPTY if deleted and name in self.seen.twins.missing else None
+
+    def _name(self, fallback: bool) -> str:
+        return names.service(self.pool.name, self.record.release, fallback=fallback)
 
     def _service(self, *, fallback: bool) -> tuple[int | None, int | None]:
-        name = names.service(self.pool.name, self.record.release, fallback=fallback)
-        service = (self.seen.services or {}).get(name)
+        service = (self.seen.services or {}).get(self._name(fallback))
         return (service.desired, service.running) if service else (None, None)

@@ -86,12 +86,12 @@ class DeadLetters:
         found = (items.to_heading(item) for page in pages for item in page["Items"])
         return (heading for heading in found if position(heading) < before)
 
-    def counts(self, queues: Iterable[str]) -> dict[str, int]:
-        """Letters by logical queue; `MOST_COUNTED` means that many or more."""
-        return {queue: self._count(queue) for queue in queues}
+    def counts(self, queues: Iterable[str], *, since: float = 0.0) -> dict[str, int]:
+        """Letters by logical queue, put aside ``since`` then; `MOST_COUNTED` means that many or more."""
+        return {queue: self._count(queue, since) for queue in queues}
 
-    def _count(self, queue: str) -> int:
-        request, count = self._in_queue(queue, _AFTER_ALL), 0
+    def _count(self, queue: str, since: float) -> int:
+        request, count = self._in_queue(queue, _AFTER_ALL, since=since), 0
         while count < MOST_COUNTED:
             reply = self._dynamodb.query(**request, Select="COUNT", Limit=MOST_COUNTED - count)
             count += reply["Count"]
@@ -100,9 +100,9 @@ class DeadLetters:
             request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
         return count
 
-    def _in_queue(self, queue: str, before: str) -> dict[str, Any]:
+    def _in_queue(self, queue: str, before: str, *, since: float = 0.0) -> dict[str, Any]:
         """What has expired is not read: DynamoDB may take two days to delete it."""
-        oldest = keys.position(time.time() - keys.KEEP_SECONDS, "")
+        oldest = keys.position(max(since, time.time() - keys.KEEP_SECONDS), "")
         return {
             "TableName": self._table,
             "IndexName": keys.INDEX,

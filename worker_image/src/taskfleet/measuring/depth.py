@@ -29,13 +29,34 @@ class PrimaryDepth:
 
 @dataclass(frozen=True)
 class FallbackDepth:
-    """One fallback queue, as SQS approximates it: to be fetched, fetched, and delayed."""
+    """SQS queues, as SQS approximates them: to be fetched, fetched, and delayed.
+
+    ``waiting_since``: since when there was something to be fetched in every look, seconds since the epoch.
+    """
 
     waiting: int
     in_flight: int
     delayed: int
+    waiting_since: float | None = None
+
+    def __add__(self, other: FallbackDepth) -> FallbackDepth:
+        """Both together; the longer wait."""
+        since = [each.waiting_since for each in (self, other) if each.waiting_since is not None]
+        return FallbackDepth(
+            self.waiting + other.waiting,
+            self.in_flight + other.in_flight,
+            self.delayed + other.delayed,
+            min(since, default=None),
+        )
 
     @property
     def total(self) -> int:
         """Everything that is not done."""
         return self.waiting + self.in_flight + self.delayed
+
+    def waited(self, now: float) -> float:
+        """Seconds for which something was there to be fetched in every look."""
+        return 0.0 if self.waiting_since is None else max(0.0, now - self.waiting_since)
+
+
+EMPTY = FallbackDepth(0, 0, 0)

@@ -28,19 +28,20 @@ class FallbackLook:
 
 @dataclass
 class Fallback:
-    """Looks at SQS queues by name, and remembers their URLs."""
+    """Looks at SQS queues by name, and remembers their URLs and since when something waits in them."""
 
     sqs: Any
     _urls: dict[str, str] = field(default_factory=dict)
+    _since: dict[str, float] = field(default_factory=dict)
 
-    def look(self, queues: Iterable[str]) -> FallbackLook:
+    def look(self, queues: Iterable[str], *, now: float = 0.0) -> FallbackLook:
         """The depth of each queue. Stops asking at the first call that gets no answer."""
         depths: dict[str, FallbackDepth] = {}
         missing: set[str] = set()
         problem = None
         for queue in queues:
             try:
-                depths[queue] = self._depth(queue)
+                depths[queue] = self._depth(queue, now)
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _GONE:
                     problem = f"SQS refused to tell about {queue}: {error}"
@@ -53,11 +54,14 @@ class Fallback:
         asked = bool(depths or missing or problem)
         return FallbackLook(depths, frozenset(missing), problem is None if asked else None, problem)
 
-    def _depth(self, queue: str) -> FallbackDepth:
+    def _depth(self, queue: str, now: float) -> FallbackDepth:
         if queue not in self._urls:
             self._urls[queue] = self.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
         asked = [_WAITING, _IN_FLIGHT, _DELAYED]
         said = self.sqs.get_queue_attributes(QueueUrl=self._urls[queue], AttributeNames=asked)["Attributes"]
-        return FallbackDepth(
-            waiting=int(said[_WAITING]), in_flight=int(said[_IN_FLIGHT]), delayed=int(said[_DELAYED])
-        )
+        waiting = int(said[_WAITING])
+        if waiting:
+            self._since.setdefault(queue, now)
+        else:
+            self._since.pop(queue, None)
+        return FallbackDepth(waiting, int(said[_IN_FLIGHT]), int(said[_DELAYED]), self._since.get(queue))

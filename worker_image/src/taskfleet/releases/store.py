@@ -13,10 +13,12 @@ from taskfleet.contract import state as keys
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import items
 from taskfleet.releases.model import Pointer, Record
+from taskfleet.scaling.holds import Holds, from_holds, to_holds
 
 NO_POINTER = Pointer(release=parameters.NO_RELEASE, version=0)
 _RELEASE_PREFIX = keys.release("")
 _KEYS_PER_READ = 100  # BatchGetItem
+NO_HOLDS = Holds()
 _READS = 5  # tries until nothing is left unprocessed
 
 
@@ -32,6 +34,7 @@ class Snapshot:
     pointer: Pointer
     proofs: dict[str, float]
     beat_at: float | None
+    holds: Holds = NO_HOLDS
 
 
 class Store:
@@ -47,8 +50,8 @@ class Store:
         return _snapshot(items.plain(item) for page in pages for item in page["Items"])
 
     def read(self, releases: Iterable[str], gates: Iterable[str] = ()) -> Snapshot:
-        """The pointer, beat's tick, these releases and these proofs: what a look needs, and no more."""
-        wanted = [keys.POINTER, keys.BEAT, *sorted(map(keys.release, releases)), *sorted(gates)]
+        """The pointer, beat's tick, what people hold, these releases and proofs: what a look needs."""
+        wanted = [keys.POINTER, keys.BEAT, keys.HOLDS, *sorted(map(keys.release, releases)), *sorted(gates)]
         return _snapshot(self._get(wanted))
 
     def _get(self, wanted: list[str]) -> Iterator[items.Item]:
@@ -83,6 +86,11 @@ class Store:
         with _conflicts(f"the pointer or release {record.release} was changed by somebody else"):
             self._dynamodb.transact_write_items(TransactItems=writes)
 
+    def hold(self, holds: Holds) -> None:
+        """Write what people hold over the version before it. `Conflict` if that is no longer there."""
+        with _conflicts("what is held by `fleet scale` was changed by somebody else"):
+            self._dynamodb.put_item(**self._put(from_holds(holds), version=holds.version - 1))
+
     def _put(self, item: items.Item, *, version: int) -> dict[str, Any]:
         """A put that only succeeds over this version; 0 is "nothing there"."""
         request = {"TableName": self._table, "Item": items.wire(item)}
@@ -111,7 +119,7 @@ class Store:
 
 def _snapshot(found: Iterable[items.Item]) -> Snapshot:
     by_key = {item[keys.KEY]: item for item in found}
-    pointer, beat = by_key.get(keys.POINTER), by_key.get(keys.BEAT)
+    pointer, beat, holds = (by_key.get(key) for key in (keys.POINTER, keys.BEAT, keys.HOLDS))
     records = [items.to_record(item) for key, item in by_key.items() if key.startswith(_RELEASE_PREFIX)]
     gate_prefix = keys.GATES.rstrip("*")
     return Snapshot(
@@ -119,6 +127,7 @@ def _snapshot(found: Iterable[items.Item]) -> Snapshot:
         pointer=NO_POINTER if pointer is None else items.to_pointer(pointer),
         proofs={key: float(item["at"]) for key, item in by_key.items() if key.startswith(gate_prefix)},
         beat_at=None if beat is None else float(beat["at"]),
+        holds=NO_HOLDS if holds is None else to_holds(holds),
     )
 
 

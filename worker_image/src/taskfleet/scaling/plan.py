@@ -22,8 +22,8 @@ FULL_AFTER_SCALE_IN = 0.8
 class PoolLoad:
     """One pool of one release at one look; None: not known.
 
-    ``busy`` is what is unacknowledged; what waits for its ETA needs no slot. ``keep`` holds one worker at
-    least, for a release that gates or drains.
+    ``busy`` is what is unacknowledged; what waits for its ETA needs no slot. ``keep``: so many workers stay,
+    whatever waits: of a release that gates or drains, or while Redis is down.
     """
 
     waiting: int | None
@@ -34,7 +34,7 @@ class PoolLoad:
     min_workers: int
     max_workers: int
     desired: int | None
-    keep: bool = False
+    keep: int = 0
 
 
 def capacity_gap(load: PoolLoad) -> int | None:
@@ -45,7 +45,7 @@ def capacity_gap(load: PoolLoad) -> int | None:
 
 
 def _needed(load: PoolLoad, waiting: int, busy: int, desired: int) -> int:
-    floor = max(load.min_workers, 1 if load.keep or waiting else 0)
+    floor = max(load.min_workers, load.keep, 1 if waiting else 0)
     wanted = _for_backlog(load, waiting, busy, desired)
     if wanted < desired:
         wanted = min(desired, ceil((waiting + busy) / (load.slots * FULL_AFTER_SCALE_IN)))
