@@ -12,8 +12,9 @@ _SIGNS = {Comparison.AT_LEAST: "≥", Comparison.ABOVE: ">", Comparison.AT_MOST:
 _HEAD = """# Alarms
 
 Every alarm that a deployment makes. The entries are in `taskfleet.contract.alarm_catalogue`; this page is
-written from them by `python -m infra.alarm_page`. A *page* and a *ticket* go to the SNS topic of the environment:
-a subscription can tell them apart by the first word of the alarm's description. *Scaling* alarms call nobody.
+written from them by `python -m infra.alarm_page`. A *page* and a *ticket* go to the SNS topic of the
+environment: a subscription can tell them apart by the first word of the alarm's description. *Scaling* alarms
+call nobody.
 Figures in `code` are settings of the environment or of the pool.
 
 | alarm | for | one for each | goes off when | why so |
