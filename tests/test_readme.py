@@ -73,6 +73,7 @@ def test_what_an_environment_costs_is_what_the_command_prints(
     blueprint: Synthesis,  # noqa: F811
     environment: str,
 ) -> None:
-    templates = [t for name, t in blueprint.templates.items() if name.startswith(f"{environment}-")]
+    stacks = f"taskfleet-{environment}-"
+    templates = [t for name, t in blueprint.templates.items() if name.startswith(stacks)]
     dollars = round(sum(line.dollars for line in bill(environment, templates)))
     assert f"| `{environment}` | ${dollars} |" in TEXT

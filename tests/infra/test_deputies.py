@@ -55,7 +55,7 @@ def test_the_key_is_used_through_the_services_that_hold_the_data(
     found = [
         one
         for where, one in statements(blueprint, "AWS::IAM::Policy")
-        if where.startswith(f"{settings.name}-") and one.get("Sid") == "UseKey"
+        if where.startswith(f"taskfleet-{settings.name}-") and one.get("Sid") == "UseKey"
     ]
 
     assert len(found) == 3  # workers, beat and the controller
@@ -75,7 +75,7 @@ def test_neither_beat_nor_the_controller_sends_to_dead_letter_queues(blueprint: 
     (denied,) = [
         one
         for where, one in statements(blueprint, "AWS::IAM::Policy")
-        if where.startswith(f"prod-fleet {role}") and one["Effect"] == "Deny"
+        if where.startswith(f"taskfleet-prod-fleet {role}") and one["Effect"] == "Deny"
     ]
 
     assert denied["Action"] == "sqs:SendMessage"

@@ -95,6 +95,7 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "region": ({"region": "eu-west-1a"}, "'eu-west-1a'", ("region", "not one of its zones")),
     "app": ({"app": "tasks.celery"}, "'tasks.celery'", ("module:attribute",)),
     "alarm email": ({"alarm_email": "on-call"}, "'on-call'", ("name@domain",)),
+    "every dead letter": ({"alarm_dead_letters": 0}, "0", ("alarm_dead_letters", "at least 1")),
     "runbook url": ({"runbook_url": "https://x.org/runbooks/"}, "'https://x.org/runbooks/'", ("no slash",)),
     # network
     "zone of another region": (

@@ -52,8 +52,8 @@ class ReleaseManifest:
         return tuple(queue for pool in self.pools for queue in pool.queues)
 
     def to_json(self) -> str:
-        """The SSM parameter's value."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        """The SSM parameter's value; None is left out."""
+        return json.dumps(asdict(self, dict_factory=_without_none), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> ReleaseManifest:
@@ -73,6 +73,10 @@ class ReleaseManifest:
             return cls(pools=pools, **{**data, "confirmed": tuple(data.get("confirmed", ()))})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a release manifest ({error}): {text[:200]!r}") from error
+
+
+def _without_none(values: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in values if value is not None}
 
 
 def _known(of: type, data: dict[str, Any]) -> dict[str, Any]:
