@@ -64,7 +64,7 @@ class Permissions:
         return Grants(statements=statements, wildcards=self._shared_wildcards())
 
     def beat(self) -> Grants:
-        """Publish to whichever release is current, and say that it ticks."""
+        """Publish to whichever release is current, say that it ticks, remember what it sent."""
         statements = [
             *self._everybody(),
             *self._publish(),
@@ -72,7 +72,13 @@ class Permissions:
                 "Tick",
                 ("dynamodb:PutItem",),
                 [self.base.state_table_arn],
-                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT]}},
+                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT, state.BEAT_RUNS]}},
+            ),
+            _allow(
+                "RecallRuns",
+                ("dynamodb:GetItem",),
+                [self.base.state_table_arn],
+                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT_RUNS]}},
             ),
         ]
         return Grants(

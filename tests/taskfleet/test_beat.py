@@ -43,7 +43,7 @@ def test_an_entry_that_no_broker_accepted_is_owed_and_paid(
 ) -> None:
     app = fleet.app()
     app.conf.beat_schedule = {"often": {"task": "anything", "schedule": 3600.0, "options": {"queue": "low"}}}
-    beat = FleetScheduler(app, schedule_filename=str(fleet.directory / "beat"))
+    beat = FleetScheduler(app)
     fleet.deploy("r2", queues=("high",))  # no `low`: nothing accepts the entry
     fleet.promote("r2")
 
@@ -100,7 +100,7 @@ def test_an_entry_is_sent_by_celerys_own_method(fleet: TinyFleet, monkeypatch: p
     monkeypatch.setattr(Scheduler, "apply_entry", wrapped)
     app = fleet.app()
     app.conf.beat_schedule = {"often": {"task": "anything", "schedule": 3600.0}}
-    beat = FleetScheduler(app, schedule_filename=str(fleet.directory / "beat"))
+    beat = FleetScheduler(app)
 
     beat.apply_entry(beat.schedule["often"])
 

@@ -72,7 +72,8 @@ def beat_defaults() -> dict[str, Any]:
     """In beat, on top of `defaults`."""
     return {
         "beat_scheduler": "taskfleet.beat.scheduler:FleetScheduler",
-        # The only writable place; a new container starts with every entry due one interval from now.
+        # The only writable place, for a scheduler of the application's own that keeps a file. The fleet's
+        # keeps its last runs in the state table.
         "beat_schedule_filename": str(Path(tempfile.gettempdir()) / "taskfleet-beat"),
         # Wake at least so often, to say that it lives.
         "beat_max_loop_interval": 10,

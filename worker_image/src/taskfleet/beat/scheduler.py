@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Container
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from celery.beat import PersistentScheduler, ScheduleEntry, Scheduler, SchedulingError
+from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from celery.utils.imports import load_extension_class_names
 from kombu.utils.imports import symbol_by_name
 
 from taskfleet import aws, health
+from taskfleet.beat.remembering import RememberingScheduler
 from taskfleet.contract import names, state
 from taskfleet.errors import SettingsError
 from taskfleet.logs import logger
@@ -51,7 +53,7 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
         """
         firing = object.__new__(type(entry))  # `copy` would call ``__init__``, which entries of others refuse
         vars(firing).update(vars(entry))
-        firing.options = {"task_id": str(uuid.uuid4()), **entry.options}
+        firing.options = {"task_id": self.task_id(entry), **entry.options}
         self._said_owed.pop(entry.name, None)
         super().apply_entry(firing, producer=producer)
 
@@ -63,6 +65,10 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
             return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
         self._owed.pop(entry.name, None)
         return self._fire(entry)
+
+    def task_id(self, entry: ScheduleEntry) -> str:
+        """The id of one firing."""
+        return str(uuid.uuid4())
 
     def _fire(self, firing: ScheduleEntry) -> Any:
         try:
@@ -100,8 +106,16 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
             logger.error("can't say that beat lives: %s", error)
 
 
-class FleetScheduler(BoundedScheduler, PersistentScheduler):  # type: ignore[misc]
+class FleetScheduler(BoundedScheduler, RememberingScheduler):
     """Named by ``beat_scheduler`` (`taskfleet.config.beat_defaults`)."""
+
+    def task_id(self, entry: ScheduleEntry) -> str:
+        """The same for the same firing, whichever beat sends it."""
+        return RememberingScheduler.task_id(self, entry)
+
+    def unsent(self) -> Container[str]:
+        """What is owed."""
+        return self._owed
 
 
 def over(name: str | type) -> type:

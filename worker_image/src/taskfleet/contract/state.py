@@ -11,6 +11,8 @@ POINTER = "pointer"
 LOOK = "look"
 # Beat's last tick: `at`.
 BEAT = "beat"
+# When each entry of beat's schedule ran last: `runs`, a map of its name → `at`, `schedule`.
+BEAT_RUNS = "beat-runs"
 
 
 # What the key of every release's record matches: everybody who publishes may read these.

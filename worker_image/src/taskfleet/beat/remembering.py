@@ -1,0 +1,116 @@
+"""Celery's scheduler with its last runs in the state table: a container's own files go with it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Container
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from celery.beat import ScheduleEntry, Scheduler
+
+from taskfleet import aws
+from taskfleet.beat import runs
+from taskfleet.beat.runs import FleetEntry, Run
+from taskfleet.contract import names, state
+from taskfleet.logs import logger
+from taskfleet.releases.items import plain, wire
+
+# A write after each firing, and no more of them than so: entries of a second's interval share one.
+SAVE_EVERY_SECONDS = 2.0
+RECALL_EVERY_SECONDS = 10.0
+_FIRINGS = uuid.UUID("5f0c6d52-52a5-4f0e-9b0d-0c7d0f2f6a11")
+
+
+class RememberingScheduler(Scheduler):  # type: ignore[misc]
+    """Until the table has told the last runs, entries fire as at a first start, and nothing is written."""
+
+    Entry = FleetEntry
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._kept: dict[str, Run] | None = None  # None: not recalled yet
+        self._ran: set[str] = set()
+        self._changed, self._saved_at, self._asked_at = True, float("-inf"), float("-inf")
+        super().__init__(*args, **kwargs)
+
+    def setup_schedule(self) -> None:
+        """As Celery's, going on from the last runs."""
+        super().setup_schedule()
+        self._recall()
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """As Celery's; what fired is remembered."""
+        self._recall()
+        wait: float = super().tick(*args, **kwargs)
+        if self._changed and time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS:
+            self._save()
+        return min(wait, SAVE_EVERY_SECONDS) if self._changed else wait
+
+    def reserve(self, entry: ScheduleEntry) -> ScheduleEntry:
+        """As Celery's: the entry has run now."""
+        self._ran.add(entry.name)
+        self._changed = True
+        return super().reserve(entry)
+
+    def should_sync(self) -> bool:
+        """Never in the middle of a firing, where Celery asks: whether it was accepted is not known there."""
+        return False
+
+    def sync(self) -> None:
+        """Called by Celery at the end."""
+        if self._changed:
+            self._save()
+
+    def unsent(self) -> Container[str]:
+        """Entries that fired and that no broker has accepted: if beat ends now, they are due again."""
+        return ()
+
+    def task_id(self, entry: ScheduleEntry) -> str:
+        """One firing, one id: also if beat dies before it could note that it was sent, and sends it again."""
+        environment = self.app.taskfleet.settings.environment
+        return str(uuid.uuid5(_FIRINGS, f"{environment}/{entry.name}/{runs.of(entry).at!r}"))
+
+    def _recall(self) -> None:
+        now = time.monotonic()
+        if self._kept is not None or now - self._asked_at < RECALL_EVERY_SECONDS:
+            return
+        self._asked_at = now
+        try:
+            found = self._table().get_item(**self._key(), ConsistentRead=True).get("Item")
+            self._kept = runs.from_item(plain(found) if found else None)
+        except (BotoCoreError, ClientError) as error:
+            logger.error("can't read when entries ran last, so none is caught up yet: %s", error)
+            return
+        for name, run in self._kept.items():
+            entry = self.schedule.get(name)
+            if entry is not None and name not in self._ran:
+                entry.last_run_at = runs.resumed(entry, run)
+        self._heap = None  # Celery's tick calculates anew when each is due
+
+    def _save(self) -> None:
+        if self._kept is None:
+            return
+        self._saved_at = time.monotonic()
+        unsent = self.unsent()
+        now = {
+            name: self._kept[name] if name in unsent and name in self._kept else runs.of(entry)
+            for name, entry in self.schedule.items()
+        }
+        if now != self._kept:
+            try:
+                self._table().put_item(TableName=self._name(), Item=wire(runs.to_item(now)))
+            except (BotoCoreError, ClientError) as error:
+                logger.error("can't note when entries ran: %s", error)
+                return
+        # What is unsent is noted once it is sent.
+        self._kept, self._changed = now, any(name in unsent for name in self.schedule)
+
+    def _table(self) -> Any:
+        return aws.client("dynamodb", aws.PROMPT)
+
+    def _name(self) -> str:
+        return names.state_table(self.app.taskfleet.settings.environment)
+
+    def _key(self) -> dict[str, Any]:
+        return {"TableName": self._name(), "Key": wire({state.KEY: state.BEAT_RUNS})}
