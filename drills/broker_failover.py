@@ -27,8 +27,8 @@ from drills.publishing import bounded, emptied, outage_figures, returned
 from drills.report import Check, Figure, Report
 from drills.tally import tally
 
-CONFIRMED, PLAIN = "delivery", "high"  # of infra/environments.py, `local`
-POOLS = ("warehouse", "high", "low")  # which consume them
+CONFIRMED, PLAIN = "delivery", "etl"  # of infra/environments.py, `local`
+POOLS = ("warehouse", "low")  # which consume them
 
 
 def _run(fleet: Fleet, short: bool) -> Report:

@@ -46,6 +46,8 @@ def _drill(name: str, what: str, fail: Callable[[Fleet], None]) -> Drill:
     return Drill(name, f"{what}: publishes go to SQS, and return", run)
 
 
+# With its log on disk, as a process that is restarted; a node that ElastiCache replaces comes back empty.
+# What is lost then, and what is not, `broker-failover` shows.
 BROKER_KILL = _drill("broker-kill", "SIGKILL Redis, back after 25 s with its data", Fleet.kill_broker)
 BROKER_HANG = _drill("broker-hang", "SIGSTOP Redis for 25 s", Fleet.hang_broker)
 BROKER_BLACKHOLE = _drill(

@@ -58,8 +58,8 @@ LOCAL = Settings(
         availability_zones=("us-east-1a", "us-east-1b"), egress=Egress.ENDPOINTS, flow_log_retention_days=1
     ),
     broker=Broker(nodes=2, snapshot_retention_days=0),
-    # A parcel is handed over once: its order must survive a failover of the broker.
-    pools=(_small(HIGH), _small(LOW), _small(WAREHOUSE, concurrency=8, confirmed=("delivery",))),
+    # All queues but one: the drill `broker-failover` shows what a queue loses that is not confirmed.
+    pools=(_small(HIGH), _small(LOW, confirmed=("low",)), _small(WAREHOUSE, concurrency=8)),
     drain_deadline_seconds=600,
     log_retention_days=1,
 )

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from taskfleet.contract.limits import CONFIRMING_REPLICAS
+
 from infra import rules
 
 
@@ -76,6 +78,11 @@ class Broker:
     snapshot_retention_days: int = 7
 
     @property
+    def has_replica(self) -> bool:
+        """Whether a publish can be confirmed by one."""
+        return self.nodes > CONFIRMING_REPLICAS
+
+    @property
     def fails_over(self) -> bool:
         """Whether a replica is promoted when the primary fails."""
         return self.nodes >= 2 if self.failover is None else self.failover
@@ -103,8 +110,9 @@ class Pool:
     queues: tuple[str, ...]
     helps: tuple[str, ...] = ()  # other pools' queues that it also consumes
     # Those of its queues whose publishes return when a replica has them, so that a failover of the broker
-    # loses none. The others may lose what was accepted in the last moment before it.
-    confirmed: tuple[str, ...] = ()
+    # loses none. Default: all of them, where the broker has a replica. The others, `()` for none confirmed,
+    # may lose what was accepted in the last moment before it, and take a round trip less.
+    confirmed: tuple[str, ...] | None = None
     execution: Execution = Execution.PREFORK
     concurrency: int = 4
     cpu_units: int = 1024
@@ -165,6 +173,19 @@ class Settings:
     on_this_machine: bool = False  # the `local` environment: deployed to the emulated account
     variables: Mapping[str, str] = field(default_factory=dict)  # more environment, for the tasks
     secrets: Mapping[str, str] = field(default_factory=dict)  # variable name → secret ARN
+
+    @property
+    def confirmed_queues(self) -> tuple[str, ...]:
+        """Those whose publishes return when a replica of the broker has the task."""
+        return tuple(
+            queue
+            for pool in self.pools
+            for queue in (
+                pool.confirmed
+                if pool.confirmed is not None
+                else (pool.queues if self.broker.has_replica else ())
+            )
+        )
 
     def __post_init__(self) -> None:
         rules.check(self)

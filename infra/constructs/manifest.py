@@ -17,7 +17,7 @@ def release_manifest(settings: Settings, *, release: str, image: str) -> Release
         image=image,
         pools=tuple(_pool(pool) for pool in settings.pools),
         drain_deadline_seconds=settings.drain_deadline_seconds,
-        confirmed=tuple(queue for pool in settings.pools for queue in pool.confirmed),
+        confirmed=settings.confirmed_queues,
         default_queue=settings.default_queue,
     )
     size = len(manifest.to_json().encode())

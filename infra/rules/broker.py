@@ -88,19 +88,19 @@ def _failover(settings: Settings) -> Iterator[Problem]:
 def _confirmed(settings: Settings) -> Iterator[Problem]:
     for pool in settings.pools:
         setting = f"pool {pool.name}: confirmed"
-        if unknown := [queue for queue in pool.confirmed if queue not in pool.queues]:
+        if unknown := [queue for queue in pool.confirmed or () if queue not in pool.queues]:
             yield Problem(
                 setting=setting,
                 value=unknown,
                 rule=f"a pool confirms its own queues; those of {pool.name!r} are {', '.join(pool.queues)}",
                 fix="name the queue at the pool that owns it",
             )
-        if pool.confirmed and settings.broker.nodes <= CONFIRMING_REPLICAS:
+        if pool.confirmed and not settings.broker.has_replica:
             yield Problem(
                 setting=setting,
                 value=pool.confirmed,
                 rule=f"a confirmed publish waits for {CONFIRMING_REPLICAS} replica; the broker has none",
-                fix="set broker.nodes=2, or confirm no queue",
+                fix="set broker.nodes=2, or leave `confirmed` out",
             )
 
 

@@ -18,6 +18,12 @@ from infra.checks.nag import acknowledge
 from infra.constructs.log_groups import log_group
 from infra.settings import Settings
 
+# ElastiCache has no append-only file ("AOF isn't supported on Redis versions 2.8.22 and later").
+ONE_NODE = (
+    "the broker has one node (Broker.nodes=1): if it dies, every task that waits on it or is being run is "
+    "lost, and every ETA, since a replaced node comes back empty. What is published while it is away goes to "
+    "SQS. Set nodes=2 where tasks must not be lost: each publish then returns when the replica has it, too"
+)
 PASSWORD_LENGTH = 64  # ElastiCache takes 16 to 128 printable characters
 
 
@@ -114,6 +120,8 @@ def _replication_group(
         log_delivery_configurations=_log_deliveries(stack, settings),
     )
     group.apply_removal_policy(stateful(settings))
+    if not broker.has_replica:
+        cdk.Annotations.of(group).add_warning_v2("taskfleet:one-broker-node", ONE_NODE)
     if not broker.fails_over:
         acknowledge(
             group,

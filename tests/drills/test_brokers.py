@@ -164,7 +164,7 @@ def test_openings_are_counted_for_each_producer() -> None:
     ],
 )
 def test_only_the_confirmed_queue_must_lose_nothing_in_a_failover(executed: list[int], holds: bool) -> None:
-    publishes = [publish(0, queue="delivery"), publish(1, queue="high")]
+    publishes = [publish(0, queue="delivery"), publish(1, queue="etl")]
 
     report = broker_failover._report(seen(publishes, [ran(n, 2.0) for n in executed], looks=looks(".")))
 

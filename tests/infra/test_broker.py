@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import string
+from dataclasses import replace
 
 import pytest
+from aws_cdk import App
+from aws_cdk.assertions import Annotations, Match
 from taskfleet.contract import names
 
 from infra import environments
 from infra.settings import Settings
-from tests.infra.synthesis import Synthesis, Template, of_type, only
+from infra.stacks.broker import BrokerStack
+from tests.infra.synthesis import FLAGS, Synthesis, Template, of_type, only
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 GROUP = "AWS::ElastiCache::ReplicationGroup"
@@ -139,3 +143,26 @@ def test_failover_can_be_declined(variants: Synthesis) -> None:
 
     assert group["NumCacheClusters"] == 3
     assert group["AutomaticFailoverEnabled"] is group["MultiAZEnabled"] is False
+
+
+@pytest.mark.parametrize(("nodes", "says"), [(1, True), (2, False)])
+def test_one_node_says_at_synth_what_its_death_loses(nodes: int, says: bool) -> None:
+    settings = replace(environments.DEV, broker=replace(environments.DEV.broker, nodes=nodes))
+    stack = BrokerStack(App(context=FLAGS), "broker", settings=settings)
+
+    found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("every task .* is lost"))
+
+    assert bool(found) is says
+
+
+def test_every_queue_is_confirmed_where_there_is_a_replica_unless_its_pool_says_otherwise() -> None:
+    (high, low, warehouse) = environments.PROD.pools
+    assert environments.PROD.confirmed_queues == (*high.queues, *low.queues, *warehouse.queues)
+    assert environments.DEV.confirmed_queues == ()
+
+    some = replace(
+        environments.PROD,
+        pools=(high, replace(low, confirmed=()), replace(warehouse, confirmed=("packing",))),
+    )
+
+    assert some.confirmed_queues == (*high.queues, "packing")

@@ -194,7 +194,7 @@ def test_the_manifest_says_what_was_deployed(blueprint: Synthesis, settings: Set
     assert parameter["Name"] == parameters.release_manifest(settings.name, RELEASE)
     assert manifest.release == RELEASE
     assert manifest.drain_deadline_seconds == settings.drain_deadline_seconds
-    assert manifest.confirmed == tuple(queue for pool in settings.pools for queue in pool.confirmed)
+    assert manifest.confirmed == settings.confirmed_queues
     assert [pool.name for pool in manifest.pools] == [pool.name for pool in settings.pools]
     for said, pool in zip(manifest.pools, settings.pools, strict=True):
         assert (said.queues, said.helps, said.slots) == (pool.queues, pool.helps, pool.concurrency)
