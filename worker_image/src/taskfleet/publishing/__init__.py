@@ -34,7 +34,7 @@ one of them may have the task all the same. Any error reply of Redis is such a r
 no worker could run (not JSON, too large, an id that is no text) is the caller's error, and goes nowhere.
 
 What Redis accepted is on its primary node alone at that moment: a failover loses what no replica has yet.
-Where the broker has a replica, a queue is confirmed unless its pool says otherwise (``infra/environments.py``,
-``Pool.confirmed``): a publish to it returns when a replica has the task, or goes to SQS. It costs the way to
-the replica and back; ``make bench BENCH=publish`` measures it.
+Where the broker has a replica, a queue is confirmed unless its pool says otherwise (``Pool.confirmed`` in
+``infra/environments.py``): a publish to it returns when a replica has the task, or goes to SQS. It costs the
+way to the replica and back; ``make bench BENCH=publish`` measures it.
 """
