@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 from taskfleet.errors import SettingsError
 
-from infra.rules import account, alarms, broker, capacity, image, naming, network, times, variables
+from infra.rules import (
+    account,
+    alarms,
+    application,
+    broker,
+    capacity,
+    image,
+    naming,
+    network,
+    times,
+    types,
+    variables,
+)
 from infra.rules.problem import Problem
 
 if TYPE_CHECKING:
@@ -16,6 +28,7 @@ if TYPE_CHECKING:
 RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     *naming.RULES,
     *account.RULES,
+    *application.RULES,
     *network.RULES,
     *broker.RULES,
     *image.RULES,
@@ -30,8 +43,8 @@ remarks = times.remarks
 
 
 def problems(settings: Settings) -> list[Problem]:
-    """Every rule that the settings break."""
-    return [problem for rule in RULES for problem in rule(settings)]
+    """Every rule that the settings break; types first, since other rules count on them."""
+    return types.problems(settings) or [problem for rule in RULES for problem in rule(settings)]
 
 
 def check(settings: Settings) -> None:

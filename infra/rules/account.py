@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 
+# Where the emulator's account is (`local.account`).
+EMULATED_ACCOUNT = "000000000000"
+EMULATED_REGION = "us-east-1"
+
+
 def placeholder(settings: Settings, account: str) -> str | None:
     """Why the environment can't be deployed while it has the placeholder ``account``, or None.
 
@@ -37,6 +42,17 @@ def _account(settings: Settings) -> Iterator[Problem]:
             rule="an AWS account id is 12 digits",
             fix="copy it from `aws sts get-caller-identity`",
         )
+
+
+def _emulated(settings: Settings) -> Iterator[Problem]:
+    for name, value in (("account", EMULATED_ACCOUNT), ("region", EMULATED_REGION)):
+        if settings.on_this_machine and getattr(settings, name) != value:
+            yield Problem(
+                setting=name,
+                value=getattr(settings, name),
+                rule=f"an environment on this machine is in the emulated account, whose {name} is {value}",
+                fix=f"{value}, or leave out on_this_machine",
+            )
 
 
 def _region(settings: Settings) -> Iterator[Problem]:
@@ -82,4 +98,4 @@ def _runbook_url(settings: Settings) -> Iterator[Problem]:
         )
 
 
-RULES = (_account, _region, _app, _alarm_email, _runbook_url)
+RULES = (_account, _emulated, _region, _app, _alarm_email, _runbook_url)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,4 +76,35 @@ def test_a_settings_error_is_not_buried_in_a_traceback() -> None:
 
     assert done.returncode != 0
     assert "SettingsError: there is no environment 'pord'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (
+            'HIGH = Pool(name="high", quues=("high",))',
+            "SettingsError: infra/environments.py, line {line}: TypeError: Pool.__init__() got an unexpected "
+            "keyword argument 'quues'. What each setting is called, and its type, is in infra/settings.py",
+        ),
+        ('HIGH = Pool(name="high", queues=("high")', "line {line}: '(' was never closed"),
+        ('HIGH = Pool(name="high", queues=("high"))', "a tuple of one needs its comma: ('high',)"),
+    ],
+)
+def test_nor_is_one_in_the_settings_file_itself(tmp_path: Path, line: str, says: str) -> None:
+    shutil.copy(ROOT / "app.py", tmp_path)
+    shutil.copytree(ROOT / "infra", tmp_path / "infra", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "worker_image").symlink_to(ROOT / "worker_image")
+    settings = tmp_path / "infra" / "environments.py"
+    lines = settings.read_text().splitlines()
+    number = next(index for index, text in enumerate(lines) if text.startswith("HIGH = Pool("))
+    lines[number] = line
+    settings.write_text("\n".join(lines))
+
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert done.returncode != 0
+    assert says.format(line=number + 1) in done.stderr
     assert "Traceback" not in done.stderr

@@ -10,6 +10,7 @@ import pytest
 from taskfleet.errors import SettingsError
 
 from infra import environments, rules
+from infra.rules import types
 from infra.rules.capacity import architecture_of
 from infra.settings import (
     Architecture,
@@ -49,6 +50,39 @@ def network(**changes: Any) -> Mapping[str, Any]:
 
 # name: (what is changed, the value as the error shows it, what it must say of rule and fix)
 BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
+    # types
+    "no comma in queues": (
+        pool(queues=("low")),
+        "'low'",
+        ("pool low: queues", "must be a tuple", "a tuple of one needs its comma: ('low',)"),
+    ),
+    "a list of queues": (pool(queues=["low"]), "['low']", ("pool low: queues", "must be a tuple")),
+    "execution as text": (pool(execution="gevent"), "'gevent'", ("an Execution", "Execution.GEVENT")),
+    "a number in quotes": (pool(concurrency="4"), "'4'", ("pool low: concurrency", "4, without quotes")),
+    "a number that is True": (pool(concurrency=True), "True", ("a whole number",)),
+    "a fraction": (limits(time_limit_seconds=1.5), "1.5", ("pool low: limits.time_limit_seconds",)),
+    "a variable that is no text": ({"variables": {"RETRIES": 5}}, "5", ("variables['RETRIES']", "'5'")),
+    "an engine that is unknown": (broker(engine="kafka"), "'kafka'", ("broker.engine", "Engine.VALKEY")),
+    "no pool": ({"pools": (HIGH, "low")}, "'low'", ("pools[1]", "a Pool")),
+    "one pool without its comma": ({"pools": HIGH}, "Pool(", ("pools", "a tuple")),
+    "nothing where a text must be": ({"region": None}, "None", ("region", "a text")),
+    # application
+    "a module that is not there": ({"app": "shop.app:app"}, "'shop.app:app'", ("no module 'shop.app'",)),
+    "a module that is not in its package": (
+        {"app": "example_tasks.main:app"},
+        "'example_tasks.main:app'",
+        ("no module 'example_tasks.main' in worker_image/src",),
+    ),
+    "an application that is not there": (
+        {"app": "example_tasks.app:celery"},
+        "'example_tasks.app:celery'",
+        ("app.py of example_tasks.app has no 'celery'",),
+    ),
+    "another account on this machine": (
+        {"on_this_machine": True, "region": "us-east-1"},
+        "'123456789012'",
+        ("the emulated account, whose account is 000000000000",),
+    ),
     # names
     "environment name": ({"name": "Prod_1"}, "'Prod_1'", ("environment", "must match")),
     "pool name": (pool(name="low-prio"), "'low-prio'", ("pool low-prio: name", "must match")),
@@ -330,6 +364,8 @@ def test_every_rule_is_broken_by_some_case() -> None:
         settings = object.__new__(Settings)  # without the check, to see which rules find something
         for name, value in {**vars(BASE), **changes}.items():
             object.__setattr__(settings, name, value)
+        if types.problems(settings):
+            continue
         broken |= {rule.__qualname__ + rule.__module__ for rule in rules.RULES if list(rule(settings))}
 
     assert broken == {rule.__qualname__ + rule.__module__ for rule in rules.RULES}
