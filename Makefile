@@ -35,7 +35,7 @@ down: ## end every process of it, and forget its account and data
 try: setup ## submit a few hundred example tasks to it, and watch them
 	@$(BIN)/python -m local.try_it
 
-status: setup ## its processes, and how often each was started again
+status: setup ## its processes, how often each was started again, and which containers do not stay up
 	@$(BIN)/python -m local status
 
 fleet: setup ## the operators' command on it: make fleet ARGS="status"

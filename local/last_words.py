@@ -16,11 +16,16 @@ def last_words(places: Places) -> str:
     parts = []
     for directory in sorted(path for path in places.logs.glob("*") if path.is_dir()):
         logs = container_logs.oldest_first(directory)
-        if len(logs) > 1 and (end := _end(logs[-1])):
+        if len(logs) > 1 and (end := end_of(logs[-1])):
             parts.append(f"{directory.name} was started {len(logs)} times. The end of {logs[-1]}:\n{end}")
     return "\n\n".join(parts)
 
 
-def _end(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+def end_of(log: Path) -> str:
+    """Its last lines; empty if it is gone."""
+    try:
+        text = log.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
+    lines = [line for line in text.splitlines() if line.strip()]
     return "\n".join(f"  {line[:_CHARACTERS]}" for line in lines[-_LINES:])

@@ -1,9 +1,11 @@
-"""``python -m local status``: the processes of the local fleet, and how often each was started again."""
+"""``python -m local status``: the processes of the local fleet, and containers that do not stay up."""
 
 from __future__ import annotations
 
+from local.broken import broken
 from local.down import supervisor_pid
 from local.places import Places
+from local.ports import Ports
 from local.supervisor.status import Status
 
 
@@ -23,4 +25,8 @@ def main() -> int:
         print(f"  {name:<12} {child.state:<11} {pid}{again}{f'  ({child.note})' if child.note else ''}")
         if child.cost:
             print(f"  {'':<12} {child.cost}")
+    ports = Ports.load(places.ports)
+    said = broken(places, ports) if ports is not None else ""
+    if said:
+        print(f"\n{said}")
     return 0

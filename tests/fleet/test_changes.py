@@ -61,7 +61,7 @@ def test_a_setting_is_changed_in_place_under_load(fleet: Deployed, as_it_was: ob
 
 
 def test_an_update_whose_workers_do_not_start_is_rolled_back(fleet: Deployed) -> None:
-    """The application is not in the image, so no new worker gets ready: the old ones go on."""
+    """What is named as the application is none, so no new worker gets ready: the old ones go on."""
     assert _allowed(fleet) == LOW.max_workers
     code, output = _deploy(fleet, "broken")
     assert code != 0

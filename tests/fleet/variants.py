@@ -21,10 +21,10 @@ def _wider() -> Settings:
 
 
 def main(variant: str) -> None:
-    """Synthesize one variant: ``wider``, or ``broken`` (wider, with an application that is not there)."""
+    """Synthesize one variant: ``wider``, or ``broken`` (wider, with an application that is none)."""
     settings = _wider()
     if variant == "broken":
-        settings = replace(settings, app="no_such_package.app:app")
+        settings = replace(settings, app="example_tasks.app:install")
     build(App(analytics_reporting=False), settings=[settings]).synth()
 
 
