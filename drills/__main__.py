@@ -13,6 +13,7 @@ from drills import series
 from drills.broker_cuts import BROKER_FLAP, BROKER_HALFOPEN
 from drills.broker_failover import BROKER_FAILOVER
 from drills.broker_outage import BROKER_BLACKHOLE, BROKER_HANG, BROKER_KILL
+from drills.busy_producer import BUSY_PRODUCER
 from drills.child_kill import CHILD_KILL
 from drills.drill import Drill
 from drills.fleet import Fleet
@@ -36,6 +37,7 @@ DRILLS: dict[str, Drill] = {
         BROKER_HALFOPEN,
         BROKER_FLAP,
         BROKER_FAILOVER,
+        BUSY_PRODUCER,
         FALLBACK_DOWN,
         BOTH_DOWN,
         WORKER_KILL,

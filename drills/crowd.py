@@ -1,8 +1,8 @@
 """``python -m drills.crowd``: one process whose threads or greenlets publish as fast as they can.
 
-As a web server under a burst, if asked with a thread beside them that computes. Prints JSON on one line: for
-each publish ``[at, seconds, broker]`` (broker is null if it was refused), what was raised, and the seconds of
-the processor that all took.
+As a web server under a burst, if asked with a thread beside them that computes. Says "begins" on its standard
+error when it does, and prints JSON: for each publish ``[number, at, seconds, SQS's seconds, broker]`` (broker
+is null if it was refused), what was raised, and the seconds of the processor that all took.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 WARM_UP_PUBLISHES = 5
+PRIMARY = "primary"  # `taskfleet.contract.environment`, which can't be imported before gevent has patched
 
 
 class Crowd:
@@ -27,35 +28,43 @@ class Crowd:
         self.app.loader.import_default_modules()
         self.task, self.given = self.app.tasks[given.task], given
         self.numbers = iter(range(given.count))
-        self.lines: list[tuple[float, float, str | None]] = []
+        self.lines: list[tuple[int, float, float, float, str | None]] = []
         self.errors: list[str] = []
         self.over = False
-        self._accepted = threading.local()
+        self._of_this = threading.local()
         self._watch()
 
     def _watch(self) -> None:
         taskfleet = getattr(self.app, "taskfleet", None)
         if taskfleet is None:  # plain Celery: whatever was accepted is on its one broker
-            self._accepted.by = "primary"
             return
-        publish = taskfleet.publisher.publish
+        publish, offer = taskfleet.publisher.publish, taskfleet.publisher._fallback.offer
 
-        def watched(*arguments: Any) -> str:
-            self._accepted.by = publish(*arguments)
-            return str(self._accepted.by)
+        def published(*arguments: Any) -> str:
+            self._of_this.broker = publish(*arguments)
+            return str(self._of_this.broker)
 
-        taskfleet.publisher.publish = watched
+        def offered(*arguments: Any) -> Any:
+            began = time.monotonic()
+            try:
+                return offer(*arguments)
+            finally:
+                self._of_this.sqs_seconds = time.monotonic() - began
+
+        taskfleet.publisher.publish, taskfleet.publisher._fallback.offer = published, offered
 
     def publish(self, number: int) -> None:
         """One task, noted."""
         at, began, broker = time.time(), time.monotonic(), None
+        self._of_this.sqs_seconds = 0.0
         try:
             arguments = [self.given.run, number] if self.given.run else [number]
             self.task.apply_async(arguments, queue=self.given.queue)
-            broker = getattr(self._accepted, "by", "primary")
+            broker = getattr(self._of_this, "broker", PRIMARY)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what is counted
             self.errors.append(f"{type(error).__name__}: {error}")
-        self.lines.append((at, time.monotonic() - began, broker))
+        seconds = time.monotonic() - began
+        self.lines.append((number, at, seconds, self._of_this.sqs_seconds, broker))
 
     def member(self) -> None:
         """What each of them does."""

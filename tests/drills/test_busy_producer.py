@@ -1,0 +1,39 @@
+"""What the drill of a busy producer makes of what its crowds saw."""
+
+from __future__ import annotations
+
+import pytest
+
+from drills.busy_producer import Crowd, Seen, _report
+
+Line = tuple[int, float, float, float, str | None]
+
+
+def seen(*lines: Line, errors: tuple[str, ...] = ()) -> Seen:
+    return Seen(Crowd(16), "run", lines, errors)
+
+
+WELL = seen((0, 1.0, 0.01, 0.0, "primary"))
+HUNG = seen((0, 1.0, 0.9, 0.3, "fallback"), (1, 1.0, 0.01, 0.0, "primary"))
+
+
+@pytest.mark.parametrize(
+    ("well", "hung", "lost", "holds"),
+    [
+        (WELL, HUNG, 0, True),
+        (WELL, HUNG, 1, False),
+        (seen((0, 1.0, 0.4, 0.3, "fallback")), HUNG, 0, False),  # Redis was well
+        (seen((0, 1.0, 2.0, 0.0, None), errors=("PublishError",)), HUNG, 0, False),
+        (WELL, WELL, 0, False),  # nothing turned to SQS: Redis did not hang
+        (WELL, seen((0, 1.0, 2.0, 0.5, "fallback")), 0, False),  # too late
+        (WELL, seen((0, 1.0, 0.9, 0.3, "fallback"), (1, 1.0, 2.0, 0.0, None)), 0, False),
+    ],
+)
+def test_what_must_hold(well: Seen, hung: Seen, lost: int, holds: bool) -> None:
+    assert _report([well], [hung], lost=lost, limit=1.0).holds is holds
+
+
+def test_what_was_accepted_must_be_executed() -> None:
+    crowd = seen((0, 1.0, 0.01, 0.0, "primary"), (1, 1.0, 2.0, 0.0, None), (2, 1.0, 0.5, 0.3, "fallback"))
+
+    assert crowd.accepted == {("run", 0), ("run", 2)}
