@@ -67,7 +67,7 @@ def test_a_release_with_work_is_not_removed(fleet: Deployed, green: str) -> None
 
 def test_the_first_is_drained_and_removed(fleet: Deployed, green: str) -> None:
     wait_until(lambda: _states(fleet)["live"] == "drained", 150, "live is drained")
-    retired = fleet.fleet("release", "retire", "live", "--yes")
+    retired = fleet.fleet("release", "retire", "live", "--yes", "--settle-seconds", "5")
     assert retired.returncode == 0, retired.stdout + retired.stderr
     gone = names.service("low", "live")
     wait_until(lambda: gone not in fleet.services(), 90, "its services are gone")

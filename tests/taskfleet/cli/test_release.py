@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
+from typing import Any
 
 import pytest
-from taskfleet.contract import names
+import redis
+from click.testing import Result
+from taskfleet.brokers.redis.commands import Commands, Keys, Lease
+from taskfleet.contract import messages, names
 from taskfleet.releases.model import State
 
 from tests.taskfleet.cli.conftest import Fleet
@@ -134,6 +140,75 @@ def _stacks(two: Fleet) -> set[str]:
     return {s["StackName"] for s in found if s["StackStatus"] != "DELETE_COMPLETE"}
 
 
+def _retire_beside(controller: Any, two: Fleet, release: str) -> Result:
+    """Retire it while the controller goes on looking."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.2):
+            two.account.clock.now = time.time()
+            controller.look()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        return two.run("release", "retire", release, "--yes", "--settle-seconds", "0")
+    finally:
+        over.set()
+        looking.join()
+
+
+def _publish(two: Fleet, queue: str, text: str = "{}") -> None:
+    keys = Keys("unacked", "unacked_index", "")
+    message = {"body": text, "properties": {"delivery_tag": uuid.uuid4().hex}}
+    client = redis.Redis(connection_pool=two.account.redis.connection_pool)
+    Commands(client, keys, Lease()).publish(queue, 0, message, replicas=0, wait_ms=0)
+
+
+@pytest.mark.parametrize("where", ["waiting", "scheduled", "unacknowledged", "fallback"])
+def test_one_that_never_served_is_not_retired_with_work_in_it_and_is_opened_again(
+    two: Fleet, where: str
+) -> None:
+    stack, controller = _stack_of(two, "green"), two.account.controller()
+    two.account.redis.lpush("low.green", '{"headers": {"task": "taskfleet.gate"}}')  # no work: it goes
+    if where == "fallback":
+        name = names.fallback_queue(two.account.name, "low", "green")
+        url = two.account.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        two.account.sqs.send_message(QueueUrl=url, MessageBody="x")
+    elif where == "scheduled":
+        two.account.redis.zadd(messages.REDIS_SCHEDULED + "low.green", {"it": 10**15})
+    elif where == "waiting":
+        two.account.redis.lpush("low.green", "{}")
+    else:
+        two.account.redis.hset("unacked", "stock", '[{}, "", "low.green"]')
+        two.account.redis.zadd("unacked_index", {"stock": 1})
+    two.look(controller)
+
+    refused = _retire_beside(controller, two, "green")
+
+    assert refused.exit_code == 1
+    assert "work is left in it" in refused.output
+    assert f"1 {'on the fallback' if where == 'fallback' else where}" in refused.output
+    assert stack in _stacks(two)
+    two.look(controller)
+    assert two.account.store.scan().records["green"].closed_at is None
+    _publish(two, "low.green")
+
+
+def test_a_release_that_is_being_retired_takes_no_publish(two: Fleet) -> None:
+    stack, controller = _stack_of(two, "green"), two.account.controller()
+    two.account.redis.lpush("low.green", '{"headers": {"task": "taskfleet.gate"}}')
+    two.look(controller)
+
+    done = _retire_beside(controller, two, "green")
+
+    assert done.exit_code == 0, done.output
+    assert stack not in _stacks(two)
+    with pytest.raises(redis.ResponseError, match="CLOSED"):
+        _publish(two, "low.green")
+    _publish(two, "low.blue")
+
+
 def test_retire_deletes_the_stack_of_a_drained_release(two: Fleet) -> None:
     stack = _stack_of(two, "blue")
     two.run("release", "promote", "green", "--yes")
@@ -144,7 +219,7 @@ def test_retire_deletes_the_stack_of_a_drained_release(two: Fleet) -> None:
     assert "would: the stack" in two.run("release", "retire", "blue").output
     assert stack in _stacks(two)
 
-    done = two.run("release", "retire", "blue", "--yes")
+    done = _retire_beside(controller, two, "blue")
     assert done.exit_code == 0, done.output
     assert stack not in _stacks(two)
     assert two.account.store.scan().records["blue"].retiring is not None
@@ -161,9 +236,10 @@ def test_retire_deletes_the_stack_of_a_drained_release(two: Fleet) -> None:
 def test_retire_leaves_a_stack_that_is_somebody_elses(two: Fleet) -> None:
     stack = _stack_of(two, "blue", of="another")
     two.run("release", "promote", "green", "--yes")
-    two.look(two.account.controller(), looks=9)
+    controller = two.account.controller()
+    two.look(controller, looks=9)
 
-    refused = two.run("release", "retire", "blue", "--yes")
+    refused = _retire_beside(controller, two, "blue")
 
     assert refused.exit_code == 1
     assert f"the stack {stack} is not ours: it lacks the tags project=taskfleet" in refused.output

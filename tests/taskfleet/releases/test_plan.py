@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from taskfleet.releases.actions import Move, PassGate, Promote, Publish, Register, Renew, SendGate
+from taskfleet.releases.actions import (
+    Close,
+    Move,
+    PassGate,
+    Promote,
+    Publish,
+    Register,
+    Renew,
+    Reopen,
+    SendGate,
+)
 from taskfleet.releases.model import Pointer, State
 from taskfleet.releases.observation import Left, Memory, Observation, Rules
 from taskfleet.releases.plan import plan
@@ -75,7 +85,25 @@ CASES = {
     "a failed one stays for a look": (seen(record(state=S.FAILED)), []),
     "a deleted one that never served is retired": (
         seen(GATING, manifests={}),
-        [Move("green", S.RETIRED, "its stack was deleted")],
+        [Close("green"), Move("green", S.RETIRED, "its stack was deleted")],
+    ),
+    "… not with work in it": (
+        seen(GATING, manifests={}, left={"green": Left(1, 0, 0, 0, 0)}),
+        [Close("green")],
+    ),
+    "… nor if that is not known": (seen(GATING, manifests={}, left={}), [Close("green")]),
+    "one that somebody retires is closed first": (
+        seen(record(state=S.FAILED, retiring="ops")),
+        [Close("green")],
+    ),
+    "… once": (seen(record(state=S.FAILED, retiring="ops", closed_at=T0)), []),
+    "one that is kept after all is opened again": (
+        seen(record(state=S.FAILED, closed_at=T0)),
+        [Reopen("green")],
+    ),
+    "… not while it is not known whether it is deployed": (
+        seen(record(state=S.FAILED, closed_at=T0), manifests=None),
+        [],
     ),
     "deployed again with the same image": (
         seen(record(state=S.RETIRED), manifests={"green": manifest()}),
@@ -99,15 +127,15 @@ CASES = {
     ),
     "a drained one whose stack is gone is retired": (
         seen(replace(DRAINED, retiring="ops"), BLUE, manifests={"blue": BLUE.manifest}),
-        [Move("green", S.RETIRED, "its stack was deleted, as ops asked")],
+        [Close("green"), Move("green", S.RETIRED, "its stack was deleted, as ops asked")],
     ),
     "… not with work in it: it drains again": (
         seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(3, 0, 0, 0, 0)}),
-        [Move("green", S.DRAINING, "3 messages turned up")],
+        [Close("green"), Move("green", S.DRAINING, "3 messages turned up")],
     ),
     "… nor while what is left is unknown": (
         seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(None, 0, 0, 0, 0)}),
-        [],
+        [Close("green")],
     ),
     "a drained one with manifests unknown": (seen(DRAINED, BLUE, manifests=None), []),
     "a draining one that the pointer names": (

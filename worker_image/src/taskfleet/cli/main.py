@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from taskfleet.cli import dead, doctor, failures, moves, queues, redrive, releases, scale, status
+from taskfleet.cli import dead, doctor, failures, moves, queues, redrive, releases, retire, scale, status
 from taskfleet.contract import environment as env
 
 
@@ -32,7 +32,7 @@ def release() -> None:
 
 for command in (status.status, queues.queues, scale.scale, scale.restart, doctor.doctor):
     fleet.add_command(command)
-for command in (releases.list_releases, releases.show_release, moves.promote, moves.rollback, moves.retire):
+for command in (releases.list_releases, releases.show_release, moves.promote, moves.rollback, retire.retire):
     release.add_command(command)
 fleet.add_command(dead.dead)
 dead.dead.add_command(redrive.redrive)

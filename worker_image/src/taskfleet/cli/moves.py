@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
 
-from taskfleet.cli import stacks
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import show, show_json
-from taskfleet.cli.releases import left_in
 from taskfleet.contract import names
 from taskfleet.measuring.services import services
 from taskfleet.releases import commands, pointer
@@ -111,39 +108,3 @@ def _publish(operator: Operator) -> None:
     while told != (current := operator.store.read([]).pointer.release):
         pointer.publish(ssm, operator.environment, current)
         told = current
-
-
-@click.command()
-@click.argument("release")
-@yes
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until its stack is gone.")
-@asks
-def retire(operator: Operator, release: str, yes: bool, wait: bool) -> None:
-    """Delete the stack of a release that has drained, failed or never served. Refused while work is left."""
-    seen, stack = operator.store.scan(), names.release_stack(operator.environment, release)
-    record = commands.find(seen.records, release)
-    left = left_in(operator, release)
-    marked = commands.retire(seen.records, seen.pointer, release, left=left, actor=operator.actor())
-    if marked is None:
-        say(operator, done=True, steps=[f"release {release} is retired already: nothing to do"])
-        return
-    if yes:
-        operator.store.save(marked)
-        try:
-            stacks.delete(
-                operator.client("cloudformation"), stack, environment=operator.environment, wait=wait
-            )
-        except stacks.NotDeleted:
-            _unmark(operator, release)
-            raise
-    steps = [
-        f"the stack {stack} is deleted: its workers, its queues and its alarms",
-        f"the controller then notes release {release} as retired (it is {record.state})",
-    ]
-    say(operator, done=yes, steps=steps)
-
-
-def _unmark(operator: Operator, release: str) -> None:
-    """Its stack stays, so it may be promoted again."""
-    record = operator.store.read([release]).records[release]
-    operator.store.save(replace(record, retiring=None, version=record.version + 1))

@@ -59,12 +59,17 @@ def show_release(operator: Operator, release: str) -> None:
 
 def left_in(operator: Operator, release: str) -> Left | None:
     """What is left in a release by a look that is fresh; else None: it is not known."""
+    return last_seen(operator, release)[0]
+
+
+def last_seen(operator: Operator, release: str) -> tuple[Left | None, float]:
+    """As `left_in`, and when that was, in seconds since the epoch."""
     try:
         last = operator.last_look()
     except TaskfleetError:
-        return None
+        return None, 0.0
     looks = [each for each in last.look.releases if each.release == release]
-    return looks[0].left if looks and not last.silent else None
+    return looks[0].left if looks and not last.silent else None, last.look.at
 
 
 def as_json(record: Record) -> dict[str, Any]:

@@ -8,6 +8,7 @@ SQS_MAX_DELAY_SECONDS = 15 * 60  # SQS quotas, message timer
 SQS_MAX_RETENTION_SECONDS = 14 * 24 * 3600  # SQS quotas, message retention
 SQS_MAX_MESSAGE_BYTES = 1024 * 1024  # SQS quotas, message size; all of a batch together as well
 SQS_MAX_BATCH_MESSAGES = 10  # SQS quotas, batched message requests
+SQS_COUNTS_SETTLE_SECONDS = 60  # SQS, GetQueueAttributes: a minute after producers stop sending
 DYNAMODB_MAX_ITEM_BYTES = 400 * 1024  # DynamoDB quotas, item size
 
 # The arguments of a task, serialised. Ours, not a broker's: Redis would take 512 MB. As JSON inside JSON,

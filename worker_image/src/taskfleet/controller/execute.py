@@ -7,21 +7,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+import redis
 from botocore.exceptions import BotoCoreError, ClientError
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
+from taskfleet.brokers.redis import closing
+from taskfleet.contract import names
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import TaskfleetError
 from taskfleet.releases import commands, pointer
-from taskfleet.releases.actions import Action, Move, PassGate, Promote, Publish, Register, Renew, SendGate
+from taskfleet.releases.actions import (
+    Action,
+    Close,
+    Move,
+    PassGate,
+    Promote,
+    Publish,
+    Register,
+    Renew,
+    Reopen,
+    SendGate,
+)
 from taskfleet.releases.model import Pointer, Record, registered
 from taskfleet.releases.observation import Memory, Observation
 from taskfleet.releases.store import Conflict
 
 logger = logging.getLogger(__name__)
 ACTOR = "controller"
-_EXPECTED = (TaskfleetError, BotoCoreError, ClientError, BrokerError, KombuError, OSError)
+_EXPECTED = (TaskfleetError, BotoCoreError, ClientError, BrokerError, KombuError, redis.RedisError, OSError)
 
 
 @dataclass
@@ -74,6 +88,14 @@ class Execution:
             case PassGate(release):
                 self._save(self._next(release, gate_passed_at=self.now))
                 logger.info("the gate of release %s has passed", release)
+            case Close(release):
+                closing.close(self.edges.primary, self._versioned_queues(release))
+                self._save(self._next(release, closed_at=self.now))
+                logger.info("release %s is closed: nothing is published to it any more", release)
+            case Reopen(release):
+                closing.reopen(self.edges.primary, self._versioned_queues(release))
+                self._save(self._next(release, closed_at=None))
+                logger.info("release %s is open again", release)
             case SendGate():
                 self.edges.gates.send(action)
             case Promote(release, reason):
@@ -82,6 +104,9 @@ class Execution:
                 self._publish(release)
             case _:
                 assert_never(action)
+
+    def _versioned_queues(self, release: str) -> list[str]:
+        return [names.versioned_queue(queue, release) for queue in self.records[release].manifest.queues]
 
     def _next(self, release: str, **changes: object) -> Record:
         record = self.records[release]

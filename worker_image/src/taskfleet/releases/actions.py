@@ -69,4 +69,18 @@ class Publish:
     release: str
 
 
-Action = Register | Move | Renew | SendGate | PassGate | Promote | Publish
+@dataclass(frozen=True)
+class Close:
+    """Have the primary broker refuse publishes to the queues of a release."""
+
+    release: str
+
+
+@dataclass(frozen=True)
+class Reopen:
+    """Have it take them again."""
+
+    release: str
+
+
+Action = Close | Reopen | Register | Move | Renew | SendGate | PassGate | Promote | Publish

@@ -125,7 +125,10 @@ def _last_current(record: Record) -> float:
 def retire(
     records: Mapping[str, Record], pointer: Pointer, release: str, *, left: Left | None, actor: str
 ) -> Record | None:
-    """The record that says who wants its stack gone; None if it is gone. `ReleaseError` if it holds work."""
+    """The record that says who wants its stack gone; None if it is gone. `ReleaseError` if it holds work.
+
+    The controller then closes its queues; `taskfleet.releases.closing.may_be_deleted` says what comes of it.
+    """
     record = find(records, release)
     if record.state is State.RETIRED:
         return None
@@ -135,7 +138,9 @@ def retire(
         raise ReleaseError(
             f"release {release} still drains: {_says(left)}; wait for `drained` in `fleet status`"
         )
-    if record.state is State.DRAINED and (left is None or left.total != 0):
+    total = None if left is None else left.total
+    # One that never served may hold gate tasks, which are no work: they go when it is closed.
+    if total is None or (record.state is State.DRAINED and total):
         raise ReleaseError(f"release {release} can't be deleted now: {_says(left)}; look again in a minute")
     return replace(record, retiring=actor, version=record.version + 1)
 

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 from taskfleet.releases.actions import Action, Move, PassGate, SendGate
 from taskfleet.releases.model import Record, State
-from taskfleet.releases.observation import Memory, Observation, Rules
+from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
 
 
 def towards_current(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
     """What a registered, gating or failed release needs next."""
     name = record.release
     if seen.manifests is not None and name not in seen.manifests:
-        yield Move(name, State.RETIRED, gone(record))
+        # Nobody looks into a retired release any more: what is not known to be empty is not retired.
+        if seen.left.get(name, UNKNOWN_LEFT).total == 0:
+            yield Move(name, State.RETIRED, gone(record))
     elif other_image(record, seen):
         if record.state is not State.FAILED:
             yield Move(name, State.FAILED, reused(record, seen))

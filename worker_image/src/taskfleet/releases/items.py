@@ -49,6 +49,7 @@ def from_record(record: Record) -> Item:
         "since": record.since,
         "gate_passed_at": record.gate_passed_at,
         "retiring": record.retiring,
+        "closed_at": record.closed_at,
         "history": [_from_change(change) for change in record.history],
     }
 
@@ -60,7 +61,7 @@ def _from_change(change: Change) -> Item:
 
 def to_record(item: Item) -> Record:
     """What `from_record` wrote."""
-    passed = item.get("gate_passed_at")
+    passed, closed = item.get("gate_passed_at"), item.get("closed_at")
     return Record(
         release=item["release"],
         image=item["digest"],
@@ -69,6 +70,7 @@ def to_record(item: Item) -> Record:
         since=float(item["since"]),
         version=int(item["version"]),
         gate_passed_at=None if passed is None else float(passed),
+        closed_at=None if closed is None else float(closed),
         retiring=item.get("retiring"),
         history=tuple(
             Change(at=float(c["at"]), actor=c["actor"], reason=c["reason"], before=c["from"], after=c["to"])

@@ -58,7 +58,7 @@ class Record:
 
     ``version`` grows with each write, and each write names the one it read. ``since`` is when the
     state was entered; ``gate_passed_at`` when every queue's gate task had run; ``retiring`` who asked
-    for the deletion of its stack.
+    for the deletion of its stack; ``closed_at`` since when nothing is published to it.
     """
 
     release: str
@@ -69,6 +69,7 @@ class Record:
     version: int = 1
     gate_passed_at: float | None = None
     retiring: str | None = None
+    closed_at: float | None = None
     history: tuple[Change, ...] = ()
 
     @property

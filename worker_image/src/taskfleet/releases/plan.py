@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from taskfleet.releases.actions import Action, Move, Promote, Publish, Register, Renew, SendGate
+from taskfleet.releases.closing import closing
 from taskfleet.releases.draining import MAY_DRAIN, overdue, towards_retired, zeros
 from taskfleet.releases.gating import other_image, reused, towards_current
 from taskfleet.releases.model import LIVE, Record, State
-from taskfleet.releases.observation import Memory, Observation, Rules
+from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> I
     deployed = (seen.manifests or {}).get(record.release, record.manifest)
     if deployed.image == record.image and deployed != record.manifest:
         yield Renew(deployed)
+    yield from closing(record, seen)
     if record.state in MAY_DRAIN:
         yield from towards_retired(record, seen, memory.zeros[record.release], rules)
     elif record.state is not State.CURRENT:
@@ -82,10 +84,11 @@ def _problems(seen: Observation, live: list[Record]) -> Iterator[str]:
         if record.state is not State.FAILED and other_image(record, seen):
             yield reused(record, seen)
         vanished = seen.manifests is not None and record.release not in seen.manifests
-        if vanished and record.state in (State.CURRENT, State.DRAINING):
+        left = seen.left.get(record.release, UNKNOWN_LEFT)
+        if vanished and (record.state in (State.CURRENT, State.DRAINING) or left.total != 0):
             yield (
-                f"release {record.release} is {record.state} and its stack is gone: nothing runs its tasks; "
-                "deploy it again, or promote another release"
+                f"release {record.release} is {record.state} and its stack is gone: nothing runs its tasks "
+                f"({left}); deploy it again, or promote another release"
             )
     if seen.pointer.version and seen.pointer.release not in seen.records:
         yield f"the current release {seen.pointer.release} has no record: promote a release that exists"

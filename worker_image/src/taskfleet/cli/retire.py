@@ -1,0 +1,92 @@
+"""`fleet release retire`: close a release, see that nothing is left in it, then delete its stack."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+import click
+
+from taskfleet.cli import stacks
+from taskfleet.cli.moves import say, yes
+from taskfleet.cli.operator import Operator, asks
+from taskfleet.cli.releases import last_seen, left_in
+from taskfleet.contract import names
+from taskfleet.contract.limits import SQS_COUNTS_SETTLE_SECONDS
+from taskfleet.errors import ReleaseError
+from taskfleet.releases import commands
+from taskfleet.releases.closing import may_be_deleted
+from taskfleet.releases.store import Conflict
+
+_LOOK_EVERY_SECONDS = 1.0
+# For the controller to close the queues and to look again, beside the time to settle.
+_PATIENCE_SECONDS = 90.0
+
+
+@click.command()
+@click.argument("release")
+@yes
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until its stack is gone.")
+@click.option(
+    "--settle-seconds",
+    type=click.FloatRange(min=0),
+    default=float(SQS_COUNTS_SETTLE_SECONDS),
+    show_default=True,
+    help="How long after its closing it must still be empty; the counts of SQS lag behind by a minute.",
+)
+@asks
+def retire(operator: Operator, release: str, yes: bool, wait: bool, settle_seconds: float) -> None:
+    """Delete the stack of a release that has drained, failed or never served. Refused while work is left.
+
+    First its queues are closed: a publish to them is refused, and the producer follows the current release.
+    Then it must be seen empty. If it is not, it is opened again.
+    """
+    seen, stack = operator.store.scan(), names.release_stack(operator.environment, release)
+    record, left = commands.find(seen.records, release), left_in(operator, release)
+    marked = commands.retire(seen.records, seen.pointer, release, left=left, actor=operator.actor())
+    if marked is None:
+        say(operator, done=True, steps=[f"release {release} is retired already: nothing to do"])
+        return
+    if yes:
+        operator.store.save(marked)
+        try:
+            _wait_until_empty(operator, release, settle_seconds)
+            stacks.delete(
+                operator.client("cloudformation"), stack, environment=operator.environment, wait=wait
+            )
+        except BaseException:
+            _unmark(operator, release)
+            raise
+    steps = [
+        f"the queues of release {release} are closed, and must be seen empty {settle_seconds:g} s later",
+        f"the stack {stack} is deleted: its workers, its queues and its alarms",
+        f"the controller then notes release {release} as retired (it is {record.state})",
+    ]
+    say(operator, done=yes, steps=steps)
+
+
+def _wait_until_empty(operator: Operator, release: str, settle_seconds: float) -> None:
+    """`ReleaseError` if work is left in it, or if that can't be known in time."""
+    end = time.monotonic() + settle_seconds + _PATIENCE_SECONDS
+    while True:
+        record = operator.store.read([release]).records[release]
+        left, seen_at = last_seen(operator, release)
+        if may_be_deleted(record, left, seen_at=seen_at, settle_seconds=settle_seconds):
+            return
+        if time.monotonic() > end:
+            closed = "was closed" if record.closed_at else "could not be closed on the primary broker"
+            raise ReleaseError(
+                f"release {release} {closed}, and the controller did not see it empty since then; "
+                "see `fleet status` for what does not answer, then run this again"
+            )
+        time.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _unmark(operator: Operator, release: str) -> None:
+    """Its stack stays, so it is opened again and may be promoted."""
+    for _ in range(5):
+        record = operator.store.read([release]).records[release]
+        with suppress(Conflict):  # the controller wrote it meanwhile
+            operator.store.save(replace(record, retiring=None, version=record.version + 1))
+            return

@@ -1,0 +1,39 @@
+"""When a release takes no publishes any more. Pure: first it is closed, then what is left is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from taskfleet.errors import ReleaseError
+from taskfleet.releases.actions import Action, Close, Reopen
+from taskfleet.releases.model import Record
+from taskfleet.releases.observation import Left, Observation
+
+
+def closing(record: Record, seen: Observation) -> Iterator[Action]:
+    """Close one that is being retired, or whose stack is gone; never the current one."""
+    if record.release == seen.pointer.release:
+        return
+    gone = seen.manifests is not None and record.release not in seen.manifests
+    if (record.retiring or gone) and record.closed_at is None:
+        yield Close(record.release)
+    elif not record.retiring and seen.manifests is not None and not gone and record.closed_at is not None:
+        yield Reopen(record.release)
+
+
+def may_be_deleted(record: Record, left: Left | None, *, seen_at: float, settle_seconds: float) -> bool:
+    """Whether a closed release was seen empty, at ``seen_at``; False: look again.
+
+    ``settle_seconds`` after its closing, in which SQS' counts and the producers' knowledge settle.
+    `ReleaseError` if work is left.
+    """
+    if record.closed_at is None or seen_at <= record.closed_at + settle_seconds:
+        return False
+    if left is None or left.total is None:
+        return False
+    if left.total:
+        raise ReleaseError(
+            f"release {record.release} can't be deleted, work is left in it: {left}. Nothing is published to "
+            "it any more; let its workers finish (`fleet scale`, if none runs), then run this again"
+        )
+    return True
