@@ -68,6 +68,7 @@ class FleetDashboard(Construct):
                 _Graph("Run time, median, seconds", [self._search(metrics.TASK_RUNTIME, "p50")]),
                 _Graph("Run time of 99 in 100, seconds", [self._search(metrics.TASK_RUNTIME, "p99")]),
                 _Graph("Tasks finished per minute", [self._search(metrics.TASK_RUNTIME, "SampleCount")]),
+                _Graph("Tasks that expired, per minute", [self._search(metrics.TASKS_EXPIRED, "Sum")]),
             ),
         )
 

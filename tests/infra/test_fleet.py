@@ -146,7 +146,8 @@ def test_the_controller_may_not_delete_and_measures_into_one_namespace(blueprint
 def test_beat_may_write_its_tick_and_nothing_else_of_the_state(blueprint: Synthesis) -> None:
     tick = statements(blueprint.of("prod", "fleet"), "BeatTaskRole")["Tick"]
 
-    assert tick["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT]}}
+    own = [state.BEAT, state.BEAT_RUNS]
+    assert tick["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": own}}
 
 
 def test_the_base_tells_the_releases_all_that_the_contract_promises(blueprint: Synthesis) -> None:
@@ -174,7 +175,7 @@ def test_the_dashboard_searches_for_metrics_that_exist(blueprint: Synthesis) -> 
 
     assert board["DashboardName"] == names.dashboard("prod")
     assert {line[0] for line in lines if not isinstance(line[0], dict)} == {"AWS/ElastiCache"}
-    known = {m.name: m for m in (*metrics.METRICS, *metrics.WORKER_METRICS)}
+    known = {m.name: m for m in (*metrics.METRICS, *metrics.WORKER_METRICS, metrics.TASKS_EXPIRED)}
     shown = {name for name in known for search in searches if f'MetricName="{name}"' in search}
     for search in searches:
         (name,) = [name for name in known if f'MetricName="{name}"' in search]

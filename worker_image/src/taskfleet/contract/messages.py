@@ -6,6 +6,9 @@ from __future__ import annotations
 RELEASE_HEADER = "taskfleet_release"
 PUBLISHED_AT_HEADER = "taskfleet_published_at"  # seconds since the epoch, as a float
 
+# True where `expires` is the fleet's default: nobody of the team said that the task may be dropped.
+DEFAULT_EXPIRY_HEADER = "taskfleet_default_expiry"
+
 # How often the message was handed to a worker before without an acknowledgement, orderly returns at a
 # shutdown aside. Set by the transports at receipt, whatever the message said; 0 the first time.
 DELIVERIES_HEADER = "taskfleet_deliveries"

@@ -72,6 +72,9 @@ METRICS: tuple[Metric, ...] = tuple(m for m in list(globals().values()) if isins
 TASK_RUNTIME = Metric("TaskRuntime", "Seconds", _POOL, "from a task's start to its end")
 TASK_WAIT = Metric("TaskWait", "Seconds", _POOL, "from a message's publishing (or its ETA) to its start")
 
+# One line for each task that its team's own ``expires`` ended; the line has the task's name.
+TASKS_EXPIRED = Metric("TasksExpired", "Count", _POOL, "tasks that were not run because they had expired")
+
 WORKER_METRICS: tuple[Metric, ...] = (TASK_RUNTIME, TASK_WAIT)
 
 

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     TOO_MANY_DELIVERIES = "too-many-deliveries"  # it seems to kill its workers
     FAILED = "failed"  # the task failed and is not retried
     RETRIES_EXHAUSTED = "retries-exhausted"  # … and had been, as often as it may
+    EXPIRED = "expired"  # by the fleet's default: nobody said `expires`
     REJECTED = "rejected"  # the task said so: `Reject` without requeue
     UNPUBLISHED = "unpublished"  # a chord's body or an error callback that no broker took: it never began
 

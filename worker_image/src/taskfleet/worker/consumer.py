@@ -16,7 +16,7 @@ from taskfleet import health
 from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.logs import logger
-from taskfleet.worker import announcing, draining, failures, poison
+from taskfleet.worker import announcing, draining, expiring, failures, poison
 from taskfleet.worker.parking import Parking
 
 TICK_SECONDS = 1.0
@@ -116,7 +116,8 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         release: str = self.app.taskfleet.settings.release
 
         def on_message(message: Message) -> Any:
-            finding = poison.examine(message, self.app.tasks, release)
+            late = expiring.examine(message.headers, now=time.time())
+            finding = late or poison.examine(message, self.app.tasks, release)
             if finding is not None:
                 return self.park(message, finding)
             try:

@@ -8,7 +8,7 @@ from celery.signals import celeryd_after_setup, celeryd_init
 from taskfleet import applications, config, enforced, hardening, logs
 from taskfleet.errors import PointerUnknown
 from taskfleet.settings import WorkerSettings
-from taskfleet.worker import timing
+from taskfleet.worker import expiring, timing
 
 
 def build(settings: WorkerSettings) -> Celery:
@@ -21,6 +21,7 @@ def build(settings: WorkerSettings) -> Celery:
     enforced.check(app, settings, role="worker")
     logs.on_setup(app, release=settings.release, pool=settings.pool)
     timing.measure(settings)
+    expiring.count(settings)
     celeryd_init.connect(lambda **_signal: _add_queues(app, settings), weak=False)
     celeryd_after_setup.connect(lambda **_signal: _before_children(app, unused), weak=False)
     return app

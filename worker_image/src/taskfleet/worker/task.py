@@ -15,6 +15,7 @@ from typing import Any
 from celery import Task
 
 from taskfleet.brokers.eta import seconds_until
+from taskfleet.contract.messages import DEFAULT_EXPIRY_HEADER
 from taskfleet.publishing import behalf
 
 FIRST_RETRY_SECONDS = 2.0
@@ -54,6 +55,9 @@ class FleetBehaviour:
         """
         if isinstance(self.expires, int | float) and "expires" not in options:
             options["expires"] = self.expires + _seconds_ahead(options.get("eta"), options.get("countdown"))
+            if is_ours(self, "expires"):
+                # What it ends is kept as a dead letter (`taskfleet.worker.expiring`).
+                options["headers"] = {**(options.get("headers") or {}), DEFAULT_EXPIRY_HEADER: True}
         return super().apply_async(args, kwargs, *more, **options)  # type: ignore[misc]
 
     def retry(
