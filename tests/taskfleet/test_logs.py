@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -157,3 +158,58 @@ def test_a_lines_own_keys_stay_what_they_are() -> None:
         "pool": "low",
         "order": 5,
     }
+
+
+SET_UP = """
+import logging
+from celery import Celery, signals
+from taskfleet import logs
+from taskfleet.install import install
+
+app = install(Celery("own"))
+logs.on_setup(app, release="s1")
+
+class Redact(logging.Filter):
+    def filter(self, record):
+        record.msg = record.msg.replace("s3cret", "***")
+        return True
+
+def redact(logger, **_):
+    for handler in logger.handlers:
+        handler.addFilter(Redact())
+
+{configure}
+app.log.setup(loglevel="INFO")
+logging.getLogger("shop").info("it is s3cret")
+logging.getLogger("taskfleet").info("it is s3cret")
+logging.getLogger("celery.task").info("it is s3cret")
+"""
+OWN_SET_UP = """
+@signals.setup_logging.connect
+def own(**_):
+    logging.basicConfig(format="OWN %(message)s", level="INFO")
+"""
+
+
+@pytest.mark.parametrize(
+    ("configure", "lines"),
+    [
+        ("", ['"logger": "shop", "message": "it is s3cret", "release": "s1"}']),
+        (
+            "signals.after_setup_logger.connect(redact)\nsignals.after_setup_task_logger.connect(redact)",
+            [f'"{name}", "message": "it is ***"' for name in ("shop", "taskfleet", "celery.task")],
+        ),
+        ('app.conf.worker_log_format = "OWN %(message)s"', ["OWN it is s3cret"]),
+        (OWN_SET_UP, ["OWN it is s3cret"]),
+    ],
+)
+def test_an_application_has_a_say_in_its_logs(configure: str, lines: list[str]) -> None:
+    script = SET_UP.format(configure=configure)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    for line in lines:
+        assert line in done.stdout + done.stderr
+    if "redact" in configure:
+        assert "s3cret" not in done.stdout + done.stderr
+    if "OWN" in configure and lines:
+        assert '"logger"' not in done.stdout.replace('"logger": "celery.task"', "")
