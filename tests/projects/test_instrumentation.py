@@ -1,4 +1,4 @@
-"""OpenTelemetry, Datadog and New Relic see tasks of the fleet as they see Celery's (Sentry: test_monolith)."""
+"""OpenTelemetry, Datadog and New Relic see tasks of the fleet as they see Celery's."""
 
 from __future__ import annotations
 
