@@ -83,7 +83,7 @@ def _chosen(choices: Choices, settings: Sequence[Settings]) -> tuple[Settings, .
 
 def _release_id(choices: Choices, settings: Settings) -> str:
     try:
-        return names.check("release", choices.release or default_release_id(settings.image))
+        return names.check("release", choices.release or default_release_id(settings))
     except names.InvalidName as error:
         raise SettingsError(f"{error} (-c release=…)") from error
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 from taskfleet.contract import names
 
-from infra.settings import Image
+from infra.settings import Image, Pool, Settings
 
 WORKER_IMAGE = Path(__file__).parent.parent / "worker_image"
 
@@ -16,14 +18,37 @@ WORKER_IMAGE = Path(__file__).parent.parent / "worker_image"
 NOT_SOURCE = ("**/__pycache__", "**/*.pyc", "**/*.egg-info", "**/.*_cache", ".venv", "dist", "build")
 
 
-def default_release_id(image: Image, directory: Path = WORKER_IMAGE) -> str:
-    """The same source always has the same id: ``s`` and ten hexadecimal digits of what it is built from.
+def default_release_id(settings: Settings, directory: Path = WORKER_IMAGE) -> str:
+    """The same release always has the same id: a letter, and ten hexadecimal digits of what it is.
 
-    An image that is given by digest is its own source: ``i`` and ten digits of the digest.
+    That is its image (``s``: built from source, ``i``: given by digest) and what `runs` says of its tasks.
+    Another one gets an id, and queues, of its own: a queue that was taken out is drained with its release.
     """
-    if image.digest is not None:
-        return names.check("release", f"i{image.digest.partition(':')[2][:10]}")
-    return names.check("release", f"s{built_from(image, directory)[:10]}")
+    image = settings.image
+    letter, code = ("s", built_from(image, directory)) if image.digest is None else ("i", image.digest)
+    digits = hashlib.sha256(f"{code}\n{json.dumps(runs(settings), sort_keys=True)}".encode()).hexdigest()
+    return names.check("release", letter + digits[:10])
+
+
+def runs(settings: Settings) -> dict[str, Any]:
+    """What decides where and how tasks run; numbers of workers, sizes and alarms may change in place."""
+    return {
+        "app": settings.app,
+        "default_queue": settings.default_queue,
+        "variables": dict(settings.variables),
+        "secrets": dict(settings.secrets),
+        "pools": [_pool(pool) for pool in settings.pools],
+    }
+
+
+def _pool(pool: Pool) -> dict[str, Any]:
+    return {
+        "name": pool.name,
+        "queues": pool.queues,
+        "helps": pool.helps,
+        "execution": pool.execution,
+        "time_limits": (pool.limits.soft_time_limit_seconds, pool.limits.time_limit_seconds),
+    }
 
 
 def built_from(image: Image, directory: Path = WORKER_IMAGE) -> str:

@@ -14,7 +14,7 @@ from taskfleet.errors import SettingsError
 
 from infra import environments
 from infra.release_id import default_release_id
-from infra.settings import Architecture, Image, Pool
+from infra.settings import Architecture, Execution, Image, Pool
 from tests.infra.synthesis import RELEASE, Synthesis, of_type, only, synthesize, task
 from tests.infra.variants import DIGEST, GIVEN, MIXED
 
@@ -200,17 +200,39 @@ def test_the_same_source_has_the_same_release_id_and_another_has_another(tmp_pat
     (source / "src").mkdir(parents=True)
     code = source / "src" / "tasks.py"
     code.write_text("one")
-    first = default_release_id(Image(), source)
+    dev = replace(environments.DEV, image=Image())
+    first = default_release_id(dev, source)
     (source / "src" / "__pycache__").mkdir()
     (source / "src" / "__pycache__" / "tasks.cpython-311.pyc").write_bytes(b"compiled")
 
-    assert default_release_id(Image(), source) == first
+    assert default_release_id(dev, source) == first
     assert names.check("release", first) == first
-    assert default_release_id(Image(base="python:3.14-slim"), source) != first
-    assert default_release_id(Image(architecture=Architecture.X86_64), source) != first
+    for image in (Image(base="python:3.14-slim"), Image(architecture=Architecture.X86_64)):
+        assert default_release_id(replace(dev, image=image), source) != first
     code.write_text("two")
-    assert default_release_id(Image(), source) != first
+    assert default_release_id(dev, source) != first
 
 
-def test_a_given_image_makes_its_own_release_id() -> None:
-    assert default_release_id(GIVEN) == "i0123456789"
+HIGH, LOW, *OTHERS = environments.DEV.pools
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"pools": (HIGH, replace(LOW, queues=("low",)), *OTHERS)}, False),
+        ({"pools": (HIGH, replace(LOW, queues=("low", "etl", "more")), *OTHERS)}, False),
+        ({"pools": (HIGH, replace(LOW, helps=()), *OTHERS)}, False),
+        ({"pools": (HIGH, replace(LOW, execution=Execution.THREADS), *OTHERS)}, False),
+        ({"pools": (HIGH, replace(LOW, limits=replace(LOW.limits, time_limit_seconds=400)), *OTHERS)}, False),
+        ({"default_queue": "high"}, False),
+        ({"app": "shop.celery:app"}, False),
+        ({"variables": {"SHOP": "7"}}, False),
+        ({"pools": (replace(HIGH, max_workers=7, memory_mib=4096), LOW, *OTHERS)}, True),
+        ({"log_retention_days": 3}, True),
+    ],
+)
+def test_a_release_is_also_where_and_how_its_tasks_run(changes: dict[str, Any], same: bool) -> None:
+    dev = replace(environments.DEV, image=GIVEN)
+
+    assert default_release_id(dev).startswith("i")
+    assert (default_release_id(replace(dev, **changes)) == default_release_id(dev)) is same

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from taskfleet.contract import parameters
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
-from taskfleet.errors import PointerUnknown
+from taskfleet.errors import PointerUnknown, UnknownQueue
+from taskfleet.publishing.address import versioned
 from taskfleet.publishing.pointer import KEEP_SECONDS, Releases
 
 
@@ -16,8 +17,10 @@ class Ssm:
         self.now = 0.0
         self.values: dict[str, str] = {}
         self.away: set[str] = set()
+        self.reads = 0
 
     def read(self, name: str) -> str | None:
+        self.reads += name != parameters.current_release("dev")
         if name in self.away:
             raise OSError("throttled")
         return self.values.get(name)
@@ -72,3 +75,24 @@ def test_the_first_release_is_followed_whatever_is_known_of_it() -> None:
     assert releases.current() == "r1"
     with pytest.raises(PointerUnknown, match="can't be read"):
         releases.queues("r1")
+
+
+def test_a_queue_that_was_added_in_place_is_found_and_an_unknown_one_asked_for_once() -> None:
+    ssm = Ssm()
+    name = ssm.deploy("r1")
+    releases = ssm.releases()
+    assert versioned("low", bound_release=None, releases=releases).queue == "low.r1"
+    pool = PoolManifest("low", ("low", "mail"), (), 1, 1, 1, 60)
+    ssm.values[name] = ReleaseManifest("r1", "image", (pool,), 60).to_json()
+
+    assert versioned("mail", bound_release=None, releases=releases).queue == "mail.r1"
+    ssm.reads = 0
+    for _ in range(3):
+        with pytest.raises(UnknownQueue, match="has no queue 'mial'"):
+            versioned("mial", bound_release=None, releases=releases)
+    assert ssm.reads == 0, "it was read a moment ago"
+    ssm.away.add(name)
+    ssm.now += KEEP_SECONDS
+    with pytest.raises(UnknownQueue):
+        versioned("mial", bound_release=None, releases=releases)
+    assert versioned("mail", bound_release=None, releases=releases).queue == "mail.r1"

@@ -70,6 +70,10 @@ CASES = {
         seen(GATING, manifests={"green": manifest(drain_deadline_seconds=9)}, proofs=ALL_PROOFS),
         [Renew(manifest(drain_deadline_seconds=9)), PassGate("green")],
     ),
+    "a queue that was taken out is not forgotten": (
+        seen(GATING, manifests={"green": manifest(pools=manifest().pools[:1])}, proofs=ALL_PROOFS),
+        [PassGate("green")],
+    ),
     "a gate that never ends fails": (
         seen(GATING, now=T0 + 901, proofs=proofs("green", "high", "low")),
         [Move("green", S.FAILED, "within 900 s there was no proof from etl (primary)")],
@@ -217,3 +221,8 @@ def test_a_stack_that_was_deleted_with_its_release_in_use_is_a_problem(state: St
         pointer=Pointer("green", 1) if state is S.CURRENT else Pointer("blue", 2),
     )
     assert "its stack is gone" in plan(look, Memory()).problems[0]
+
+
+def test_a_queue_that_was_taken_out_in_place_is_a_problem() -> None:
+    look = seen(record(state=S.CURRENT), manifests={"green": manifest(pools=manifest().pools[:1])})
+    assert "deployed again without its queues etl, low" in plan(look, Memory()).problems[0]

@@ -35,6 +35,8 @@ def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> A
     if logical == CELERYS_DEFAULT_QUEUE and logical not in known:
         logical = releases.default_queue(release) or logical
     if logical not in known:
+        known = releases.queues_anew(release)
+    if logical not in known:
         raise UnknownQueue(
             f"release {release} has no queue {logical!r}, so nothing would run the task. "
             f"Its queues: {', '.join(sorted(known))}. "

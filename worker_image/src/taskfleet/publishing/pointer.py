@@ -1,7 +1,8 @@
 """Which release a publish goes to, and which queues that release has.
 
 The pointer is read at most every 5 s and fails static: if it can't be read, what was read last holds.
-A manifest never changes, so one that was read is kept.
+A manifest that was read is kept: a release's queues change with its id. Where somebody gives an id himself
+and adds a queue under it, the manifest is read again at the first publish to that queue.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ KEEP_SECONDS = 5.0
 PATIENCE_SECONDS = 0.2
 # One this much older is waited for as in a new process: after a minute its release may be drained.
 STALE_SECONDS = 30.0
+# A publish to a queue that its release is not known to have waits so long for the manifest.
+ANEW_SECONDS = 1.0
 
 # Reads one parameter; None if it does not exist. Raises OSError if it can't be read.
 Read = Callable[[str], str | None]
@@ -55,6 +58,7 @@ class Releases:
             clock=clock,
         )
         self._manifests: dict[str, Kept[_Manifest]] = {}
+        self._again_at: dict[str, float] = {}
 
     def current(self) -> str:
         """The current release. Raises `PointerUnknown` if there is none, or none was ever read."""
@@ -76,6 +80,19 @@ class Releases:
     def queues(self, release: str) -> frozenset[str]:
         """The logical queues of a release. Raises `PointerUnknown` if its manifest can't be read."""
         return self._manifest(release).queues
+
+    def queues_anew(self, release: str) -> frozenset[str]:
+        """As `queues`, of a manifest that is read again, at most every `KEEP_SECONDS`.
+
+        For a queue that is not known: it may have been added to the release since.
+        """
+        kept, now = self._manifests.get(release), self._clock()
+        if kept is not None and now >= self._again_at.get(release, -math.inf):
+            self._again_at[release] = now + KEEP_SECONDS
+            kept.expire()
+            with deadline.within(ANEW_SECONDS), contextlib.suppress(OSError, PointerUnknown):
+                kept.fresh()
+        return self.queues(release)
 
     def confirmed(self, release: str) -> frozenset[str]:
         """Those of them whose publishes wait for a replica. Raises as `queues`."""

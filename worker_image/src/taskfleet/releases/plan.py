@@ -57,7 +57,7 @@ def _registrations(seen: Observation) -> Iterator[Action]:
 
 def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
     deployed = (seen.manifests or {}).get(record.release, record.manifest)
-    if deployed.image == record.image and deployed != record.manifest:
+    if deployed.image == record.image and deployed != record.manifest and not _removed(record, seen):
         yield Renew(deployed)
     yield from closing(record, seen)
     if record.state in MAY_DRAIN:
@@ -66,6 +66,12 @@ def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> I
         yield from towards_current(record, seen, memory, rules)
     elif seen.pointer.release != record.release:
         yield Move(record.release, State.DRAINING, f"release {seen.pointer.release} became current")
+
+
+def _removed(record: Record, seen: Observation) -> list[str]:
+    """Queues that its stack has no more. What waits in them must not be forgotten: the record keeps them."""
+    deployed = (seen.manifests or {}).get(record.release, record.manifest)
+    return sorted(set(record.manifest.queues) - set(deployed.queues))
 
 
 def _pointer(seen: Observation, live: list[Record]) -> Iterator[Action]:
@@ -83,6 +89,12 @@ def _problems(seen: Observation, live: list[Record]) -> Iterator[str]:
     for record in live:
         if record.state is not State.FAILED and other_image(record, seen):
             yield reused(record, seen)
+        if removed := _removed(record, seen):
+            yield (
+                f"release {record.release} was deployed again without its queues {', '.join(removed)}: "
+                "nothing runs what is in them, nor what running producers still publish to them. Deploy it "
+                "with them, and the set without them under a new release id; then it drains as any other"
+            )
         vanished = seen.manifests is not None and record.release not in seen.manifests
         left = seen.left.get(record.release, UNKNOWN_LEFT)
         if vanished and (record.state in (State.CURRENT, State.DRAINING) or left.total != 0):
