@@ -1,7 +1,8 @@
 """`publish`: what a publish costs, plain Celery against ours, to the same broker with TLS.
 
 Beside them a confirmed one, which waits for a replica; here that is on the same machine, in AWS in another
-zone. Blocks of each in turn, in one process, so that the machine's noise meets all alike.
+zone. Blocks of each in turn, in one process, so that the machine's noise meets all alike. Then many
+threads or greenlets at once (`benchmarks.crowds`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 
-from benchmarks import scratch
+from benchmarks import crowds, scratch
+from drills.busy_producer import Crowd
 from drills.fleet import Fleet
 from drills.report import Check, Figure, Report
 from drills.tally import percentile
@@ -24,8 +27,19 @@ def run(fleet: Fleet) -> Report:
     with scratch.environment(fleet) as environment:
         command = [sys.executable, "-m", "benchmarks.publisher"]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    seconds: dict[str, list[float]] = json.loads(done.stdout)
-    return compare(**seconds)
+        seconds: dict[str, list[float]] = json.loads(done.stdout)
+        together = [_crowd(crowd, environment) for crowd in crowds.CROWDS]
+    alone = compare(**seconds)
+    return Report(
+        name=alone.name,
+        checks=[*alone.checks, *(check for _figures, checks in together for check in checks)],
+        figures={**alone.figures, **{k: v for figures, _checks in together for k, v in figures.items()}},
+    )
+
+
+def _crowd(crowd: Crowd, environment: Mapping[str, str]) -> tuple[dict[str, Figure], list[Check]]:
+    plain, ours = (crowds.measure(crowd, name, environment) for name in ("plain", "ours"))
+    return crowds.compare(crowd, plain, ours)
 
 
 def compare(*, plain: list[float], ours: list[float], confirmed: list[float]) -> Report:

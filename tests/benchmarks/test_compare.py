@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import crowds
 from benchmarks.publish import compare
+from drills.busy_producer import Crowd
 
 
 @pytest.mark.parametrize(("ours", "holds"), [(0.0011, True), (0.00111, False), (0.0005, True)])
@@ -20,3 +22,31 @@ def test_a_slow_tail_alone_fails_it() -> None:
     report = compare(plain=[0.001] * 100, ours=[0.001] * 98 + [0.5] * 2, confirmed=[0.001])
 
     assert [check.holds for check in report.checks] == [True, False]
+
+
+def crowd_said(seconds: float, *brokers: str | None) -> crowds.Result:
+    publishes = [(n, n * seconds, seconds, 0.0, broker) for n, broker in enumerate(brokers)]
+    return crowds.read({"publishes": publishes, "errors": [], "processor": 1.5})
+
+
+def test_a_crowds_rate_is_that_of_all_its_publishes() -> None:
+    result = crowd_said(0.5, "primary", "fallback", None, "primary")
+
+    assert result == crowds.Result(
+        per_second=2.0, p99_seconds=0.5, processor_seconds=1.5, to_sqs=1, refused=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "holds"),
+    [
+        (crowd_said(0.1, "primary", "primary"), [True, True]),
+        (crowd_said(0.9, "primary", "primary"), [True, False]),  # no faster than plain
+        (crowd_said(0.1, "primary", "fallback"), [False, True]),
+        (crowd_said(0.1, "primary", None), [False, True]),
+    ],
+)
+def test_a_crowd_is_faster_than_plain_and_stays_on_redis(ours: crowds.Result, holds: list[bool]) -> None:
+    _figures, checks = crowds.compare(Crowd(64), crowd_said(1.0, "primary", "primary"), ours)
+
+    assert [check.holds for check in checks] == holds
