@@ -11,6 +11,7 @@ import sys
 
 from drills import series
 from drills.broker_cuts import BROKER_FLAP, BROKER_HALFOPEN
+from drills.broker_demoted import BROKER_DEMOTED
 from drills.broker_failover import BROKER_FAILOVER
 from drills.broker_outage import BROKER_BLACKHOLE, BROKER_HANG, BROKER_KILL
 from drills.busy_producer import BUSY_PRODUCER
@@ -37,6 +38,7 @@ DRILLS: dict[str, Drill] = {
         BROKER_HALFOPEN,
         BROKER_FLAP,
         BROKER_FAILOVER,
+        BROKER_DEMOTED,
         BUSY_PRODUCER,
         FALLBACK_DOWN,
         BOTH_DOWN,

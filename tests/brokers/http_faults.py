@@ -6,6 +6,7 @@ import http.client
 import socket
 import struct
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,6 +21,7 @@ class FaultySqs:
         self._lock = threading.Lock()
         self._fault, self._operation, self._left = "", "", 0
         self.hits = 0
+        self.delay_seconds = 0.0  # for everything
         self.targets: list[str] = []
         self._server: ThreadingHTTPServer | None = None
 
@@ -64,6 +66,7 @@ def _handler(faults: FaultySqs) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            time.sleep(faults.delay_seconds)
             fault = faults.next_fault(self.headers.get("X-Amz-Target", ""))
             if fault == "reset":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -13,7 +13,7 @@ from taskfleet.errors import PublishError
 from taskfleet.publishing.publisher import only
 
 from tests.brokers.http_faults import FaultySqs
-from tests.support.publishing import together
+from tests.support.publishing import in_threads, together
 from tests.support.tiny_fleet import TinyFleet
 
 SEND = "SendMessage"
@@ -89,3 +89,17 @@ def test_all_threads_of_a_process_look_a_queue_up_once(faults: FaultySqs, app: C
     together(publish, threads=20)
 
     assert sum("GetQueueUrl" in target for target in faults.targets) == 1 + 1
+
+
+def test_a_slow_sqs_takes_the_publishes_of_very_many_threads(
+    fleet: TinyFleet, faults: FaultySqs, app: Celery
+) -> None:
+    """More than it has calls for at once: those that wait go out in batches, and nobody is refused."""
+    faults.delay_seconds = 0.25
+    fleet.valkey.pause()
+
+    _took, refused = in_threads(app, threads=100, times=3)
+
+    assert not refused
+    batches = sum("SendMessageBatch" in target for target in faults.targets)
+    assert 0 < batches < 150

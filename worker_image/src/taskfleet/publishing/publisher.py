@@ -114,9 +114,9 @@ class Publisher:
 def _closed(message: Outgoing) -> QueueClosed:
     return QueueClosed(
         f"release {message.address.release} is retired and its queue {message.queue} takes no task any more, "
-        f"so {message.name} was not published. A producer that is pinned to a release, or names a versioned "
-        "queue, must follow a live one: leave TASKFLEET_PINNED_RELEASE out, or set it to one that "
-        "`fleet release list` shows"
+        f"so {message.name} was not published. Either this producer is pinned to it or named the versioned "
+        "queue: leave TASKFLEET_PINNED_RELEASE out, or set it to one that `fleet release list` shows. Or the "
+        "current release could not be read anew: then send it again"
     )
 
 

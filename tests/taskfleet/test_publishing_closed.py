@@ -1,0 +1,72 @@
+"""A release is retired and its queues are closed: producers that still know it follow, or are told."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from taskfleet.brokers.redis import closing
+from taskfleet.errors import QueueClosed
+
+from tests.support.ministack import MiniStack
+from tests.support.publishing import in_threads
+from tests.support.tiny_fleet import QUEUES, TinyFleet
+
+
+def close(fleet: TinyFleet, release: str) -> None:
+    closing.close(fleet.valkey.client(), [f"{queue}.{release}" for queue in QUEUES])
+
+
+def test_a_producer_that_knows_the_old_pointer_publishes_to_the_current_release(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    app.send_task("anything", queue="low")
+    fleet.deploy("r2")
+    fleet.promote("r2")
+    close(fleet, "r1")
+
+    for number in range(3):
+        assert app.send_task("anything", queue="low", task_id=f"task-{number}").id == f"task-{number}"
+
+    assert (fleet.waiting("low", "r1"), fleet.waiting("low", "r2")) == (1, 3)
+    assert fleet.waiting_on_sqs("low", "r1") == 0
+
+
+def test_so_do_all_threads_of_it(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    app.send_task("anything", queue="low")
+    fleet.deploy("r2")
+    fleet.promote("r2")
+    close(fleet, "r1")
+
+    _took, refused = in_threads(app, threads=20)
+
+    assert refused == []
+    assert fleet.waiting("low", "r2") == 20
+
+
+def test_a_pinned_producer_is_told_what_to_do(fleet: TinyFleet) -> None:
+    app = fleet.app(pinned_release="r1")
+    app.send_task("anything", queue="low")
+    fleet.deploy("r2")
+    fleet.promote("r2")
+    close(fleet, "r1")
+
+    for _ in range(4):  # the broker is well: its breaker stays closed
+        with pytest.raises(QueueClosed, match=r"release r1 is retired .*TASKFLEET_PINNED_RELEASE"):
+            app.send_task("anything", queue="low")
+
+    assert (fleet.waiting("low", "r1"), fleet.waiting_on_sqs("low", "r1")) == (1, 0)
+
+
+def test_a_pointer_that_cannot_be_read_anew_is_said_in_time_and_nothing_is_stranded(
+    fleet: TinyFleet, stopped_aws: MiniStack
+) -> None:
+    app = fleet.app()
+    app.send_task("anything", queue="low")
+    close(fleet, "r1")
+    stopped_aws.signal(signal.SIGKILL)
+
+    with pytest.raises(QueueClosed, match="release r1 is retired"):
+        app.send_task("anything", queue="low")
+
+    assert fleet.waiting("low", "r1") == 1
