@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status fleet synth diff deploy destroy cost drill bench test check lint lock image setup
+.PHONY: help up down try status fleet synth diff deploy destroy cost drill bench fuzz test check lint lock image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -46,6 +46,10 @@ drill: setup ## a fault on purpose: make drill DRILL=broker-kill TIMES=1; withou
 
 bench: setup ## a comparison with plain Celery: make bench BENCH=publish; without BENCH, the list
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+fuzz: setup ## messages that are wrong at any place meet real workers: make fuzz MANY=10000 SEED=1
+	@TASKFLEET_TEST_MUTATIONS=$(or $(MANY),10000) TASKFLEET_TEST_SEED=$(or $(SEED),1) \
+		$(BIN)/pytest -q tests/taskfleet/dead_letters/test_mutations.py
 
 ##: an environment: ENV=dev (the default), staging, prod or local; RELEASE=… names the release
 

@@ -253,7 +253,7 @@ class Rig:
 
 # What Redis holds of a fleet that does nothing: the books of living sessions, bindings, bells.
 _ALWAYS = frozenset({"taskfleet:sessions", "taskfleet:clock", "taskfleet:probe"})
-_BOOKS = ("_kombu.binding", "taskfleet:bell:", "taskfleet:finished", "unacked_mutex")
+_BOOKS = ("_kombu.binding", "taskfleet:bell:", "taskfleet:finished", "taskfleet:lapsed:", "unacked_mutex")
 
 
 def wait_until_idle(rig: Rig, seconds: float) -> dict[str, int]:

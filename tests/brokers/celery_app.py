@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -40,6 +41,8 @@ def make_app(
     app.task(name="arrived_in_time")(arrived_in_time)
     app.task(name="note")(note)
     app.task(name="slow")(slow)
+    app.task(name="hold_the_lock")(hold_the_lock)
+    app.task(name="compute")(compute)
     app.task(name="kill_child", bind=True)(kill_child)
     return app
 
@@ -69,6 +72,22 @@ def slow(what: str, seconds: float) -> None:
     """Write down that it began and that it ended."""
     note(f"begin {what}")
     time.sleep(seconds)
+    note(f"end {what}")
+
+
+def hold_the_lock(what: str, seconds: int) -> None:
+    """What a regular expression that backtracks does: it keeps Python's lock, and no other thread runs."""
+    note(f"begin {what}")
+    ctypes.PyDLL(None).sleep(seconds)
+    note(f"end {what}")
+
+
+def compute(what: str, seconds: float) -> None:
+    """Keep a processor busy."""
+    note(f"begin {what}")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(10_000))
     note(f"end {what}")
 
 

@@ -337,3 +337,41 @@ def test_publishing_to_a_full_broker_fails_and_pushes_nothing(valkey: Valkey, cl
         finally:
             client.config_set("maxmemory", "0")
         assert client.llen("q") == 1
+
+
+def test_an_end_that_comes_after_the_lease_still_counts(valkey: Valkey, client: redis.Redis) -> None:
+    options = {"lease_seconds": 1.3}
+    with _connect(valkey, **options) as starved, _connect(valkey, **options) as other:
+        _publish(starved, "q", "late")
+        first = Inbox(starved, "q", prefetch=1)
+        assert first.drain() == ["late"]
+        first.channel.session._over.set()  # nothing renews its lease any more
+        second = Inbox(other, "q", prefetch=1)
+        wait_for(lambda: second.drain(0.1) == ["late"], what="its redelivery")
+
+        first.messages[0].ack()
+        with contextlib.suppress(redis.exceptions.ConnectionError):
+            first.drain(0.5)
+        second.messages[0].requeue()
+        _publish(starved, "q", "next")
+
+        assert second.drain(1) == ["late", "next"], "what has ended is not run again"
+        assert second.messages[1].headers[messages.DELIVERIES_HEADER] == 0
+
+
+def test_what_was_held_back_does_not_count_when_its_worker_ends(valkey: Valkey, client: redis.Redis) -> None:
+    options = {"lease_seconds": 1.3}
+    with _connect(valkey, **options) as dying, _connect(valkey, **options) as other:
+        _publish(dying, "q", "begun", "held back", "begun late")
+        first = Inbox(dying, "q", prefetch=3)
+        first.drain()
+        for message in first.messages[1:]:
+            first.channel.hold_back(message.delivery_tag)
+        assert first.channel.begin(first.messages[2].delivery_tag)
+        first.channel.session._over.set()
+        second = Inbox(other, "q", prefetch=3)
+
+        wait_for(lambda: len(second.drain(0.1)) == 3, what="redelivery")
+
+        counts = {each.payload: each.headers[messages.DELIVERIES_HEADER] for each in second.messages}
+        assert counts == {"begun": 1, "held back": 0, "begun late": 1}

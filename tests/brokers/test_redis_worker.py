@@ -193,3 +193,17 @@ def test_a_child_that_is_killed_for_ever_is_counted(
 
     counts = [int(line.split()[-1]) for line in ledger.lines()]
     assert counts[:3] == [0, 1, 2]
+
+
+def test_an_end_by_an_exception_counts_as_a_delivery(
+    valkey: Valkey, client: redis.Redis, start_worker: StartWorker, ledger: Ledger
+) -> None:
+    """Celery's own consumer stumbles over this one."""
+    client.lpush("tests", '{"body": 5, "properties": {}, "headers": {"task": "note"}}')
+
+    worker = start_worker(url=valkey.url, transport=PRIMARY_TRANSPORT, options=OPTIONS)
+
+    wait_for(lambda: worker.exited, seconds=30, what="its end")
+    text = client.lindex("tests", -1)
+    assert text is not None
+    assert f'"{messages.DELIVERIES_HEADER}": 1' in text

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from typing import Any
 
 from celery import Celery
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.signals import worker_process_init
 from example_tasks.work import journal
 from taskfleet.contract.messages import DELIVERIES_HEADER
 from taskfleet.install import install
-from taskfleet.worker import parking
+from taskfleet.worker import parking, usefulness
 
 IMPATIENT = "TESTS_IMPATIENT"
+SLOW_START = "TESTS_SLOW_START"  # seconds that each child takes to start
 
 app = install(Celery("endings", set_as_current=False))
 if os.environ.get(IMPATIENT):
     parking.ROOM_BYTES = 0
     parking.PATIENCE_SECONDS = 0.0
+    usefulness.NOT_ASKING_SECONDS, usefulness.STARTS_WITHOUT_A_CHILD = 3.0, 0
+
+
+@worker_process_init.connect(weak=False)
+def start_slowly(**_signal: Any) -> None:
+    time.sleep(float(os.environ.get(SLOW_START, "0")))
 
 
 class OutOfStock(Exception):
@@ -114,6 +123,33 @@ def killed() -> None:
 def killed_for_ever() -> None:
     journal.write("began-killed")
     os.kill(os.getpid(), 9)
+
+
+@app.task(name="ends.killed-with-a-result", max_retries=1, default_retry_delay=0.1, ignore_result=False)
+def killed_with_a_result() -> None:
+    os.kill(os.getpid(), 9)
+
+
+@app.task(name="ends.with-a-result", ignore_result=False)
+def with_a_result() -> str:
+    return "result"
+
+
+@app.task(name="ends.exits", max_retries=0)
+def exits() -> None:
+    sys.exit("as from a script")
+
+
+@app.task(name="ends.its-worker")
+def its_worker() -> None:
+    os._exit(1)
+
+
+@app.task(name="ends.over-its-limit", time_limit=1)
+def over_its_limit() -> None:
+    """Has no soft limit of its own; the fleet's is 300 s."""
+    time.sleep(6)
+    journal.write("outlived")
 
 
 @app.task(name="ends.slowly")

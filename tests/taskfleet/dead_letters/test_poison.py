@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from kombu.message import Message
 from taskfleet.contract import environment as env
 from taskfleet.contract import names
 from taskfleet.contract.limits import MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER
-from taskfleet.dead_letters.letter import Heading, Kind
+from taskfleet.dead_letters.letter import Finding, Heading, Kind
+from taskfleet.dead_letters.writing import of_message
 from taskfleet.publishing.publisher import only
+from taskfleet.settings import WorkerSettings, read
 
 from drills.malformed import MALFORMED, message
 from tests.support.processes import wait_for
@@ -130,3 +133,23 @@ def test_a_bound_task_with_any_keywords_takes_what_its_signature_takes(fleet: Ti
     fleet.wait_executed("fine", 1)
 
     assert fleet.dead_letters("low") == 0
+
+
+def test_a_letter_that_is_written_twice_is_one_letter(fleet: TinyFleet) -> None:
+    """Writing it and acknowledging are two steps: a worker that dies between them repeats the first."""
+    settings = read(WorkerSettings, fleet.worker_environment("r1"))
+    finding = Finding(Kind.UNKNOWN_TASK, "no such task")
+
+    def received(retries: int, tag: str) -> Message:
+        headers = {"task": "shop.order", "id": "a-task", "retries": retries}
+        return Message(
+            body=b"[[], {}, null]", headers=headers, delivery_tag=tag, content_type="application/json"
+        )
+
+    first, again = (of_message(settings, received(0, tag), finding) for tag in ("one", "another"))
+    retried = of_message(settings, received(1, "one"), finding)
+    for each in (first, again, retried):
+        fleet.store.put(each)
+
+    assert first.id == again.id != retried.id
+    assert fleet.dead_letters("low") == 2

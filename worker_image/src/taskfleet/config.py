@@ -55,6 +55,9 @@ def worker_defaults(settings: WorkerSettings) -> dict[str, Any]:
         # KiB, peak. Checked after each task: the child finishes, then it is replaced.
         "worker_max_memory_per_child": settings.child_memory_mib * 1024,
         "worker_max_tasks_per_child": settings.max_tasks_per_child,
+        # Until a child that has not begun to work is killed. Celery's 4 s are less than it takes to import a
+        # large application anew or to open a pool of connections: none would ever work.
+        "worker_proc_alive_timeout": 60.0,
         "task_soft_time_limit": settings.soft_time_limit_seconds,
         "task_time_limit": settings.time_limit_seconds,
         # After a lost connection SQS's messages go to somebody else: stop our copies. On Redis a session
@@ -103,6 +106,8 @@ def _primary(settings: WorkerSettings) -> dict[str, Any]:
         "broker_transport_options": {
             **connections.primary_worker_options(settings),
             "on_malformed": partial(parking.park_text, settings),
+            # A thread or a greenlet can keep the worker itself from renewing its lease.
+            "renewing_process": settings.execution != "prefork",
         },
         "broker_connection_timeout": connections.WORKER_TIMEOUT_SECONDS,
     }

@@ -53,3 +53,7 @@ class PointerUnknown(ReleaseError):
 
 class DeadLetterError(TaskfleetError):
     """A dead letter can't be sent again, or read."""
+
+
+class DeadLettered(TaskfleetError):
+    """The task's message was put aside as a dead letter and was not run: the result of who waits for it."""

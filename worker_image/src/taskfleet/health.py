@@ -1,7 +1,8 @@
 """Tells a stuck process from a busy or a waiting one.
 
 The main loop of a worker, of beat and of the controller stamps a small file. A loop that is busy, or that
-waits for a dead broker, still stamps; one that hangs does not. So an outage of the broker kills nobody.
+waits for a dead broker, still stamps; one that hangs does not. So an outage of the broker kills nobody. A
+worker that turns and could run nothing says so in its stamp (`taskfleet.worker.usefulness`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ def stamp_file() -> Path:
     return Path(tempfile.gettempdir()) / "taskfleet-alive.json"
 
 
-def stamp(doing: str) -> None:
-    """Say that the main loop turned, and what it does: ``running``, ``connecting``, ``draining``."""
+def stamp(doing: str, problem: str | None = None) -> None:
+    """Say that the main loop turned, and what it does: ``running``, ``connecting``, ``draining``.
+
+    ``problem`` is why the process is of no use although it turns.
+    """
     target = stamp_file()
     # The monotonic clock is the machine's, so another process can compare with it.
-    text = json.dumps({"at": time.monotonic(), "pid": os.getpid(), "doing": doing})
+    text = json.dumps({"at": time.monotonic(), "pid": os.getpid(), "doing": doing, "problem": problem})
     fresh = target.with_suffix(f".{os.getpid()}")
     fresh.write_text(text)
     fresh.replace(target)
@@ -42,4 +46,5 @@ def check(stuck_after_seconds: float = STUCK_AFTER_SECONDS) -> str | None:
         return f"{stamp_file()} can't be read: {error}"
     if age > stuck_after_seconds:
         return f"stuck: the main loop (process {data['pid']}, {data['doing']}) last turned {age:.0f} s ago"
-    return None
+    problem = data.get("problem")
+    return None if problem is None else str(problem)

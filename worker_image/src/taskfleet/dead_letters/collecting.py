@@ -7,7 +7,6 @@ as the same letter.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +19,7 @@ from kombu.utils.json import loads
 
 from taskfleet.contract import names
 from taskfleet.contract.messages import REDIS_PARKED, RELEASE_HEADER
-from taskfleet.dead_letters.letter import Kind, Letter, Message
+from taskfleet.dead_letters.letter import Kind, Letter, Message, id_of
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.dead_letters.writing import nothing_known, shown, whole
 
@@ -89,7 +88,7 @@ def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> Letter:
     headers, attributes = kept.headers, message.get("Attributes", {})
     twin = str(attributes.get("DeadLetterQueueSourceArn", "its queue")).rpartition(":")[2]
     return Letter(
-        id=_id(f"sqs:{message['MessageId']}"),
+        id=id_of(f"sqs:{message['MessageId']}"),
         queue=queue,
         task=_text(headers.get("task")),
         task_id=_text(headers.get("id")),
@@ -108,7 +107,7 @@ def letter_of_redis(text: bytes, *, versioned_queue: str) -> Letter:
     kept = _kept(text)
     queue, release = names.split_versioned_queue(versioned_queue) or (versioned_queue, None)
     return Letter(
-        id=_id(f"redis:{versioned_queue}:{text!r}"),
+        id=id_of(f"redis:{versioned_queue}:{text!r}"),
         queue=queue,
         task=None,
         task_id=None,
@@ -149,10 +148,6 @@ def _envelope(text: str) -> Message:
     except Exception:  # noqa: BLE001 - one that gets through keeps all behind it from the store
         return nothing_known(text.encode())
     return whole(received)
-
-
-def _id(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _text(value: Any) -> str | None:

@@ -78,14 +78,19 @@ def _clipped(name: str, value: Any) -> Any:
 
 
 def _blob(message: Message) -> bytes:
-    content = {
+    content: dict[str, Any] = {
         "headers": dict(message.headers),
         "properties": dict(message.properties),
         "content_type": message.content_type,
         "content_encoding": message.content_encoding,
         "body_base64": base64.b64encode(message.body).decode(),
     }
-    return json.dumps(content, default=repr).encode()
+    try:
+        return json.dumps(content, default=repr).encode()
+    except (ValueError, TypeError, RecursionError):
+        # Nested deeper than Python's encoder goes, say: what can be kept of it is the body and the keys.
+        shown = {name: sorted(map(str, content[name])) for name in ("headers", "properties")}
+        return json.dumps(content | {"headers": {"lost": shown["headers"]}, "properties": {}}).encode()
 
 
 def _message(blob: bytes) -> Message:

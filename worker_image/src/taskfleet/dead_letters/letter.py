@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ class Kind(StrEnum):
     BAD_ARGUMENTS = "bad-arguments"  # the task's signature refuses them
     TOO_LARGE = "too-large"  # over `limits.MESSAGE_BODY_MAX_BYTES`
     INVALID = "invalid"  # Celery itself can't make sense of its headers
-    TOO_MANY_DELIVERIES = "too-many-deliveries"  # it seems to kill its workers
+    TOO_MANY_DELIVERIES = "too-many-deliveries"  # never acknowledged, as often as that is tried
     FAILED = "failed"  # the task failed and is not retried
     RETRIES_EXHAUSTED = "retries-exhausted"  # … and had been, as often as it may
     EXPIRED = "expired"  # by the fleet's default: nobody said `expires`
@@ -50,6 +51,11 @@ class Message:
 def new_id() -> str:
     """An id that a person can copy and no other letter has."""
     return uuid.uuid4().hex[:16]
+
+
+def id_of(text: str) -> str:
+    """An id that the same text always has."""
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kombu.message import Message as Received
+from kombu.utils.encoding import safe_repr, safe_str
 
 from taskfleet.contract import names
-from taskfleet.contract.messages import DELIVERIES_HEADER
-from taskfleet.dead_letters.letter import Finding, Kind, Letter, Message
+from taskfleet.contract.messages import DELIVERIES_HEADER, PUBLISHED_AT_HEADER
+from taskfleet.dead_letters.letter import Finding, Kind, Letter, Message, id_of
 from taskfleet.settings import WorkerSettings
 
 # Ours, from receipt to receipt: true of one delivery only.
@@ -28,7 +29,8 @@ def of_message(
     """A letter of a message as Celery received it."""
     headers = message.headers if isinstance(message.headers, Mapping) else {}
     return Letter(
-        queue=_queue(settings, message.delivery_info or {}),
+        id=_id(message, headers),
+        queue=_queue(settings, message.delivery_info),
         task=_text(headers.get("task")),
         task_id=_text(headers.get("id")),
         release=settings.release,
@@ -41,6 +43,22 @@ def of_message(
         args=shown(headers, lambda: message.payload),
         message=whole(message),
     )
+
+
+def _id(message: Received, headers: Mapping[str, Any]) -> str:
+    """The same for the same message: one whose acknowledgement was lost is written again, not once more.
+
+    A task that was sent again (redriven, retried, by its caller) is another message, and has another one.
+    """
+    delivery = message.delivery_info if isinstance(message.delivery_info, Mapping) else {}
+    sqs_message = delivery.get("sqs_message")
+    if isinstance(sqs_message, Mapping) and sqs_message.get("MessageId"):
+        key: tuple[Any, ...] = ("sqs", sqs_message["MessageId"])
+    elif headers.get("id") and headers.get("task"):
+        key = tuple(headers.get(name) for name in ("task", "id", "retries", "eta", PUBLISHED_AT_HEADER))
+    else:
+        key = ("delivery", message.delivery_tag)
+    return id_of(safe_repr(key))
 
 
 def of_text(settings: WorkerSettings, *, versioned_queue: str, payload: bytes, reason: str) -> Letter:
@@ -65,11 +83,18 @@ def whole(message: Received) -> Message:
     untrue = _OF_THE_DELIVERY if message.errors else (*_OF_THE_DELIVERY, "compression")
     return Message(
         headers={name: value for name, value in headers.items() if name not in untrue},
-        properties=message.properties or {},
+        properties=message.properties if isinstance(message.properties, Mapping) else {},
         content_type=message.content_type,
         content_encoding=message.content_encoding,
-        body=message.body if isinstance(message.body, bytes) else str(message.body or "").encode(),
+        body=_bytes(message.body),
     )
+
+
+def _bytes(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    # Half a surrogate pair is no text for UTF-8; in JSON it can be written all the same.
+    return (body if isinstance(body, str) else safe_str(body or "")).encode(errors="surrogatepass")
 
 
 def nothing_known(payload: bytes) -> Message:
@@ -101,11 +126,12 @@ def _readable(payload: Any) -> str | None:
     return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
 
 
-def _queue(settings: WorkerSettings, delivery: Mapping[str, Any]) -> str:
+def _queue(settings: WorkerSettings, delivery: Any) -> str:
     """The logical queue; where the message does not say it, the SQS queue's name does."""
+    delivery = delivery if isinstance(delivery, Mapping) else {}
     routing_key = delivery.get("routing_key")
     parts = names.split_versioned_queue(routing_key) if isinstance(routing_key, str) else None
-    if parts is not None:
+    if parts is not None and parts[0] in settings.queues:
         return parts[0]
     twin = str(delivery.get("sqs_queue", "")).rpartition("/")[2]
     for queue in settings.queues:
@@ -115,4 +141,4 @@ def _queue(settings: WorkerSettings, delivery: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else safe_str(value)

@@ -11,19 +11,22 @@ from celery.worker.consumer import Consumer as StockConsumer
 from celery.worker.state import maybe_shutdown
 from kombu.connection import Connection
 from kombu.message import Message
+from kombu.utils.encoding import safe_repr
 
 from taskfleet import health
 from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.logs import logger
 from taskfleet.worker import announcing, draining, expiring, failures, poison
+from taskfleet.worker.alone import Alone
+from taskfleet.worker.outcomes import Outcomes
 from taskfleet.worker.parking import Parking
+from taskfleet.worker.starting import Starting
+from taskfleet.worker.usefulness import Usefulness
 
 TICK_SECONDS = 1.0
 STAMP_EVERY_SECONDS = 2.0
 MOST_SECONDS_BETWEEN_CONNECTS = 10
-# What Celery raises at headers of a shape that it does not expect.
-_STUMBLES = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 class Consumer(StockConsumer):  # type: ignore[misc]
@@ -34,7 +37,10 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.parking = Parking(self)
+        self.alone = Alone(self)
+        self.outcomes = Outcomes(kwargs["app"])
         super().__init__(*args, **kwargs)
+        self.usefulness = Usefulness(self, Starting(self))
 
     def on_ready(self) -> None:
         """The loop is about to run: have it tick, and let SIGTERM drain."""
@@ -50,11 +56,15 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def tick(self) -> None:
         """Called by the main loop about once a second."""
-        self._stamp("draining" if draining.asked() else "running")
+        is_draining = draining.asked()
+        self._stamp(
+            "draining" if is_draining else "running", None if is_draining else self.usefulness.problem()
+        )
         if hasattr(self.pool, "maintain_pool"):
             # Celery hears of a child's end an instant too early, and looks again only every 5 s.
             self.pool.maintain_pool()
         self.parking.step()
+        self.alone.step()
         draining.step(self)
 
     def _tick_while_waiting(self) -> None:
@@ -92,17 +102,18 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         draining.step_while_disconnected(self)
         maybe_shutdown()
 
-    def _stamp(self, doing: str) -> None:
+    def _stamp(self, doing: str, problem: str | None = None) -> None:
         now = time.monotonic()
         if now - self._stamped_at >= STAMP_EVERY_SECONDS:
             self._stamped_at = now
-            health.stamp(doing)
+            health.stamp(doing, problem)
             announcing.alive(self)
 
     def on_close(self) -> None:
         """As Celery's: messages are forgotten with the connection that they came by."""
         super().on_close()
         self.parking.forget()
+        self.alone.forget()
 
     def update_strategies(self) -> None:
         """As Celery's; what fails for good is kept (`taskfleet.worker.failures`)."""
@@ -115,16 +126,22 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         handle = super().create_task_handler(*args, **kwargs)
         release: str = self.app.taskfleet.settings.release
 
-        def on_message(message: Message) -> Any:
-            late = expiring.examine(message.headers, now=time.time())
-            finding = late or poison.examine(message, self.app.tasks, release)
-            if finding is not None:
-                return self.park(message, finding)
+        def begin(message: Message) -> None:
             try:
-                return handle(message)
-            except _STUMBLES as error:
-                # Headers that Celery did not expect. It would end the worker, and the next one.
-                return self.park(message, Finding(Kind.INVALID, f"Celery can't start it: {error!r}"))
+                handle(message)
+            except Exception as error:  # noqa: BLE001 - it would end this worker, then the next one
+                logger.exception("Celery can't make a task of a message")
+                why = f"Celery can't make a task of it: {safe_repr(error)}"
+                self.park(message, Finding(Kind.INVALID, why))
+
+        def on_message(message: Message) -> None:
+            finding = poison.examine(message, self.app.tasks, release) or expiring.examine(
+                message.headers, now=time.time()
+            )
+            if finding is not None:
+                self.park(message, finding)
+            elif not self.alone.takes(message, partial(begin, message)):
+                begin(message)
 
         return on_message
 
@@ -149,6 +166,10 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         announcing.not_run(self, message, finding)
         self.parking.park(
             writing.of_message(self.app.taskfleet.settings, message, finding),
-            done=partial(message.ack_log_error, logger, self.connection_errors),
+            done=partial(self._parked, message, finding),
             give_back=partial(message.reject_log_error, logger, self.connection_errors, requeue=True),
         )
+
+    def _parked(self, message: Message, finding: Finding) -> None:
+        message.ack_log_error(logger, self.connection_errors)
+        self.outcomes.failed(message, finding)

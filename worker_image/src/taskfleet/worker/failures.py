@@ -6,6 +6,8 @@ process), which also knows of tasks whose process was killed or ran into its tim
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -53,6 +55,12 @@ class KeepsFailures(Request):  # type: ignore[misc]
     _ended = False
     _keeping = False  # from then on only the store's answer ends it: Celery may report an end twice
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.time_limits: tuple[float | None, float | None] = _time_limits(
+            self.time_limits, self._task, self._app.conf
+        )
+
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Celery's, which ends with an acknowledgement, a rejection or neither."""
         self._ended = True
@@ -70,7 +78,9 @@ class KeepsFailures(Request):  # type: ignore[misc]
             # Celery raises it again in the main process, and leaves the message in the worker's hands.
             task_ready(self)
             return self.acknowledge()
-        result = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        result = None
+        with self._an_end_in_any_case(self.acknowledge):
+            result = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         if self._failure is not None and not self.task.acks_late:
             self.acknowledge()  # the message went before the task ran: the letter is all that is left
         self._failure = None
@@ -81,7 +91,39 @@ class KeepsFailures(Request):  # type: ignore[misc]
         if not soft and not self._keeping:
             self._ended = True
             self._failure = Failure(TimeLimitExceeded(timeout), None)
-        super().on_timeout(soft, timeout)
+        with self._an_end_in_any_case(partial(self._end_of_timeout, soft)):
+            super().on_timeout(soft, timeout)
+
+    def _end_of_timeout(self, soft: bool) -> None:
+        if not soft and self.task.acks_late:
+            if self.task.acks_on_timeout:
+                self.acknowledge()
+            else:
+                self.reject(requeue=True)
+
+    def _announce_revoked(self, *args: Any, **kwargs: Any) -> None:
+        with self._an_end_in_any_case(self.acknowledge):
+            super()._announce_revoked(*args, **kwargs)
+        self._already_revoked = True
+
+    def _announce_cancelled(self, *args: Any, **kwargs: Any) -> None:
+        # First, or the end of its process would be taken for a revocation, which acknowledges.
+        self._already_cancelled = True
+        super()._announce_cancelled(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _an_end_in_any_case(self, end: Callable[[], object]) -> Iterator[None]:
+        """What Celery does beside the message's end (the result backend, a hook) may fail; the end may not.
+
+        Celery would leave the message unacknowledged, and its slot taken, for as long as the worker lives.
+        By then a retry was published, or the failure is what is kept: so ``end`` is right.
+        """
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - whatever a backend or a hook raises
+            logger.exception("what became of task %s could not be recorded in full", self.id)
+            if not self.acknowledged:
+                end()
 
     def _retry_worker_lost(self, exc: Any, exc_info: Any) -> bool:
         if self.task.max_retries is None:
@@ -126,6 +168,20 @@ class KeepsFailures(Request):  # type: ignore[misc]
             self._failure = Failure(InvalidTaskError("Celery can't start it"), None)
         # Not rejected: Redis would drop it without a letter, and SQS deliver it again.
         self.acknowledge()
+
+
+def _time_limits(given: Sequence[float | None], task: Any, conf: Any) -> tuple[float | None, float | None]:
+    """The message's (hard, soft) limits; not our soft one before a task's own hard one that is shorter.
+
+    billiard arms the soft limit first, and the hard one when that is over: the task would run for that long.
+    """
+    hard, soft = given
+    own_hard = hard or (task.time_limit if task.time_limit != conf.task_time_limit else None)
+    own_soft = soft or (task.soft_time_limit if task.soft_time_limit != conf.task_soft_time_limit else None)
+    default = task.soft_time_limit
+    if own_hard and not own_soft and default and default >= own_hard:
+        return hard, own_hard
+    return hard, soft
 
 
 def _unpublished(error: BaseException) -> BaseException | None:

@@ -56,6 +56,9 @@ class _Store:
                 self._again_at = time.monotonic() + self._pause
                 logger.error("the dead-letter store failed, is asked again in %g s: %s", self._pause, error)
             raise NotParked(f"the dead-letter store failed: {error}") from error
+        except Exception as error:
+            logger.exception("a dead letter can't be written")
+            raise NotParked(f"it can't be written: {error!r}") from error
         self._pause = 0.0
 
 

@@ -7,19 +7,32 @@ from typing import Any
 
 from kombu.exceptions import ContentDisallowed
 from kombu.message import Message
+from kombu.utils.encoding import safe_str
 
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER, RELEASE_HEADER
 from taskfleet.dead_letters.letter import Finding, Kind
+from taskfleet.worker.alone import SUSPECT_DELIVERIES
+from taskfleet.worker.headers import strange
 
 
 def examine(message: Message, tasks: Mapping[str, Any], release: str) -> Finding | None:
-    """Why a worker of ``release`` must not run this message, or None.
+    """Why a worker of ``release`` must not run this message, or None. Raises nothing, whatever the message.
 
-    None also for one without a task in its headers: Celery's older protocol has it in the body, and
-    Celery says so if that has none either. No stamp is no other release's: plain producers write none.
+    No stamp is no other release's: plain producers write none.
     """
-    headers = message.headers or {}
+    try:
+        return _examine(message, tasks, release)
+    except Exception as error:  # noqa: BLE001 - whatever somebody else's bytes provoke
+        return Finding(Kind.INVALID, f"it can't be looked at: {type(error).__name__}: {safe_str(error)}")
+
+
+def _examine(message: Message, tasks: Mapping[str, Any], release: str) -> Finding | None:
+    headers, properties, body = message.headers, message.properties, message.body or b""
+    if not isinstance(headers, Mapping) or not isinstance(properties, Mapping):
+        return Finding(Kind.INVALID, "its headers or its properties are no object")
+    if not isinstance(body, bytes | str):
+        return Finding(Kind.UNREADABLE, f"its body is no text: {type(body).__name__}")
     stamp = headers.get(RELEASE_HEADER)
     if stamp is not None and stamp != release:
         return Finding(Kind.OTHER_RELEASE, f"stamped with release {stamp}, received by a worker of {release}")
@@ -27,45 +40,47 @@ def examine(message: Message, tasks: Mapping[str, Any], release: str) -> Finding
     if isinstance(deliveries, int) and deliveries >= MOST_DELIVERIES:
         return Finding(
             Kind.TOO_MANY_DELIVERIES,
-            f"given to {deliveries} workers before, and none came to its end: it seems to kill them",
+            f"delivered {deliveries} times before and never acknowledged: its worker ended, lost its lease "
+            f"or gave it back; from {SUSPECT_DELIVERIES} times on it ran with nothing beside it",
         )
-    size = len(message.body or b"")
+    size = len(body)
     if size > MESSAGE_BODY_MAX_BYTES:
         return Finding(
             Kind.TOO_LARGE, f"its body has {size} bytes; {MESSAGE_BODY_MAX_BYTES} are allowed at most"
         )
-    return _task(message, headers, tasks, release) if "task" in headers else None
+    return _task(message, tasks, release)
 
 
-def _task(
-    message: Message, headers: Mapping[str, Any], tasks: Mapping[str, Any], release: str
-) -> Finding | None:
-    name, task_id = headers["task"], headers.get("id")
-    if not isinstance(name, str) or not isinstance(task_id, str):
+def _task(message: Message, tasks: Mapping[str, Any], release: str) -> Finding | None:
+    headers, payload = message.headers, None
+    if "task" not in headers:  # Celery's older protocol has everything in the body
+        payload, unreadable = _payload(message)
+        if unreadable:
+            return unreadable
+        if not isinstance(payload, Mapping) or "task" not in payload:
+            return Finding(Kind.NO_TASK, "it is not a Celery task message")
+    fields = headers if payload is None else payload
+    name, task_id = fields["task"], fields.get("id")
+    if not isinstance(name, str) or not isinstance(task_id, str) or not task_id:
         return Finding(Kind.NO_TASK, f"its headers name no task and id: task {name!r}, id {task_id!r}")
-    strange = _strange(headers)
-    if strange:
-        return Finding(Kind.INVALID, strange)
+    wrong = strange(headers, message.properties) or (payload and strange(payload, {}))
+    if wrong:
+        return Finding(Kind.INVALID, wrong)
     if name not in tasks:
         return Finding(Kind.UNKNOWN_TASK, f"release {release} has no task named {name!r}")
+    payload, unreadable = _payload(message)
+    return unreadable or _arguments(payload, tasks[name])
+
+
+def _payload(message: Message) -> tuple[Any, Finding | None]:
     try:
-        payload = message.payload  # Celery reads it next, and finds it read
+        return message.payload, None  # Celery reads it next, and finds it read
     except ContentDisallowed as error:
-        return Finding(Kind.UNREADABLE, f"its body is {message.content_type}, and only JSON is read: {error}")
+        return None, Finding(
+            Kind.UNREADABLE, f"its body is {message.content_type}, and only JSON is read: {error}"
+        )
     except Exception as error:  # noqa: BLE001 - whatever a decoder raises at bytes of somebody else's
-        return Finding(Kind.UNREADABLE, f"its body can't be read: {type(error).__name__}: {error}")
-    return _arguments(payload, tasks[name])
-
-
-def _strange(headers: Mapping[str, Any]) -> str | None:
-    """Headers that Celery would stumble over only when it starts the task, and its slot would be lost."""
-    retries, limits = headers.get("retries") or 0, headers.get("timelimit")
-    if not isinstance(retries, int):
-        return f"its header `retries` is no number: {retries!r}"
-    pair = not limits or (isinstance(limits, list | tuple) and len(limits) == 2)
-    if not pair or not all(isinstance(each, int | float | None) for each in limits or ()):
-        return f"its header `timelimit` is no pair of seconds: {limits!r}"
-    return None
+        return None, Finding(Kind.UNREADABLE, f"its body can't be read: {type(error).__name__}: {error}")
 
 
 def _arguments(payload: Any, task: Any) -> Finding | None:
@@ -76,8 +91,8 @@ def _arguments(payload: Any, task: Any) -> Finding | None:
     args, kwargs, options = payload
     if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
         return Finding(Kind.BAD_ARGUMENTS, "its arguments are no list, or its keywords no object")
-    if not isinstance(options, Mapping | None):
-        return Finding(Kind.BAD_ARGUMENTS, "its options (callbacks, chain, chord) are no object")
+    if not isinstance(options, Mapping | None) or not all(map(_are_signatures, (options or {}).items())):
+        return Finding(Kind.BAD_ARGUMENTS, "its options (callbacks, chain, chord) are not what Celery writes")
     signature = getattr(task, "__header__", None)
     if signature is None or not task.typing:
         return None  # a task made from a class, or one that does not want to be checked
@@ -87,3 +102,12 @@ def _arguments(payload: Any, task: Any) -> Finding | None:
     except TypeError as error:
         return Finding(Kind.BAD_ARGUMENTS, f"the task does not take its arguments: {error}")
     return None
+
+
+def _are_signatures(option: tuple[str, Any]) -> bool:
+    name, value = option
+    if name == "chord":
+        return isinstance(value, Mapping | None)
+    if name not in ("callbacks", "errbacks", "chain") or value is None:
+        return True
+    return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)

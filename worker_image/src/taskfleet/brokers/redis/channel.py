@@ -32,6 +32,7 @@ class Channel(FetchingChannel, BroadcastingChannel):
     from_transport_options = (
         *stock.Channel.from_transport_options,
         "lease_seconds",
+        "renewing_process",
         "confirm_replicas",
         "confirm_timeout_ms",
         "on_malformed",

@@ -61,6 +61,7 @@ _FETCH, _ACKNOWLEDGE = Script(scripts.FETCH), Script(scripts.ACKNOWLEDGE)
 _GIVE_BACK, _BEAT = Script(scripts.GIVE_BACK), Script(scripts.BEAT)
 _SETTLE, _PUBLISH = Script(scripts.SETTLE), Script(scripts.PUBLISH)
 _POSTPONE = Script(scripts.POSTPONE)
+_RENEW = Script(scripts.RENEW)
 
 _TEXTS = {script.digest: script.text for script in (_PUBLISH,)}
 
@@ -111,6 +112,12 @@ def publish(keys: Keys, queue: str, priority: int, message: Mapping[str, Any]) -
 def whole(command: Command) -> Command:
     """A command of `publish` with the script's text, for a Redis that answered NOSCRIPT."""
     return ["EVAL", _TEXTS[command[1]], *command[2:]]
+
+
+def renew(keys: Keys, lease: Lease, session: str) -> Command:
+    """The command that says that a session lives, for whoever can't be asked to load a script."""
+    step, _ = lease.milliseconds()
+    return [str(part) for part in keys.command(_RENEW, session, step, whole=True)]
 
 
 class Commands:

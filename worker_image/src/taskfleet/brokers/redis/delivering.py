@@ -48,10 +48,14 @@ class DeliveringChannel(OwningChannel):
             return
         try:
             self.connection._deliver(payload, queue)
-        except payloads.NO_MESSAGE as error:
-            if tag in self.qos._delivered or tag not in session.held:
-                raise  # it was a message, and what came of it failed
-            self._set_aside(session, queue, tag, text, error)
+        except Exception as error:
+            if tag not in self.qos._delivered and tag in session.held:
+                self._set_aside(session, queue, tag, text, error)
+                return
+            # It was a message, and what came of it failed: if that ends the worker, it must count.
+            if tag in session.held:
+                self.requeue(tag)
+            raise
         else:
             if tag not in self.qos._delivered and tag in session.held:
                 session.acknowledge(tag)  # a consumer that does not acknowledge

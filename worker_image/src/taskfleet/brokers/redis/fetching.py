@@ -13,7 +13,7 @@ from typing import Any
 
 from kombu.utils.scheduling import priority_cycle, round_robin_cycle, sorted_cycle
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from taskfleet.brokers.redis.commands import fetch
 from taskfleet.brokers.redis.delivering import DeliveringChannel
@@ -26,9 +26,6 @@ BELL = "BLPOP"
 MOST_AT_ONCE = 16
 # What an answer may take beyond the wait that was asked for, unless `socket_timeout` says otherwise.
 ANSWER_SECONDS = 5.0
-# Answers of a server that is no primary any more: reconnect, and find the new one.
-DEMOTED_ERRORS = (ReadOnlyError, MasterDownError)
-_WAIT_ENDED_BY_DEMOTION = "UNBLOCKED"
 _KNOWN_CYCLES = (round_robin_cycle, priority_cycle, sorted_cycle)
 
 
@@ -37,6 +34,11 @@ class FetchingChannel(DeliveringChannel):
 
     _asked: Sequence[str] = ()
     _send_whole = False
+
+    @property
+    def asked_at(self) -> float | None:
+        """When it last asked for messages, by the monotonic clock; None before the first time."""
+        return self._brpop_sent_at
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         queues = self._queue_cycle.consume(len(self.active_queues))
@@ -115,8 +117,7 @@ class FetchingChannel(DeliveringChannel):
         # The bell's error has another answer behind it, which nobody must take for that of a later command.
         self._in_doubt = True
         connection.disconnect()
-        demoted = isinstance(error, DEMOTED_ERRORS) or text.startswith(_WAIT_ENDED_BY_DEMOTION)
-        return RedisConnectionError(text) if demoted else error
+        return RedisConnectionError(text)
 
     def _wait_for_bell(self, session: Session, *, seconds: float) -> None:
         self._flush_brpop_reauth()

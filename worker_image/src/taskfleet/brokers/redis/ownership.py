@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import redis
 from kombu.transport import redis as stock
+from kombu.transport import virtual
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from taskfleet.brokers.redis.commands import Commands, Keys, Lease
 from taskfleet.brokers.redis.qos import QoS
+from taskfleet.brokers.redis.renewal import Renewal
 from taskfleet.brokers.redis.running import running_tags
 from taskfleet.brokers.redis.session import Session
 from taskfleet.brokers.redis.widows import SESSIONS
+from taskfleet.contract import messages
+
+logger = logging.getLogger(__name__)
 
 # The longest that a beat or an orderly end waits for Redis.
 SESSION_TIMEOUT_SECONDS = 2.0
+# Nobody holds a message back for longer.
+HELD_BACK_SECONDS = 24 * 3600
 
 
 class LeaseLapsed(RedisConnectionError):
@@ -28,6 +36,7 @@ class OwningChannel(stock.Channel):
     QoS = QoS
 
     lease_seconds = Lease.seconds
+    renewing_process = False
     session: Session | None = None
     answer_due_at: float | None = None
     _commands: Commands | None = None
@@ -56,6 +65,9 @@ class OwningChannel(stock.Channel):
             params[name] = min(params.get(name) or SESSION_TIMEOUT_SECONDS, SESSION_TIMEOUT_SECONDS)
         return lambda: Commands(redis.Redis(connection_pool=redis.ConnectionPool(**params)), keys, lease)
 
+    def _own_renewal(self) -> Renewal | None:
+        return Renewal(self._connparams(), self._keys, self._lease) if self.renewing_process else None
+
     @property
     def _broker(self) -> tuple[object, ...]:
         info = self.connection.client
@@ -65,7 +77,8 @@ class OwningChannel(stock.Channel):
         self.raise_if_lapsed()
         if self.session is None:
             # It is this channel's before it is open: should that fail, `close` passes it on.
-            self.session, self._in_doubt = SESSIONS.take(self._broker, self._own_commands()), True
+            self.session = SESSIONS.take(self._broker, self._own_commands(), self._own_renewal())
+            self._in_doubt = True
         if self._in_doubt:
             # It is new here, or an answer was lost (with messages perhaps): what we don't know goes back.
             self.session.open(self.commands)
@@ -91,6 +104,34 @@ class OwningChannel(stock.Channel):
         """
         if self.session is not None:
             self.session.give_back(tag, counts=counts)
+
+    def put_back(self, tag: str) -> None:
+        """Give a message back as if it had not been delivered."""
+        virtual.QoS.ack(self.qos, tag)
+        self.requeue(tag, counts=False)
+
+    def hold_back(self, tag: str) -> None:
+        """This delivery is not begun: until `begin` it does not count if the worker ends."""
+        self._note_held_back("sadd", tag)
+
+    def begin(self, tag: str) -> bool:
+        """From now on it does. Whether Redis knows that."""
+        self.tell()
+        return self._note_held_back("srem", tag)
+
+    def _note_held_back(self, change: str, tag: str) -> bool:
+        if self.session is None:
+            return False
+        key = self.global_keyprefix + messages.REDIS_HELD_BACK + self.session.id
+        try:
+            pipe = self.commands.client.pipeline(transaction=False)
+            getattr(pipe, change)(key, tag)
+            pipe.expire(key, HELD_BACK_SECONDS)
+            pipe.execute()
+        except self.connection_errors as error:
+            logger.warning("Redis could not be told whether a delivery has begun: %s", error)
+            return False
+        return True
 
     def _after_fork(self) -> None:
         # The session is the parent's; so is its thread.

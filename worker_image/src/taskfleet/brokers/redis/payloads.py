@@ -10,9 +10,6 @@ from kombu.utils.json import loads
 
 from taskfleet.contract import messages
 
-# What kombu raises at a message that has not the shape it expects.
-NO_MESSAGE = (ValueError, KeyError, TypeError, AttributeError)
-
 
 def read(text: bytes, *, tag: str) -> dict[str, Any]:
     """The message as kombu's raw payload, with our tag and how often it was delivered before.

@@ -24,9 +24,15 @@ BELL_WAIT_MS = 1000
 READY_AT_ONCE = 32
 SHORTEST_PAUSE_MS = 10
 
+# For how long, and of how many messages, Redis remembers that they ended after their lease. No task runs for
+# longer than the first after its lease has lapsed, and few messages wait for longer.
+REMEMBER_SECONDS = 24 * 3600
+MOST_REMEMBERED = 10_000
+
 _COMMON = f"""
 local UNACKED, INDEX, PREFIX = KEYS[1], KEYS[2], ARGV[1]
 local SESSIONS, GONE = PREFIX .. '{messages.REDIS_SESSIONS}', PREFIX .. '{messages.REDIS_GONE}'
+local FINISHED = PREFIX .. '{messages.REDIS_FINISHED}'
 
 local function owned(session) return PREFIX .. '{messages.REDIS_OWNED}' .. session end
 local function in_flight(queue) return PREFIX .. '{messages.REDIS_IN_FLIGHT}' .. queue end
@@ -88,6 +94,37 @@ local function give_back(session, tag, more, push)
   return 1
 end
 
+-- What makes a message this one, however often it was delivered: all of it but its delivery count.
+local function key(message)
+  local count = string.match(message, '^{{"{messages.DELIVERIES_HEADER}": %d+, ()')
+  return redis.sha1hex(string.sub(message, count or 2))
+end
+
+-- This delivery's lease has ended. Its worker may live, and say later that the task has come to its end.
+local function lapse(session, tag)
+  local text, where = redis.call('HGET', UNACKED, tag), redis.call('HGET', owned(session), tag)
+  local length = text and where and string.match(where, '^%d+')
+  if not length then return end
+  redis.call('SET', PREFIX .. '{messages.REDIS_LAPSED}' .. tag, key(string.sub(text, 2, length + 1)),
+    'EX', {REMEMBER_SECONDS})
+end
+
+-- It has: wherever the message waits by now, `FETCH` drops it.
+local function ended_late(tag)
+  local id = redis.call('GET', PREFIX .. '{messages.REDIS_LAPSED}' .. tag)
+  if not id then return end
+  local now = wall()
+  redis.call('DEL', PREFIX .. '{messages.REDIS_LAPSED}' .. tag)
+  redis.call('ZADD', FINISHED, now, id)
+  redis.call('ZREMRANGEBYSCORE', FINISHED, '-inf', now - {REMEMBER_SECONDS * 1000})
+  redis.call('ZREMRANGEBYRANK', FINISHED, 0, -{MOST_REMEMBERED + 1})
+  redis.call('EXPIRE', FINISHED, {REMEMBER_SECONDS})
+end
+
+local function acknowledge(session, tag)
+  if not forget(session, tag) then ended_late(tag) end
+end
+
 -- Tags are session:fetch:number. The oldest is pushed last, so it is served first.
 local function newest_first(tags)
   local rank = {{}}
@@ -103,12 +140,15 @@ end
 local function empty(session, some)
   local more = tonumber(redis.call('HGET', GONE, session) or 0)
   local tags = redis.call('HKEYS', owned(session))
+  local held_back = PREFIX .. '{messages.REDIS_HELD_BACK}' .. session
   newest_first(tags)
   for number, tag in ipairs(tags) do
     if number > some then return 0 end
-    give_back(session, tag, more, 'RPUSH')
+    if more > 0 then lapse(session, tag) end
+    local begun = redis.call('SISMEMBER', held_back, tag) == 0
+    give_back(session, tag, begun and more or 0, 'RPUSH')
   end
-  redis.call('DEL', owned(session))
+  redis.call('DEL', owned(session), held_back)
   redis.call('HDEL', GONE, session)
   return 1
 end
@@ -167,7 +207,7 @@ FETCH = (
 local session, fetch, many, far, rotate = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local longest, acks, width, at = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), 10
 for _ = 1, acks do
-  forget(session, ARGV[at])
+  acknowledge(session, ARGV[at])
   at = at + 1
 end
 if not redis.call('ZSCORE', SESSIONS, session) then
@@ -179,10 +219,15 @@ for _ = 1, width do
   at = at + 2
 end
 
+local remembers = redis.call('EXISTS', FINISHED) == 1
+
 local function pop()
   for step = at, #ARGV do
     for place, queue in ipairs(order) do
       local message = redis.call('RPOP', list(queue[1], ARGV[step]))
+      while remembers and message and redis.call('ZSCORE', FINISHED, key(message)) do
+        message = redis.call('RPOP', list(queue[1], ARGV[step]))
+      end
       if message then return message, queue, ARGV[step], place end
     end
   end
@@ -223,7 +268,7 @@ ACKNOWLEDGE = (
     _EVEN_WHEN_FULL
     + _COMMON
     + """
-for at = 3, #ARGV do forget(ARGV[2], ARGV[at]) end
+for at = 3, #ARGV do acknowledge(ARGV[2], ARGV[at]) end
 return #ARGV - 2
 """
 )
@@ -268,6 +313,16 @@ for at = 1, #page[2], 2 do
   end
 end
 return {alive and 1 or 0, page[1]}
+"""
+)
+
+# session, step (ms): it lives. What a beat says, and nothing else.
+RENEW = (
+    _EVEN_WHEN_FULL
+    + _COMMON
+    + """
+local up = clock(tonumber(ARGV[3]))
+return redis.call('ZADD', SESSIONS, 'XX', 'CH', up, ARGV[2])
 """
 )
 

@@ -13,9 +13,11 @@ import threading
 from collections.abc import Callable, Collection
 from time import monotonic
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from taskfleet.brokers.redis.commands import Commands
+from taskfleet.brokers.redis.renewal import Renewal
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +29,9 @@ RETRY_SECONDS = 0.5
 class Session:
     """One consuming channel's session, or what is left of it. Used by its channel and its own thread."""
 
-    def __init__(self, make_commands: Callable[[], Commands]) -> None:
+    def __init__(self, make_commands: Callable[[], Commands], renewal: Renewal | None = None) -> None:
         self.make_commands = make_commands
+        self._renewal = renewal  # for a process that tasks can keep from renewing
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._pid = os.getpid()
@@ -53,11 +56,18 @@ class Session:
             for each in former:
                 commands.settle(each, self.id, keep=[*self.held, *self._done, *self._returning])
             self._ids, self.lapsed, self._widowed = [self.id], False, False
+            self._renewed()
             if self._over is None or self._over.is_set():
-                self._over = threading.Event()
-                threading.Thread(
-                    target=self._run, args=(self._over,), name="taskfleet-redis-session", daemon=True
-                ).start()
+                self._over = self._begin_to_renew()
+
+    def _begin_to_renew(self) -> threading.Event:
+        over = threading.Event()
+        thread = threading.Thread(target=self._run, args=(over,), name="taskfleet-redis-session", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise RedisConnectionError(f"nothing would renew this worker's lease: {error}") from error
+        return over
 
     @property
     def id(self) -> str:
@@ -92,10 +102,16 @@ class Session:
             logger.warning("Redis could not be told that this worker is done with its messages: %s", error)
             return False
         self._ids = []
+        if self._renewal is not None:
+            self._renewal.end()
         if self._over is not None:
             self._over.set()
         self._wake.set()
         return True
+
+    def _renewed(self) -> None:
+        if self._renewal is not None and self._ids:
+            self._renewal.renewed(self._ids)
 
     # -- its messages ---------------------------------------------------------------------------------
 
@@ -168,6 +184,7 @@ class Session:
                 return
             try:
                 cursor = self._beat(commands, cursor)
+                self._renewed()
                 pause = commands.lease.beat_seconds
             except Exception as error:  # noqa: BLE001 - whatever it is, a thread that ends lets the lease lapse
                 logger.warning("Redis did not take this worker's beat, trying on: %r", error)

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 
 from taskfleet.brokers.redis.commands import Commands
+from taskfleet.brokers.redis.renewal import Renewal
+from taskfleet.brokers.redis.running import stopping
 from taskfleet.brokers.redis.session import Session
 
 
@@ -19,13 +21,15 @@ class Sessions:
         self._widows: dict[object, list[tuple[int, Session]]] = {}
         atexit.register(self._end)
 
-    def take(self, broker: object, make_commands: Callable[[], Commands]) -> Session:
+    def take(
+        self, broker: object, make_commands: Callable[[], Commands], renewal: Renewal | None = None
+    ) -> Session:
         """The session that a new channel goes on with: one that was left, or a new one."""
         with self._lock:
             for pid, session in self._widows.pop(broker, []):
                 if pid == os.getpid() and session.id:
                     return session
-        return Session(make_commands)
+        return Session(make_commands, renewal)
 
     def leave(self, broker: object, session: Session) -> None:
         """This one still has something to say, or something that runs."""
@@ -33,10 +37,16 @@ class Sessions:
             self._widows.setdefault(broker, []).append((os.getpid(), session))
 
     def _end(self) -> None:
-        """At the end of the process whatever is held goes back now, not when its lease lapses."""
+        """At the end of the process whatever is held goes back now, not when its lease lapses.
+
+        If nobody told the worker to end, what ran may be the cause: then that counts as a delivery.
+        """
+        counts = not stopping()
         for entries in list(self._widows.values()):
             for pid, session in entries:
                 if pid == os.getpid() and session.id:
+                    for tag in list(session.held) if counts else ():
+                        session.give_back(tag, counts=True)
                     session.abandon((), session.make_commands)
 
 

@@ -7,6 +7,9 @@ worker that holds it has died; ``client-config``, as for kombu, has short timeou
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from botocore.exceptions import ClientError
 from kombu.transport.SQS import Transport as StockTransport
 
@@ -23,3 +26,12 @@ class Transport(StockTransport):
     polling_interval = 0
     # kombu knows only botocore's own errors: a 403 or a throttled call would end the worker.
     connection_errors = (*StockTransport.connection_errors, ClientError)
+
+    def _deliver(self, message: dict[str, Any], queue: str) -> None:
+        """As kombu's, for one message after the other where there is no event loop."""
+        deliver = partial(super()._deliver, queue=queue)
+        channel = next((each for each in self.channels if queue in each._active_queues), None)
+        if channel is None:
+            deliver(message)
+        else:
+            channel.hand_over(message, deliver)

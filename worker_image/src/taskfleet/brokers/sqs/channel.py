@@ -10,11 +10,8 @@ from kombu.transport import virtual
 from kombu.transport.SQS import QoS as StockQoS
 
 from taskfleet.brokers import eta
-from taskfleet.brokers.sqs.polling import PollingChannel
+from taskfleet.brokers.sqs.polling import REQUEUE_AFTER_SECONDS, PollingChannel
 from taskfleet.contract import messages
-
-# A message that a task rejected comes back after this, not at once: it may be rejected again.
-REQUEUE_AFTER_SECONDS = 2
 
 
 class QoS(StockQoS):
@@ -76,6 +73,18 @@ class Channel(PollingChannel):
         else:
             self.leases.delete(delivery_tag)
         virtual.Channel.basic_ack(self, delivery_tag)
+
+    def put_back(self, tag: str) -> None:
+        """Give a message back at once. SQS has counted its delivery."""
+        self.leases.release([tag])
+        virtual.Channel.basic_ack(self, tag)
+
+    def hold_back(self, tag: str) -> None:
+        """Nothing: SQS counts a delivery when it is received."""
+
+    def begin(self, tag: str) -> bool:
+        """As above."""
+        return True
 
     def _goes_to_dead_letters(self, delivery_tag: str) -> bool:
         try:

@@ -44,10 +44,11 @@ class Leases:
     def hold(self, receipt: str, queue_url: str) -> None:
         """Extend this message's visibility until it is deleted or released."""
         with self._lock:
-            self._held[receipt] = queue_url
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="taskfleet-sqs-leases", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="taskfleet-sqs-leases", daemon=True)
+                thread.start()  # first: what holds a message without it would let it lapse
+                self._thread = thread
+            self._held[receipt] = queue_url
 
     def delete(self, receipt: str) -> None:
         """The message is done. It is deleted in a moment, and kept hidden until that worked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from queue import Empty
 from typing import Any
 
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Several queues without an event loop are asked in turn, so none may wait long for a message.
 SHARED_WAIT_SECONDS = 1
+# A message that was rejected, or that nobody could take, comes back after this: it may be so again.
+REQUEUE_AFTER_SECONDS = 2
 _ERRORS = (BotoCoreError, ClientError, OSError, DoesNotExistQueueException)
 
 
@@ -28,14 +31,16 @@ class PollingChannel(NamingChannel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._failures: Counter[str] = Counter()
+        self.asked_at: float | None = None  # when it last asked for messages, by the monotonic clock
 
     # -- with an event loop (prefork, threads) --------------------------------------------------------
 
     def _schedule_queue(self, queue: str) -> None:
+        self.asked_at = time.monotonic()
         try:
             super()._schedule_queue(queue)
-        except _ERRORS as error:
-            self._after_failure(queue, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is: this queue is asked again
+            self._after_failure(queue, repr(error))
 
     def _get_from_sqs(
         self, queue_name: str, queue_url: str, connection: Any, count: int = 1, callback: Any = None
@@ -50,11 +55,17 @@ class PollingChannel(NamingChannel):
         )
 
     def _on_messages_ready(self, queue: str, qname: str, messages: dict[str, Any]) -> int:
+        """As kombu's: how many there were. It must not raise: nobody would ask for this queue again."""
         failure = messages.get(FAILURE)
         if failure is None:
             self._failures.pop(qname, None)
             kept = [message for message in messages.get("Messages") or () if not self._snooze(queue, message)]
-            return int(super()._on_messages_ready(queue, qname, {"Messages": kept}))
+            callback = self.connection._callbacks.get(qname)
+            if callback is None:
+                return int(super()._on_messages_ready(queue, qname, {"Messages": kept}))
+            for message in kept:
+                self.hand_over(self._message_to_python(message, qname, queue), callback)
+            return len(kept)
         self._failures[qname] += 1
         self._warn(qname, failure)
         return 0
@@ -82,6 +93,15 @@ class PollingChannel(NamingChannel):
                 reason,
             )
 
+    def hand_over(self, payload: dict[str, Any], deliver: Callable[[dict[str, Any]], Any]) -> None:
+        """Deliver one message. What fails in that is of this message alone, and counts as a delivery."""
+        try:
+            deliver(payload)
+        except Exception:
+            logger.exception("a message from SQS could not be handed over, so it is given back")
+            # SQS has counted it when it was received.
+            self.leases.release([payload["properties"]["delivery_tag"]], after_seconds=REQUEUE_AFTER_SECONDS)
+
     # -- without one (gevent) -------------------------------------------------------------------------
 
     def drain_events(self, timeout: float | None = None, callback: Any = None, **kwargs: Any) -> None:
@@ -92,6 +112,7 @@ class PollingChannel(NamingChannel):
     def _receive_message(
         self, queue: str, max_number_of_messages: int = 1, wait_time_seconds: int | None = None
     ) -> dict[str, Any]:
+        self.asked_at = time.monotonic()
         url = self._new_queue(queue)
         alone = len(self._active_queues) <= 1
         reply = self._waiting_client.receive_message(

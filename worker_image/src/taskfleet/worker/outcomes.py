@@ -1,0 +1,94 @@
+"""What was put aside without being run has failed, for who waits for its result and for its error callbacks.
+
+As in Celery, where such a message is dropped: a FAILURE in the result backend, the error of the chord that
+it is part of, its ``link_error``.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery
+from celery.app.task import Context
+from celery.exceptions import NotRegistered
+from kombu.message import Message
+
+from taskfleet.dead_letters.letter import Finding, Kind
+from taskfleet.errors import DeadLettered
+from taskfleet.logs import logger
+
+# A worker's main loop never waits for the backend. What there is no room for is said in the log.
+ROOM = 1000
+AGAIN_SECONDS = 5.0
+TRIES = 12
+
+
+class Outcomes:
+    """Records failures in a thread of its own, while the backend is away again and again for a minute."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._waiting: queue.Queue[tuple[str, Exception, Context, bool]] = queue.Queue(ROOM)
+        self._thread: threading.Thread | None = None
+
+    def failed(self, message: Message, finding: Finding) -> None:
+        """Record that this message is not run. Raises nothing, whatever the message."""
+        try:
+            self._put(message, finding)
+        except Exception as error:  # noqa: BLE001 - what is wrong with the message may be wrong here, too
+            logger.warning("the failure of a message that was put aside can't be recorded: %r", error)
+
+    def _put(self, message: Message, finding: Finding) -> None:
+        fields, options = _fields(message)
+        task_id, name = fields.get("id"), fields.get("task")
+        if not isinstance(task_id, str) or not task_id:
+            return
+        error = NotRegistered(name) if finding.kind is Kind.UNKNOWN_TASK else DeadLettered(finding.reason)
+        context = Context({**fields, **options, "delivery_info": {}})
+        self._waiting.put_nowait((task_id, error, context, self._is_stored(fields, name)))
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="taskfleet-outcomes", daemon=True)
+            thread.start()
+            self._thread = thread
+
+    def _is_stored(self, fields: Mapping[str, Any], name: Any) -> bool:
+        task = self._app.tasks.get(name) if isinstance(name, str) else None
+        if task is not None and task.store_errors_even_if_ignored:
+            return True
+        ignored = fields.get("ignore_result")
+        if ignored is None:
+            ignored = self._app.conf.task_ignore_result if task is None else task.ignore_result
+        return not ignored
+
+    def _run(self) -> None:
+        while True:
+            waiting = self._waiting.get()
+            for _ in range(TRIES):
+                if self._is_recorded(*waiting):
+                    break
+                time.sleep(AGAIN_SECONDS)
+
+    def _is_recorded(self, task_id: str, error: Exception, context: Context, store: bool) -> bool:
+        try:
+            self._app.backend.mark_as_failure(task_id, error, request=context, store_result=store)
+        except Exception as failure:  # noqa: BLE001 - any backend's error
+            logger.warning("the failure of task %s can't be recorded yet: %r", task_id, failure)
+            return False
+        return True
+
+
+def _fields(message: Message) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the message says of its task, wherever its protocol has that; and its callbacks and chord."""
+    headers = message.headers if isinstance(message.headers, Mapping) else {}
+    try:
+        payload = message.payload
+    except Exception:  # noqa: BLE001 - it may be here because it can't be read
+        payload = None
+    if "task" not in headers and isinstance(payload, Mapping):
+        return {**payload, "args": payload.get("args")}, {}
+    options = payload[2] if isinstance(payload, list | tuple) and len(payload) == 3 else {}
+    return dict(headers), dict(options) if isinstance(options, Mapping) else {}
