@@ -132,7 +132,13 @@ def killed_with_a_result() -> None:
 
 @app.task(name="ends.with-a-result", ignore_result=False)
 def with_a_result() -> str:
+    journal.write("began-with-a-result")
     return "result"
+
+
+@app.task(name="ends.badly-with-a-result", ignore_result=False)
+def badly_with_a_result() -> None:
+    raise KeyError("no result")
 
 
 @app.task(name="ends.exits", max_retries=0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from celery.exceptions import NotRegistered
+from taskfleet.contract import environment as env
 from taskfleet.errors import DeadLettered
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
+from tests.support.valkey import Valkey
 from tests.taskfleet.dead_letters.test_failures import APP, unacknowledged
 from tests.taskfleet.dead_letters.test_slots import no_backend
 
@@ -40,3 +42,26 @@ def test_a_backend_that_is_away_holds_nobody_up(fleet: TinyFleet) -> None:
     fleet.wait_executed("well", 5)
     wait_for(lambda: fleet.dead_letters("low") == 5, what="the letters")
     wait_for(lambda: unacknowledged(fleet) == 0, what="their acknowledgement")
+
+
+@pytest.mark.parametrize("execution", ["prefork", "threads"])
+def test_a_task_that_ended_while_the_backend_was_away_is_no_failure(
+    fleet: TinyFleet, execution: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    results = Valkey(tmp_path_factory.mktemp("results"))
+    backend = {"CELERY_RESULT_BACKEND": results.url.replace("/0", "/1")}
+    fleet.start_worker("r1", **APP, **backend, **{env.EXECUTION.name: execution})
+    app = fleet.app()
+    app.conf.result_backend = backend["CELERY_RESULT_BACKEND"]
+
+    sent = app.send_task("ends.with-a-result", ignore_result=False)
+
+    wait_for(lambda: list(fleet.events("began-with-a-result")), seconds=20, what="the task")
+    wait_for(lambda: unacknowledged(fleet) == 0, seconds=20, what="its acknowledgement")
+    results.start()
+    try:
+        assert sent.get(timeout=30) == "result"
+    finally:
+        results.stop()
+    assert len(list(fleet.events("began-with-a-result"))) == 1
+    assert fleet.dead_letters("low") == 0

@@ -36,7 +36,7 @@ def test_what_celerys_tracer_raises_ends_the_task(fleet: TinyFleet, execution: s
     fleet.start_worker("r1", **APP, **no_backend(), **{env.EXECUTION.name: execution})
     app = fleet.app()
     for _ in range(2):
-        app.send_task("ends.with-a-result")
+        app.send_task("ends.badly-with-a-result")
         app.send_task("ends.exits")
 
     wait_for(lambda: fleet.dead_letters("low") == 4, seconds=60, what="the letters")

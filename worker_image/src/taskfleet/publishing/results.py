@@ -16,7 +16,7 @@ from typing import Any
 from celery import Celery
 from celery.backends.redis import RedisBackend, ResultConsumer
 
-from taskfleet.publishing import behalf
+from taskfleet.publishing import behalf, stored
 
 
 class LazyConsumer(ResultConsumer):  # type: ignore[misc]
@@ -71,6 +71,15 @@ class OnBehalf:
         """As Celery's, which publishes the chord's body when its last task has ended."""
         with behalf.keeping():
             return super().on_chord_part_return(*args, **kwargs)  # type: ignore[misc]
+
+    def mark_as_done(self, task_id: str, result: Any, request: Any = None, *more: Any, **options: Any) -> Any:
+        with stored.told_apart(result, request):
+            return super().mark_as_done(task_id, result, request, *more, **options)  # type: ignore[misc]
+
+    def mark_as_failure(self, task_id: str, exc: Any, *more: Any, **options: Any) -> Any:
+        if isinstance(exc, stored.NotStored):
+            return None
+        return super().mark_as_failure(task_id, exc, *more, **options)  # type: ignore[misc]
 
     def _call_task_errbacks(self, *args: Any, **kwargs: Any) -> Any:
         with behalf.keeping():

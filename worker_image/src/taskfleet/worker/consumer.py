@@ -19,7 +19,6 @@ from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.logs import logger
 from taskfleet.worker import announcing, draining, expiring, failures, poison
 from taskfleet.worker.alone import Alone
-from taskfleet.worker.outcomes import Outcomes
 from taskfleet.worker.parking import Parking
 from taskfleet.worker.starting import Starting
 from taskfleet.worker.usefulness import Usefulness
@@ -36,9 +35,8 @@ class Consumer(StockConsumer):  # type: ignore[misc]
     _stamped_at = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.parking = Parking(self)
+        self.parking = Parking(self, kwargs["app"])
         self.alone = Alone(self)
-        self.outcomes = Outcomes(kwargs["app"])
         super().__init__(*args, **kwargs)
         self.usefulness = Usefulness(self, Starting(self))
 
@@ -172,4 +170,4 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def _parked(self, message: Message, finding: Finding) -> None:
         message.ack_log_error(logger, self.connection_errors)
-        self.outcomes.failed(message, finding)
+        self.parking.outcomes.failed(message, finding)

@@ -25,6 +25,7 @@ from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind, Letter
 from taskfleet.errors import PointerUnknown, PublishError, TaskfleetError
 from taskfleet.logs import logger
+from taskfleet.publishing.stored import NotStored
 from taskfleet.worker.parking import Parking
 
 _NO_FAILURE = (Retry, Ignore, Terminated)
@@ -66,6 +67,11 @@ class KeepsFailures(Request):  # type: ignore[misc]
         self._ended = True
         error = exc_info.exception
         error = error.exc if isinstance(error, ExceptionWithTraceback) else error
+        if isinstance(error, NotStored):
+            logger.warning("%s: %s; it is tried again here", self.id, error)
+            task_ready(self, successful=True)
+            self.acknowledge()
+            return self.fleet_parking.outcomes.ended(self.id, error.result, self._context)
         unpublished = _unpublished(error)
         if isinstance(unpublished, _NOT_YET) and self.task.acks_late:
             logger.error("%s is given back, its retry can't be published: %s", self.id, unpublished)
@@ -165,7 +171,8 @@ class KeepsFailures(Request):  # type: ignore[misc]
             super().reject(requeue=True)
             return
         if not self._ended:
-            self._failure = Failure(InvalidTaskError("Celery can't start it"), None)
+            self._failure = Failure(error := InvalidTaskError("Celery can't start it"), None)
+            self.fleet_parking.outcomes.failed(self._message, _finding(self, error))
         # Not rejected: Redis would drop it without a letter, and SQS deliver it again.
         self.acknowledge()
 

@@ -1,7 +1,7 @@
 """What was put aside without being run has failed, for who waits for its result and for its error callbacks.
 
 As in Celery, where such a message is dropped: a FAILURE in the result backend, the error of the chord that
-it is part of, its ``link_error``.
+it is part of, its ``link_error``. And a result that the backend did not take from the task's own process.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery import Celery
@@ -28,28 +28,41 @@ TRIES = 12
 
 
 class Outcomes:
-    """Records failures in a thread of its own, while the backend is away again and again for a minute."""
+    """Records them in a thread of its own; while the backend is away, again and again for a minute."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._waiting: queue.Queue[tuple[str, Exception, Context, bool]] = queue.Queue(ROOM)
+        self._waiting: queue.Queue[Callable[[Any], object]] = queue.Queue(ROOM)
         self._thread: threading.Thread | None = None
 
     def failed(self, message: Message, finding: Finding) -> None:
         """Record that this message is not run. Raises nothing, whatever the message."""
         try:
-            self._put(message, finding)
+            self._note_failure(message, finding)
         except Exception as error:  # noqa: BLE001 - what is wrong with the message may be wrong here, too
             logger.warning("the failure of a message that was put aside can't be recorded: %r", error)
 
-    def _put(self, message: Message, finding: Finding) -> None:
+    def ended(self, task_id: str, result: Any, context: Context) -> None:
+        """Record the result of a task that has come to its end. Raises nothing."""
+        try:
+            self._note(lambda backend: backend.mark_as_done(task_id, result, request=context))
+        except Exception as error:  # noqa: BLE001 - no room, no thread
+            logger.error("the result of task %s is lost: %r", task_id, error)
+
+    def _note_failure(self, message: Message, finding: Finding) -> None:
         fields, options = _fields(message)
         task_id, name = fields.get("id"), fields.get("task")
         if not isinstance(task_id, str) or not task_id:
             return
         error = NotRegistered(name) if finding.kind is Kind.UNKNOWN_TASK else DeadLettered(finding.reason)
         context = Context({**fields, **options, "delivery_info": {}})
-        self._waiting.put_nowait((task_id, error, context, self._is_stored(fields, name)))
+        stored = self._is_stored(fields, name)
+        self._note(
+            lambda backend: backend.mark_as_failure(task_id, error, request=context, store_result=stored)
+        )
+
+    def _note(self, record: Callable[[Any], object]) -> None:
+        self._waiting.put_nowait(record)
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="taskfleet-outcomes", daemon=True)
             thread.start()
@@ -66,17 +79,17 @@ class Outcomes:
 
     def _run(self) -> None:
         while True:
-            waiting = self._waiting.get()
-            for _ in range(TRIES):
-                if self._is_recorded(*waiting):
-                    break
-                time.sleep(AGAIN_SECONDS)
+            record = self._waiting.get()
+            if not any(self._is_recorded(record, last=number == TRIES) for number in range(1, TRIES + 1)):
+                logger.error("a task's outcome could not be recorded, and is lost")
 
-    def _is_recorded(self, task_id: str, error: Exception, context: Context, store: bool) -> bool:
+    def _is_recorded(self, record: Callable[[Any], object], *, last: bool) -> bool:
         try:
-            self._app.backend.mark_as_failure(task_id, error, request=context, store_result=store)
-        except Exception as failure:  # noqa: BLE001 - any backend's error
-            logger.warning("the failure of task %s can't be recorded yet: %r", task_id, failure)
+            record(self._app.backend)
+        except Exception as error:  # noqa: BLE001 - any backend's error
+            logger.warning("a task's outcome can't be recorded yet: %r", error)
+            if not last:
+                time.sleep(AGAIN_SECONDS)
             return False
         return True
 

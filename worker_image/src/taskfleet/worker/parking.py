@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from celery import Celery
 
 from taskfleet import aws
 from taskfleet.dead_letters import writing
@@ -17,6 +18,7 @@ from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.errors import TaskfleetError
 from taskfleet.logs import logger
 from taskfleet.settings import WorkerSettings
+from taskfleet.worker.outcomes import Outcomes
 
 # A try at a store that does not answer stops the worker's main loop for a second, so tries get ever rarer.
 FIRST_PAUSE_SECONDS = 5.0
@@ -88,8 +90,9 @@ class Parking:
     back.
     """
 
-    def __init__(self, consumer: Any) -> None:
+    def __init__(self, consumer: Any, app: Celery) -> None:
         self._consumer = consumer
+        self.outcomes = Outcomes(app)
         self._waiting: dict[str, _Waiting] = {}
 
     def park(
