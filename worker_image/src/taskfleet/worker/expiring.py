@@ -38,11 +38,9 @@ def examine(headers: Mapping[str, Any] | None, *, now: float) -> Finding | None:
 def _seconds(expires: Any) -> float | None:
     try:
         at: datetime | None = maybe_iso8601(expires)
-    except (ValueError, TypeError):
+        return None if at is None else (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return None  # Celery says what is wrong with it
-    if at is None:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def count(settings: WorkerSettings) -> None:

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 # All that it needs of the environment; the password goes by the pipe, where nobody else can read it.
 _ENVIRONMENT = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+END_SECONDS = 1.0
 
 
 class Renewal:
@@ -38,11 +39,15 @@ class Renewal:
     def end(self) -> None:
         """Nothing is held any more."""
         process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()  # type: ignore[union-attr]
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(1)
+        if process is None:
+            return
+        with contextlib.suppress(OSError):
+            process.stdin.close()  # type: ignore[union-attr]
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def _write(self, line: bytes) -> None:
         if self._process is None or self._process.poll() is not None:
@@ -51,7 +56,10 @@ class Renewal:
                 stdin=subprocess.PIPE,
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             )
-        os.write(self._process.stdin.fileno(), line)  # type: ignore[union-attr]
+            # One that reads no more must not stop who writes.
+            os.set_blocking(self._process.stdin.fileno(), False)  # type: ignore[union-attr]
+        if os.write(self._process.stdin.fileno(), line) < len(line):  # type: ignore[union-attr]
+            raise BlockingIOError("it does not read")
 
     def _line(self, sessions: Iterable[str]) -> bytes:
         known, provider = self._params, self._params.get("credential_provider")

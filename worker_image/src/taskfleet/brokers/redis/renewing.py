@@ -18,7 +18,6 @@ import select
 import signal
 import socket
 import ssl
-import sys
 import time
 from typing import Any
 
@@ -91,7 +90,8 @@ def renew(known: dict[str, Any], connection: Redis | None) -> Redis | None:
             connection.run(command)
         return connection
     except (OSError, ValueError) as error:
-        print(f"the lease of a busy worker could not be renewed: {error}", file=sys.stderr, flush=True)
+        line = {"level": "WARNING", "message": f"a busy worker's lease could not be renewed: {error}"}
+        print(json.dumps(line), flush=True)
         if connection is not None:
             connection.close()
         return None
