@@ -96,7 +96,7 @@ class Limits:
     time_limit_seconds: int = 330
     visibility_timeout_seconds: int = 3600
     fallback_visibility_timeout_seconds: int = 3600
-    longest_countdown_seconds: int = 1800
+    longest_countdown_seconds: int | None = None  # a publish that is farther ahead is refused; None: any
     soft_shutdown_seconds: int = 90
     stop_timeout_seconds: int = 120
     max_tasks_per_child: int = 1000

@@ -39,6 +39,7 @@ def _pool(pool: Pool) -> PoolManifest:
         min_workers=pool.min_workers,
         max_workers=pool.max_workers,
         latency_target_seconds=pool.latency_target_seconds,
+        longest_countdown_seconds=pool.limits.longest_countdown_seconds,
         warm_fallback_workers=pool.warm_fallback_workers,
         max_fallback_workers=pool.max_fallback_workers,
     )

@@ -55,7 +55,7 @@ def _in_order(settings: Settings) -> Iterator[Problem]:
     for pool in settings.pools:
         for shorter, longer, why in ORDERED:
             value, bound = getattr(pool.limits, shorter), getattr(pool.limits, longer)
-            if value >= bound:
+            if value is not None and value >= bound:
                 yield Problem(
                     setting=f"pool {pool.name}: limits.{shorter}",
                     value=value,
@@ -68,7 +68,7 @@ def _positive(settings: Settings) -> Iterator[Problem]:
     for pool in settings.pools:
         for name, value in vars(pool.limits).items():
             least = 0 if name in ("soft_shutdown_seconds", "longest_countdown_seconds") else 1
-            if value < least:
+            if value is not None and value < least:
                 yield Problem(
                     setting=f"pool {pool.name}: limits.{name}",
                     value=value,
@@ -116,7 +116,7 @@ def _scaling_periods(settings: Settings) -> Iterator[Problem]:
 
 def _drain(settings: Settings) -> Iterator[Problem]:
     times = {
-        pool.name: pool.limits.longest_countdown_seconds + pool.limits.time_limit_seconds
+        pool.name: (pool.limits.longest_countdown_seconds or 0) + pool.limits.time_limit_seconds
         for pool in settings.pools
     }
     slowest = max(times, key=lambda name: times[name], default=None)

@@ -305,7 +305,7 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     ),
     "scale-in too late": (pool(scale_in_after_seconds=90000), "= 90000:", ("86400 s at most",)),
     "drain deadline": (
-        {"drain_deadline_seconds": 600},
+        {"drain_deadline_seconds": 600, **limits(longest_countdown_seconds=1800)},
         "= 600:",
         ("may take 2130 s to drain", "2130 or more"),
     ),

@@ -71,14 +71,26 @@ class TinyFleet:
         dead_letters.create_table(self.aws.client("dynamodb"), self.name)
 
     def deploy(
-        self, release: str, queues: tuple[str, ...] = QUEUES, *, confirmed: tuple[str, ...] = ()
+        self,
+        release: str,
+        queues: tuple[str, ...] = QUEUES,
+        *,
+        confirmed: tuple[str, ...] = (),
+        longest_countdown_seconds: int | None = None,
     ) -> None:
         """What a release's stack makes: SQS twins and the manifest."""
         sqs = self.aws.client("sqs")
         for queue in queues:
             sqs.create_queue(QueueName=names.fallback_queue(self.name, queue, release))
         pool = PoolManifest(
-            "low", queues, (), slots=2, min_workers=1, max_workers=3, latency_target_seconds=60
+            "low",
+            queues,
+            (),
+            slots=2,
+            min_workers=1,
+            max_workers=3,
+            latency_target_seconds=60,
+            longest_countdown_seconds=longest_countdown_seconds,
         )
         manifest = ReleaseManifest(
             release, "image", (pool,), drain_deadline_seconds=600, confirmed=confirmed, default_queue="low"

@@ -17,7 +17,7 @@ from taskfleet.contract.limits import (
     FALLBACK_MAX_TIME_LIMIT_SECONDS,
     MESSAGE_BODY_MAX_BYTES,
 )
-from taskfleet.errors import MessageTooLarge, PointerUnknown, PublishError, UnknownQueue
+from taskfleet.errors import CountdownTooLong, MessageTooLarge, PointerUnknown, PublishError, UnknownQueue
 from taskfleet.install import install
 from taskfleet.publishing.publisher import only
 from taskfleet.settings import WorkerSettings
@@ -89,6 +89,18 @@ def test_a_queue_named_celery_is_a_queue_like_others(fleet: TinyFleet) -> None:
     fleet.app().send_task("anything")
 
     assert (fleet.waiting("celery", "r2"), fleet.waiting("low", "r2")) == (1, 0)
+
+
+def test_an_eta_that_is_farther_than_the_pool_takes_is_refused_with_both(fleet: TinyFleet) -> None:
+    fleet.deploy("r2", longest_countdown_seconds=60)
+    fleet.promote("r2")
+    app = fleet.app()
+
+    with pytest.raises(
+        CountdownTooLong, match=r"in 864000 s, and the pool of queue 'low' takes 60 s at most"
+    ):
+        app.send_task("anything", countdown=10 * 24 * 3600)
+    app.send_task("anything", countdown=60)
 
 
 def test_an_environment_without_a_release_is_said(fleet: TinyFleet) -> None:

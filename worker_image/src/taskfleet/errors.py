@@ -35,6 +35,10 @@ class InvalidTask(TaskfleetError):
     """No worker could run it: it is not JSON, or its id is no text. Nothing was published."""
 
 
+class CountdownTooLong(TaskfleetError):
+    """The task's ETA is farther than its pool takes; nothing was published."""
+
+
 class QueueClosed(TaskfleetError):
     """The release that this would be published to is retired; nothing was published."""
 

@@ -13,7 +13,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PoolManifest:
-    """One pool of a release. ``queues`` it owns; ``helps`` are other pools' queues that it also consumes."""
+    """One pool of a release. ``queues`` it owns; ``helps`` are other pools' queues that it also consumes.
+
+    A publish whose ETA is farther than ``longest_countdown_seconds`` is refused; None takes any.
+    """
 
     name: str
     queues: tuple[str, ...]
@@ -24,6 +27,7 @@ class PoolManifest:
     latency_target_seconds: int
     warm_fallback_workers: int = 0
     max_fallback_workers: int | None = None
+    longest_countdown_seconds: int | None = None
 
     @property
     def most_fallback_workers(self) -> int:

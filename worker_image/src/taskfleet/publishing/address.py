@@ -13,12 +13,13 @@ CELERYS_DEFAULT_QUEUE = "celery"
 
 
 class Address(NamedTuple):
-    """A versioned queue, its two parts, and whether a publish to it waits for a replica."""
+    """A versioned queue, its two parts, whether a publish to it waits for a replica, and its farthest ETA."""
 
     queue: str
     logical: str
     release: str
     confirmed: bool
+    longest_countdown: int | None = None
 
 
 def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> Address:
@@ -43,5 +44,9 @@ def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> A
             "A new queue needs a pool in infra/environments.py and a deploy."
         )
     return Address(
-        names.versioned_queue(logical, release), logical, release, logical in releases.confirmed(release)
+        names.versioned_queue(logical, release),
+        logical,
+        release,
+        logical in releases.confirmed(release),
+        releases.longest_countdown(logical, release),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ class _Manifest(NamedTuple):
     queues: frozenset[str]
     confirmed: frozenset[str]
     default_queue: str | None
+    longest_countdowns: Mapping[str, int]
 
 
 class Releases:
@@ -102,6 +103,10 @@ class Releases:
         """Where tasks go that name no queue. Raises as `queues`."""
         return self._manifest(release).default_queue
 
+    def longest_countdown(self, queue: str, release: str) -> int | None:
+        """How far ahead an ETA of a task in a logical queue may be, in seconds. Raises as `queues`."""
+        return self._manifest(release).longest_countdowns.get(queue)
+
     def _manifest(self, release: str) -> _Manifest:
         kept = self._manifests.get(release)
         if kept is None:
@@ -134,4 +139,12 @@ class Releases:
             manifest = ReleaseManifest.from_json(text)
         except ValueError as error:
             raise PointerUnknown(f"the queues of release {release} can't be understood: {error}") from error
-        return _Manifest(frozenset(manifest.queues), frozenset(manifest.confirmed), manifest.default_queue)
+        countdowns = {
+            queue: pool.longest_countdown_seconds
+            for pool in manifest.pools
+            for queue in pool.queues
+            if pool.longest_countdown_seconds is not None
+        }
+        return _Manifest(
+            frozenset(manifest.queues), frozenset(manifest.confirmed), manifest.default_queue, countdowns
+        )
