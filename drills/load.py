@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drills.tally import Execution, Publish
+from local.account import PRODUCER
 from local.journal import Journal
 
 PRODUCERS = 2
@@ -127,4 +128,5 @@ class Running:
             "out": self._out(number),
         }
         given = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-        return subprocess.Popen([sys.executable, "-m", "drills.producer", *given], env=dict(environment))
+        own = {**environment, "AWS_ACCESS_KEY_ID": PRODUCER}  # by a producer's permissions
+        return subprocess.Popen([sys.executable, "-m", "drills.producer", *given], env=own)

@@ -8,6 +8,11 @@ ENVIRONMENT = "local"
 REGION = "us-east-1"
 
 
+# Access keys that say who has them; a container has `ROLE` and its role's name.
+ROLE, OPERATOR, PRODUCER = "role.", "operator", "producer"
+CALLERS = (ROLE, OPERATOR, PRODUCER)
+
+
 def endpoint(ports: Ports) -> str:
     """The name, not the number: S3 wants a host name."""
     return f"http://localhost:{ports.emulator}"

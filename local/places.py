@@ -32,6 +32,11 @@ class Places:
         return self.root / "account"
 
     @property
+    def calls(self) -> Path:
+        """Who asked the account for what (`local.emulator.recorder`)."""
+        return self.root / "calls.jsonl"
+
+    @property
     def broker(self) -> Path:
         """The broker's append-only file."""
         return self.root / "broker"

@@ -11,8 +11,9 @@ from taskfleet.contract import dead_letters, metrics, names, parameters, state
 
 from infra.settings import Settings
 
-_SEND = ("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage")
+_SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
 _CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
+_COUNT = ("sqs:GetQueueUrl", "sqs:GetQueueAttributes")
 
 # The services that ask KMS in the caller's name when they give or take what is encrypted with the key.
 _ENCRYPTED = ("secretsmanager", "sqs", "dynamodb")
@@ -51,8 +52,11 @@ class Permissions:
         queues = [queue for pool in self.settings.pools for queue in pool.queues]
         own = [self._queue(names.fallback_queue(self.settings.name, queue, release)) for queue in queues]
         statements = [
-            *self._everybody(),
-            _allow("Consume", (*_SEND, *_CONSUME), own),
+            *self._find_release(),
+            self._broker_password(),
+            self._key("kms:Decrypt", "kms:GenerateDataKey"),
+            # kombu asks for a queue's redrive policy before it deletes a message that was rejected.
+            _allow("Consume", (*_SEND, "sqs:GetQueueAttributes", *_CONSUME), own),
             _allow("Park", ("dynamodb:PutItem",), [self._dead_letters()]),
             _allow(
                 "ProveGates",
@@ -61,13 +65,15 @@ class Permissions:
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
             ),
         ]
-        return Grants(statements=statements, wildcards=self._shared_wildcards())
+        return Grants(
+            statements=statements, wildcards={**_exec_wildcards(self), **self._manifest_wildcards()}
+        )
 
     def beat(self) -> Grants:
         """Publish to whichever release is current, say that it ticks, remember what it sent."""
+        publish = self.producer()
         statements = [
-            *self._everybody(),
-            *self._publish(),
+            *publish.statements,
             _allow(
                 "Tick",
                 ("dynamodb:PutItem",),
@@ -81,8 +87,26 @@ class Permissions:
                 {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT_RUNS]}},
             ),
         ]
+        return Grants(statements=statements, wildcards={**_exec_wildcards(self), **publish.wildcards})
+
+    def producer(self) -> Grants:
+        """Publish to whichever release is current, and nothing else."""
+        everything = f"{names.fallback_prefix(self._env)}*"
+        statements = [
+            *self._find_release(),
+            self._broker_password(),
+            self._key("kms:Decrypt", "kms:GenerateDataKey"),
+            _allow("Publish", _SEND, [self._queue(everything)]),
+            # The pattern above matches these too, and what is sent there nobody would run.
+            iam.PolicyStatement(
+                sid="NothingToDeadLetters",
+                effect=iam.Effect.DENY,
+                actions=["sqs:SendMessage"],
+                resources=[self._queue(f"{names.dead_letter_prefix(self._env)}*")],
+            ),
+        ]
         return Grants(
-            statements=statements, wildcards={**self._shared_wildcards(), **self._publish_wildcards()}
+            statements=statements, wildcards={**self._manifest_wildcards(), **self._queue_wildcards()}
         )
 
     def controller(self) -> Grants:
@@ -94,24 +118,23 @@ class Permissions:
         queues = [queue for pool in self.settings.pools for queue in pool.queues]
         dead = [self._queue(names.dead_letter_queue(self.settings.name, queue)) for queue in queues]
         index = f"{self._dead_letters()}/index/{dead_letters.INDEX}"
+        pointer = self._parameter(parameters.current_release(self._env))
         statements = [
-            *self._everybody(),
-            *self._publish(),
+            _allow("Point", ("ssm:GetParameter", "ssm:PutParameter"), [pointer]),
+            self._broker_password(),
+            self._key("kms:Decrypt"),
+            _allow("CountMessages", _COUNT, [self._queue(f"{names.fallback_prefix(self._env)}*")]),
             _allow("TakeDeadLetters", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), dead),
             _allow("KeepDeadLetters", ("dynamodb:PutItem",), [self._dead_letters()]),
             _allow("CountDeadLetters", ("dynamodb:Query",), [index]),
             _allow(
-                "State",
-                ("BatchGetItem", "GetItem", "PutItem", "Scan"),
-                [self.base.state_table_arn],
-                service="dynamodb",
+                "State", ("BatchGetItem", "PutItem", "Scan"), [self.base.state_table_arn], service="dynamodb"
             ),
             _allow(
                 "ListManifests",
                 ("ssm:GetParametersByPath",),
                 [self._parameter(self._manifests()), self._parameter(f"{self._manifests()}/*")],
             ),
-            _allow("Point", ("ssm:PutParameter",), [self._parameter(parameters.current_release(self._env))]),
             _allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
             _allow("StoppedTasks", ("ecs:DescribeTasks",), [self._ecs("task", "*")]),
             _allow(
@@ -133,67 +156,43 @@ class Permissions:
             self._ecs("task", "*"): "The tasks of this cluster, which come and go.",
             self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only.",
         }
-        return Grants(
-            statements=statements,
-            wildcards={**self._shared_wildcards(), **self._publish_wildcards(), **own},
-        )
+        shared = {**_exec_wildcards(self), **self._manifest_wildcards(), **self._queue_wildcards()}
+        return Grants(statements=statements, wildcards={**shared, **own})
 
-    def _everybody(self) -> list[iam.PolicyStatement]:
-        """Find the current release and its manifest, and the broker's password."""
+    def _find_release(self) -> list[iam.PolicyStatement]:
+        """Read the current release and the manifests: from the state table while SSM throttles."""
         pointer = self._parameter(parameters.current_release(self._env))
         manifests = self._parameter(f"{self._manifests()}/*")
         return [
             _allow("FindRelease", ("ssm:GetParameter",), [pointer, manifests]),
-            # The same two, while SSM throttles the account (`taskfleet.publishing.parameters`).
             _allow(
                 "FindReleaseInState",
                 ("dynamodb:GetItem",),
                 [self.base.state_table_arn],
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.POINTER, state.RELEASES]}},
             ),
-            _allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn]),
-            _allow(
-                "UseKey",
-                ("kms:Decrypt", "kms:GenerateDataKey"),
-                [self.base.key_arn],
-                # Not for whatever else is encrypted with it, the logs for one: only what these services hold.
-                {"StringEquals": {"kms:ViaService": [self._via(service) for service in _ENCRYPTED]}},
-            ),
         ]
 
-    def _publish(self) -> list[iam.PolicyStatement]:
-        """Send to the fallback queues of any release, and look at them and at the dead letters."""
-        return [
-            _allow("Publish", _SEND, [self._queue(f"{names.fallback_prefix(self._env)}*")]),
-            # The pattern above matches these too, and what is sent there nobody would run.
-            iam.PolicyStatement(
-                sid="NothingToDeadLetters",
-                effect=iam.Effect.DENY,
-                actions=["sqs:SendMessage"],
-                resources=[self._queue(f"{names.dead_letter_prefix(self._env)}*")],
-            ),
-        ]
+    def _broker_password(self) -> iam.PolicyStatement:
+        return _allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn])
 
-    def _shared_wildcards(self) -> dict[str, str]:
-        return {
-            "*": _EXEC,
-            shell_log_streams(self.stack, self.settings): "Log streams of the one log group of shells.",
-            self._parameter(f"{self._manifests()}/*"): "The manifests of releases, which come and go.",
-        }
+    def _key(self, *actions: str) -> iam.PolicyStatement:
+        """Not for whatever else is encrypted with it, the logs for one: only what these services hold."""
+        via = [f"{service}.{self.stack.region}.amazonaws.com" for service in _ENCRYPTED]
+        return _allow("UseKey", actions, [self.base.key_arn], {"StringEquals": {"kms:ViaService": via}})
 
-    def _publish_wildcards(self) -> dict[str, str]:
+    def _manifest_wildcards(self) -> dict[str, str]:
+        return {self._parameter(f"{self._manifests()}/*"): "The manifests of releases, which come and go."}
+
+    def _queue_wildcards(self) -> dict[str, str]:
+        every = self._queue(f"{names.fallback_prefix(self._env)}*")
         return {
-            self._queue(
-                f"{names.fallback_prefix(self._env)}*"
-            ): "The fallback queues of releases, which come and go; no other environment's name starts so."
+            every: "Fallback queues of releases, which come and go; no other environment's name starts so."
         }
 
     @property
     def _env(self) -> str:
         return self.settings.name
-
-    def _via(self, service: str) -> str:
-        return f"{service}.{self.stack.region}.amazonaws.com"
 
     def _manifests(self) -> str:
         return parameters.release_manifests(self._env)
@@ -223,6 +222,12 @@ class Permissions:
             resource_name=f"{names.cluster(self._env)}/{name}",
             arn_format=ArnFormat.SLASH_RESOURCE_NAME,
         )
+
+
+def _exec_wildcards(permissions: Permissions) -> dict[str, str]:
+    """What the CDK adds to a task's role for ECS Exec."""
+    streams = shell_log_streams(permissions.stack, permissions.settings)
+    return {"*": _EXEC, streams: "Log streams of the one log group of shells."}
 
 
 def shell_log_streams(stack: Stack, settings: Settings) -> str:

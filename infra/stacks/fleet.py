@@ -18,6 +18,7 @@ from infra.constructs.fleet_alarms import add_fleet_alarms
 from infra.constructs.image import WorkerImage
 from infra.constructs.log_groups import log_group
 from infra.constructs.permissions import Base, Grants, Permissions
+from infra.constructs.producers import producer_policy
 from infra.constructs.queues import dead_letter_queue
 from infra.constructs.roles import roles
 from infra.constructs.service import Place, exec_configuration, singleton_service
@@ -80,6 +81,7 @@ class FleetStack(EnvironmentStack):
                 state_table_arn=self.state_table.table_arn,
             ),
         )
+        producer_policy(self, settings, permissions)
         endpoint = Endpoint(
             host=lookup(self, settings, "broker-host"), port=lookup(self, settings, "broker-port")
         )

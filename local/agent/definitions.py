@@ -29,7 +29,7 @@ class HealthCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """The one container of a task definition. ``memory_bytes`` is its hard limit, if it has one."""
+    """The one container of a task definition. ``memory_bytes`` is its hard limit, ``role`` its role."""
 
     image: str
     command: tuple[str, ...]
@@ -39,6 +39,7 @@ class Definition:
     memory_bytes: int | None
     health_check: HealthCheck | None
     working_directory: str | None
+    role: str | None = None
 
 
 def parse(task_definition: Mapping[str, Any]) -> Definition:
@@ -60,6 +61,7 @@ def parse(task_definition: Mapping[str, Any]) -> Definition:
         memory_bytes=_memory(task_definition, container),
         health_check=_health_check(container.get("healthCheck")),
         working_directory=container.get("workingDirectory"),
+        role=str(task_definition.get("taskRoleArn") or "").rpartition("/")[2] or None,
     )
 
 

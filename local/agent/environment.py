@@ -7,6 +7,8 @@ from pathlib import Path
 
 from taskfleet.contract.container import JOURNAL
 
+from local.account import ROLE
+
 # The emulated account takes any credentials; real ones must never reach a container here.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -40,6 +42,7 @@ def of_container(
     directory: Path,
     image: Path,
     agent_uri: str,
+    role: str | None,
     defined: Mapping[str, str],
     secrets: Mapping[str, str],
 ) -> dict[str, str]:
@@ -54,5 +57,7 @@ def of_container(
         "HOSTNAME": task_id[:12],
         "PYTHONPATH": str(image),
         "ECS_AGENT_URI": agent_uri,
+        # The task role's credentials, by which the account knows who asks (`local.emulator.recorder`).
+        **({"AWS_ACCESS_KEY_ID": f"{ROLE}{role}"} if role else {}),
     }
     return {**machine, **given, **defined, **secrets}

@@ -71,6 +71,7 @@ class Preparer:
             directory=task.directory,
             image=image,
             agent_uri=self.agent_uri(task.id),
+            role=definition.role,
             defined=definition.environment,
             secrets=self.secrets.resolve(definition.secrets),
         )

@@ -20,6 +20,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--account", type=Path, help="keep the account in this folder; without it, in memory only"
     )
+    parser.add_argument("--calls", type=Path, help="write down who asks for what in this file")
     return parser.parse_args()
 
 
@@ -53,7 +54,7 @@ def main() -> int:
     # MiniStack reads the environment at import, so it can't be imported any earlier.
     from local.emulator import serve
 
-    code = serve.serve(port=arguments.port, broker_port=arguments.broker_port)
+    code = serve.serve(port=arguments.port, broker_port=arguments.broker_port, calls=arguments.calls)
     if code == INTERRUPTED:
         (arguments.account / "interrupted").touch()
     return code

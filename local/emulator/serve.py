@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from pathlib import Path
 
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from hypercorn.utils import LifespanFailureError
 
 from local.emulator import journal, persistence, shims
+from local.emulator.recorder import Recorder
 from local.emulator.server import Server
 from local.emulator.shims import autoscaling
 
 _log = logging.getLogger("taskfleet.account")
 
 
-def serve(*, port: int, broker_port: int) -> int:
+def serve(*, port: int, broker_port: int, calls: Path | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit code of the process."""
     shims.register(broker_port=broker_port)
     persistence.register_shim(autoscaling.SERVICE, autoscaling.__name__)
@@ -26,7 +28,7 @@ def serve(*, port: int, broker_port: int) -> int:
         journal.register()
         saver = persistence.Saver()
         saver.watch()
-    server = Server(saver=saver)
+    server = Server(saver=saver, recorder=None if calls is None else Recorder(calls))
     try:
         asyncio.run(_run(port, server))
     except LifespanFailureError as error:

@@ -13,6 +13,7 @@ from ministack import app
 
 from local.emulator import persistence
 from local.emulator.faults import Faults
+from local.emulator.recorder import Recorder
 from local.emulator.shims import autoscaling, deployments, queues
 
 REGION = "us-east-1"
@@ -26,8 +27,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Server:
     """The ASGI application: `/_local/…` here, everything else by MiniStack."""
 
-    def __init__(self, *, saver: persistence.Saver | None) -> None:
-        self._saver = saver
+    def __init__(self, *, saver: persistence.Saver | None, recorder: Recorder | None = None) -> None:
+        self._saver, self._recorder = saver, recorder
         self._ready = False
         self._faults = Faults()
         self.interrupted: list[str] = []  # stacks in whose operation the account was lost
@@ -39,6 +40,8 @@ class Server:
         elif scope["type"] == "http" and scope["path"].startswith("/_local/"):
             await self._answer(scope, receive, send)
         elif scope["type"] != "http" or not await self._faults.met(scope, send):
+            if self._recorder is not None and scope["type"] == "http":
+                receive = await self._recorder.see(scope, receive)
             await app.app(scope, receive, send)
 
     async def _lifespan(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -49,7 +49,11 @@ def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
         Spec(
             name=EMULATOR,
             command=_python(
-                "local.emulator", port=ports.emulator, broker_port=ports.broker, account=places.account
+                "local.emulator",
+                port=ports.emulator,
+                broker_port=ports.broker,
+                account=places.account,
+                calls=places.calls,
             ),
             environment=environment,
             ready=lambda: asyncio.to_thread(_emulator_answers, ports),

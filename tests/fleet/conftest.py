@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.checks.access import calls
+from infra.environments import LOCAL
 from local.agent import procfs
 from tests.fleet.deployed import Deployed
 
@@ -31,11 +33,21 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     try:
         assert up.returncode == 0, f"{up.stdout}\n{up.stderr}"
         yield deployed
+        assert unknown_calls(deployed) == [], (
+            "calls that no table has: look at them, then `python -m infra.checks.access "
+            f"{deployed.places.calls}` adds them, and tests/infra/test_access.py says who may not make them"
+        )
     finally:
         down = deployed.local("down")
         left = processes_of(deployed)
         assert down.returncode == 0, down.stdout + down.stderr
         assert left == []
+
+
+def unknown_calls(deployed: Deployed) -> list[calls.Call]:
+    """What containers, producers and operators asked AWS for on this fleet, and were never seen to before."""
+    recorded = deployed.places.calls.read_text().splitlines()
+    return sorted({calls.generalize(line, LOCAL) for line in recorded} - calls.read())
 
 
 def processes_of(deployed: Deployed) -> list[str]:

@@ -17,6 +17,7 @@ from taskfleet.contract import names
 
 from drills.fleet import Fleet
 from local import fleet_environment
+from local.account import OPERATOR, PRODUCER
 from local.places import REPOSITORY, VARIABLE, Places
 from local.ports import Ports
 from local.steady import Service, client, current_release, services
@@ -52,7 +53,8 @@ class Deployed:
 
     def fleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The operators' command."""
-        return self._run([str(Path(sys.executable).parent / "fleet"), *arguments], self.shell(), timeout=120)
+        command = [str(Path(sys.executable).parent / "fleet"), *arguments]
+        return self._run(command, self.shell(OPERATOR), timeout=120)
 
     def fleet_json(self, *arguments: str) -> Any:
         """What ``fleet --json …`` prints."""
@@ -60,9 +62,10 @@ class Deployed:
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
 
-    def shell(self) -> Mapping[str, str]:
-        """The environment after ``. build/local/env``."""
-        return fleet_environment.sourced(self.places.env) | {VARIABLE: str(self.places.root)}
+    def shell(self, caller: str | None = None) -> Mapping[str, str]:
+        """The environment after ``. build/local/env``; ``caller`` is one of `local.account`'s."""
+        credentials = {"AWS_ACCESS_KEY_ID": caller} if caller else {}
+        return fleet_environment.sourced(self.places.env) | {VARIABLE: str(self.places.root)} | credentials
 
     @staticmethod
     def _run(
@@ -122,7 +125,7 @@ class Deployed:
     def submit(self, *orders: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Publish from a process of its own (`tests.fleet.submit`)."""
         command = [sys.executable, "-m", "tests.fleet.submit"]
-        done = self._run(command, self.shell(), timeout=120, given=json.dumps(orders))
+        done = self._run(command, self.shell(PRODUCER), timeout=120, given=json.dumps(orders))
         assert done.returncode == 0, done.stderr
         sent: list[dict[str, Any]] = json.loads(done.stdout)
         return sent

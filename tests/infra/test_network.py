@@ -66,7 +66,7 @@ def test_without_nat_every_api_has_an_endpoint_in_every_zone(endpoints_only: Tem
 
     assert len(interfaces) == len(INTERFACES)
     assert services == {
-        "cloudformation", "ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "kms", "logs",
+        "ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "kms", "logs",
         "monitoring", "secretsmanager", "sqs", "ssm", "ssmmessages", "sts",
     }  # fmt: skip
     assert all(len(one["SubnetIds"]) == 3 and one["PrivateDnsEnabled"] for one in interfaces)

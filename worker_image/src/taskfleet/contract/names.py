@@ -154,6 +154,11 @@ def broker_secret(environment: str) -> str:
     return f"{PROJECT}/{environment}/broker"
 
 
+def producer_policy(environment: str) -> str:
+    """The IAM policy for whoever publishes from outside the fleet."""
+    return f"{PROJECT}-{check('environment', environment)}-producer"
+
+
 def state_table(environment: str) -> str:
     """The DynamoDB table of releases, their history and the controller's last look."""
     return f"{PROJECT}-{environment}-state"

@@ -1,0 +1,118 @@
+"""The table of calls that were seen, without what differs between environments, releases and queues."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskfleet.contract import names
+
+from infra.checks.access.policies import BEAT, CONTROLLER, PRODUCER, WORKER
+from infra.settings import Settings
+from local.account import OPERATOR, ROLE
+from local.emulator.calls import Asked
+
+TABLE = Path(__file__).with_name("calls.jsonl")
+
+_ROLES = ((r"-ControllerTaskRole", CONTROLLER), (r"-BeatTaskRole", BEAT), (r"-release-.*TaskRole", WORKER))
+
+
+@dataclass(frozen=True, order=True)
+class Call:
+    """One line: ``caller`` asked for ``action``; ``resource`` and ``context`` (JSON) have ``<env>`` etc."""
+
+    caller: str
+    action: str
+    resource: str
+    context: str = "{}"
+
+    def questions(self, settings: Settings, release: str) -> Iterator[Asked]:
+        """The call in an environment: once for each of its queues and pools."""
+        fixed = {
+            "<account>": settings.account,
+            "<region>": settings.region,
+            "<env>": settings.name,
+            "<release>": release,
+            "<parameter>": "key-arn",
+        }
+        for queue, pool in [(queue, one.name) for one in settings.pools for queue in one.queues]:
+            text = json.dumps([self.resource, json.loads(self.context)])
+            for placeholder, value in {**fixed, "<queue>": queue, "<pool>": pool}.items():
+                text = text.replace(placeholder, value)
+            resource, context = json.loads(text)
+            if self.action.startswith("secretsmanager:"):
+                resource += "-AbCdEf"  # IAM sees the whole ARN, whatever name the secret was asked for by
+            yield Asked(self.action, resource, context)
+
+
+def generalize(line: str, settings: Settings) -> Call:
+    """What `local.emulator.recorder` wrote on the environment of ``settings``."""
+    said = json.loads(line)
+    return Call(
+        caller=_caller(said["caller"]),
+        action=said["action"],
+        resource=_general(said["resource"], settings),
+        context=_general(json.dumps(said.get("context", {}), sort_keys=True), settings),
+    )
+
+
+def read(file: Path = TABLE) -> set[Call]:
+    """The table."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {
+        Call(**{**said, "context": json.dumps(said["context"], sort_keys=True)})
+        for said in map(json.loads, lines)
+    }
+
+
+def write(calls: Iterable[Call], file: Path = TABLE) -> None:
+    """The table, in order, so that a change of it can be read."""
+    rows = ({**vars(call), "context": json.loads(call.context)} for call in sorted(calls))
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def _caller(recorded: str) -> str:
+    if not recorded.startswith(ROLE):
+        return recorded.partition(".")[0]
+    for pattern, who in _ROLES:
+        if re.search(pattern, recorded):
+            return who
+    raise ValueError(f"no role of ours is called {recorded}: name it in {__name__}")
+
+
+def _general(text: str, settings: Settings) -> str:
+    env = settings.name
+    queues = "|".join(queue for pool in settings.pools for queue in pool.queues)
+    pools = "|".join(pool.name for pool in settings.pools)
+    id = "[a-z0-9][a-z0-9-]*"
+    for pattern, general in (
+        (rf"{settings.region}:{settings.account}", "<region>:<account>"),
+        (rf"{names.dead_letter_prefix(env)}({queues})\b", f"{names.PROJECT}-<env>-dead-<queue>"),
+        (rf"{names.fallback_prefix(env)}({queues})-{id}", f"{names.PROJECT}-<env>-<queue>-<release>"),
+        (rf"service/{names.cluster(env)}/({pools})-{id}", "service/taskfleet-<env>/<pool>-<release>"),
+        (rf"gate#([a-z]+)#({queues})\.{id}", r"gate#\1#<queue>.<release>"),
+        (rf"{names.release_stack_prefix(env)}{id}", "taskfleet-<env>-release-<release>"),
+        (rf"release#{id}", "release#<release>"),
+        (rf"/{names.PROJECT}/{env}/releases/{id}", f"/{names.PROJECT}/<env>/releases/<release>"),
+        (rf"/{names.PROJECT}/{env}/base/[a-z-]+", f"/{names.PROJECT}/<env>/base/<parameter>"),
+        (rf"([-/]){env}\b", r"\1<env>"),
+    ):
+        text = re.sub(pattern, general, text)
+    return _once_each(text)
+
+
+def _once_each(text: str) -> str:
+    """A list of keys that has become a list of equals."""
+    if not text.startswith("{"):
+        return text
+    context = json.loads(text)
+    return json.dumps(
+        {key: sorted(set(value)) if isinstance(value, list) else value for key, value in context.items()},
+        sort_keys=True,
+    )
+
+
+__all__ = ["OPERATOR", "PRODUCER", "TABLE", "Call", "generalize", "read", "write"]

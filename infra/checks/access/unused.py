@@ -1,0 +1,33 @@
+"""What is allowed though no test was seen to use it, each with the reason."""
+
+from __future__ import annotations
+
+from infra.checks.access.policies import BEAT, CONTROLLER, PRODUCER, WORKER, Statement
+
+EXEC = "ECS Exec"
+_EXEC = "a person's shell in the container (ECS Exec), which this machine has not"
+_THROTTLED = "the current release while SSM throttles the account: tests/taskfleet/test_throttling.py"
+
+_SHELL = (
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+    "logs:DescribeLogGroups",
+    "logs:DescribeLogStreams",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+)
+
+# (who, statement, action) → why it stays.
+UNUSED: dict[tuple[str, str, str], str] = {
+    **{(who, EXEC, action): _EXEC for who in (WORKER, BEAT, CONTROLLER) for action in _SHELL},
+    (CONTROLLER, EXEC, "kms:GenerateDataKey"): _EXEC,
+    **{(who, "FindReleaseInState", "dynamodb:GetItem"): _THROTTLED for who in (WORKER, BEAT, PRODUCER)},
+    (WORKER, "Consume", "sqs:GetQueueAttributes"): "kombu's, before it deletes a message that was rejected",
+}
+
+
+def name(statement: Statement) -> str:
+    """A statement's id; those that the CDK adds for ECS Exec have none."""
+    return str(statement.get("Sid") or EXEC)

@@ -1,0 +1,132 @@
+"""Each container reaches what it calls, whatever the way out; and nobody else reaches the broker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from taskfleet.contract import names
+
+from infra import environments
+from infra.checks.access import calls
+from infra.checks.access.policies import BEAT, CONTROLLER, WORKER
+from infra.checks.access.resolve import Account
+from infra.checks.paths import Paths, Rule
+from infra.settings import Settings
+from tests.infra.synthesis import Synthesis
+from tests.infra.test_access import account
+
+EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
+
+# What ECS needs before a container runs, and for a shell in it: image, its layers in S3, log, secrets; ECS
+# Exec, whose agent encrypts with the key itself (ECS guide, "Amazon ECS interface VPC endpoints").
+START = {"ecr.api", "ecr.dkr", "s3", "logs", "secretsmanager", "ssmmessages", "kms"}
+# On an instance also ECS's agent.
+INSTANCE = {"ecs", "ecs-agent", "ecs-telemetry"}
+# Endpoints that nobody of ours calls.
+SPARE = {"sts": "a team's own task that assumes a role, and `aws sts get-caller-identity` in a shell"}
+# In IAM → in an endpoint's name.
+ENDPOINT = {"cloudwatch": "monitoring"}
+
+
+def called(caller: str) -> set[str]:
+    """The services that a caller was seen to call."""
+    services = {call.action.partition(":")[0] for call in calls.read() if call.caller == caller}
+    return {ENDPOINT.get(service, service) for service in services}
+
+
+def caller(service: str) -> str:
+    own = {names.CONTROLLER_SERVICE: CONTROLLER, names.BEAT_SERVICE: BEAT}
+    return own.get(service, WORKER)
+
+
+def closed(paths: Paths) -> list[str]:
+    """``service to what`` for each path that is not open."""
+    broker, port = paths.broker()
+    services = paths.services()
+    assert len(services) > 2
+    to_broker = [
+        f"{name} to the broker" for name, place in services.items() if not paths.connects(place, broker, port)
+    ]
+    return to_broker + [
+        f"{name} to {service}"
+        for name, place in services.items()
+        for service in sorted(START | INSTANCE | called(caller(name)))
+        if not paths.reaches_service(place, service)
+    ]
+
+
+@EVERYWHERE
+def test_every_container_reaches_what_it_calls(blueprint: Synthesis, settings: Settings) -> None:
+    assert closed(Paths(account(blueprint, settings))) == []
+
+
+def test_every_container_reaches_what_it_calls_without_a_nat_gateway(variants: Synthesis) -> None:
+    paths = Paths(account(variants, replace(environments.PROD, name="endpoints")))
+
+    assert closed(paths) == []
+    assert not paths.reaches_service(paths.services()[names.BEAT_SERVICE], "sns")  # which nobody calls
+
+
+def test_no_endpoint_is_paid_for_that_nobody_needs(variants: Synthesis) -> None:
+    paths = Paths(account(variants, replace(environments.PROD, name="endpoints")))
+    needed = START | INSTANCE | called(WORKER) | called(BEAT) | called(CONTROLLER) | SPARE.keys()
+
+    assert set(paths._endpoints) == needed
+
+
+@EVERYWHERE
+def test_nobody_else_reaches_the_broker(blueprint: Synthesis, settings: Settings) -> None:
+    paths = Paths(account(blueprint, settings))
+    broker, port = paths.broker()
+    (workers,) = {place.groups for place in paths.services().values()}
+
+    assert paths.admitted(broker) == [Rule(broker.groups[0], workers[0], port, port)]
+    assert not any(paths.public(subnet) for subnet in broker.subnets)
+    assert [rule for rule in paths._ingress if rule.group in workers] == []
+
+
+@EVERYWHERE
+def test_only_containers_are_in_the_workers_group(blueprint: Synthesis, settings: Settings) -> None:
+    """Whoever is in it reaches the broker."""
+    of = account(blueprint, settings)
+    (workers,) = {place.groups[0] for place in Paths(of).services().values()}
+    members = {
+        resource["Type"]
+        for stack, template in of.templates.items()
+        for resource in template["Resources"].values()
+        if resource["Type"] not in ("AWS::EC2::SecurityGroupIngress", "AWS::SSM::Parameter")
+        and f"'{workers}" in str(of.value(resource.get("Properties", {}), stack))
+    }
+
+    assert members <= {"AWS::ECS::Service", "AWS::EC2::LaunchTemplate"}
+
+
+CUTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    # What is broken → the type of the resources that get these properties; what is then closed.
+    "no way in to the broker": (
+        "AWS::EC2::SecurityGroupIngress",
+        "to the broker",
+        {"FromPort": 6379, "ToPort": 6379},
+    ),
+    "no way out of the workers": ("AWS::EC2::SecurityGroup", "to sqs", {"SecurityGroupEgress": []}),
+    "NAT gateways in a private subnet": ("AWS::EC2::NatGateway", "to sqs", {"SubnetId": "nowhere"}),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_path_that_is_cut_is_found(blueprint: Synthesis, cut: str) -> None:
+    type, says, properties = CUTS[cut]
+    of = account(blueprint, environments.DEV)
+
+    def changed(template: dict[str, Any]) -> dict[str, Any]:
+        resources = {
+            name: {**one, "Properties": {**one["Properties"], **properties}} if one["Type"] == type else one
+            for name, one in template["Resources"].items()
+        }
+        return {**template, "Resources": resources}
+
+    cut_off = Account(of.account, of.region, {name: changed(dict(one)) for name, one in of.templates.items()})
+
+    assert any(says in one for one in closed(Paths(cut_off)))
