@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import click
 
-from taskfleet.cli import dead, doctor, failures, moves, queues, redrive, releases, retire, scale, status
+from taskfleet.cli import (
+    dead,
+    doctor,
+    failures,
+    moves,
+    producer_env,
+    queues,
+    redrive,
+    releases,
+    retire,
+    scale,
+    status,
+)
 from taskfleet.contract import environment as env
 
 
@@ -30,7 +42,14 @@ def release() -> None:
     """Releases: which exist, which is current, promote, roll back, retire."""
 
 
-for command in (status.status, queues.queues, scale.scale, scale.restart, doctor.doctor):
+for command in (
+    status.status,
+    queues.queues,
+    scale.scale,
+    scale.restart,
+    doctor.doctor,
+    producer_env.producer_env,
+):
     fleet.add_command(command)
 for command in (releases.list_releases, releases.show_release, moves.promote, moves.rollback, retire.retire):
     release.add_command(command)

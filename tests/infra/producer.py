@@ -1,0 +1,54 @@
+"""A producer of its own process, with the credentials and variables of its environment alone.
+
+Prints JSON: who took its tasks, and what AWS said when it tried what a producer has no business with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+from celery import Celery
+from taskfleet.contract import names, parameters
+from taskfleet.contract.environment import FALLBACK, PRIMARY
+from taskfleet.install import install
+from taskfleet.publishing.publisher import only
+
+
+def said(call: Callable[..., Any], **given: Any) -> str:
+    """``allowed``, or the error's code."""
+    try:
+        call(**given)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "allowed"
+
+
+def main() -> None:
+    app = install(Celery("shop"))
+    environment = app.taskfleet.settings.environment
+    taken = []
+    for broker in (PRIMARY, FALLBACK):
+        with only(broker):
+            app.send_task("shop.order", kwargs={"n": 1}, queue="low")
+            taken.append(broker)
+    sqs, ssm = boto3.client("sqs"), boto3.client("ssm")
+    queue = sqs.get_queue_url(QueueName=names.fallback_queue(environment, "low", "r1"))["QueueUrl"]
+    dead = queue.replace(
+        names.fallback_queue(environment, "low", "r1"), names.dead_letter_queue(environment, "low")
+    )
+    tried = {
+        "receive": said(sqs.receive_message, QueueUrl=queue),
+        "send to dead letters": said(sqs.send_message, QueueUrl=dead, MessageBody="x"),
+        "promote": said(
+            ssm.put_parameter, Name=parameters.current_release(environment), Value="r2", Overwrite=True
+        ),
+    }
+    print(json.dumps({"taken": taken, "tried": tried}))
+
+
+if __name__ == "__main__":
+    main()
