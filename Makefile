@@ -86,6 +86,7 @@ lock: setup ## write the locks anew after a change of a pyproject.toml: uv.lock,
 	@$(BIN)/uv lock
 	@$(BIN)/uv export --quiet --frozen --package taskfleet --all-extras --no-dev --no-emit-workspace \
 		--no-annotate --no-header --output-file worker_image/requirements.txt
+	@$(BIN)/python -m infra.checks.wheels
 
 image: setup ## build the worker image without a Docker engine and look inside (buildah, debootstrap, root)
 	@sh worker_image/prove_build.sh

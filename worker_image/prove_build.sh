@@ -43,6 +43,7 @@ inside python -c 'import taskfleet.contract.names, sys; assert "celery" not in s
 inside python -c 'import taskfleet.install, taskfleet.brokers.redis, taskfleet.brokers.sqs, example_tasks.app, gevent'
 inside python -m taskfleet --help | head -5
 inside fleet --help | head -3
+inside python -m taskfleet image example_tasks.app:app
 mounted=$(buildah mount "$container")
 echo "size added to the base: $(du -sm "$mounted/opt/taskfleet" | cut -f1) MiB"
 buildah umount "$container" >/dev/null

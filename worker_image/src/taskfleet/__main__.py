@@ -1,4 +1,4 @@
-"""``python -m taskfleet worker|beat|controller|health``: what the containers run."""
+"""``python -m taskfleet worker|beat|controller|health``: what the containers run. ``image`` checks one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ def main(argv: list[str] | None = None) -> int:
         commands.add_parser(role.value)
     check = commands.add_parser("health", help="exit 0 if this container's main loop turns, else 1")
     check.add_argument("--stuck-after", type=float, default=health.STUCK_AFTER_SECONDS, metavar="SECONDS")
+    own = commands.add_parser(
+        "image", help="exit 0 if the fleet can run the image that this is run in, else 1"
+    )
+    own.add_argument("app", metavar="MODULE:ATTRIBUTE", help="the Celery application, as in the settings")
     chosen = parser.parse_args(argv)
     if chosen.command == "health":
         return _health(chosen.stuck_after)
+    if chosen.command == "image":
+        return _image(chosen.app)
     try:
         return _run(Role(chosen.command))
     except SettingsError as error:
@@ -34,6 +40,15 @@ def _health(stuck_after_seconds: float) -> int:
     problem = health.check(stuck_after_seconds)
     print(problem or "healthy")
     return 1 if problem else 0
+
+
+def _image(app: str) -> int:
+    from taskfleet import image
+
+    findings = image.check(app)
+    for one in findings:
+        print(f"{'ok   ' if one.ok else 'WRONG'}  {one.check}: {one.says}")
+    return 0 if all(one.ok for one in findings) else 1
 
 
 def _run(role: Role) -> int:
