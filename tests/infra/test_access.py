@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from infra import environments
-from infra.checks.access import calls, implied, policies
+from infra.checks.access import calls, implied, policies, report
 from infra.checks.access.authorize import allowed, grants
-from infra.checks.access.policies import BEAT, CONTROLLER, PRODUCER, WORKER, Policies
+from infra.checks.access.policies import BEAT, CONTROLLER, PRODUCER, WORKER
 from infra.checks.access.resolve import Account
 from infra.checks.access.unused import UNUSED, name
 from infra.settings import Settings
@@ -20,8 +20,6 @@ from local.emulator.calls import Asked, Place, asked
 from tests.infra.synthesis import RELEASE, Synthesis
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
-# IAM allows it to everybody, whatever a policy says (STS API reference, GetCallerIdentity).
-FREE = {"sts:GetCallerIdentity"}
 
 
 def account(synthesis: Synthesis, settings: Settings) -> Account:
@@ -33,42 +31,10 @@ def account(synthesis: Synthesis, settings: Settings) -> Account:
     return Account(settings.account, settings.region, mine)
 
 
-def questions(settings: Settings, of: Account, who: set[str]) -> Iterator[tuple[str, Asked]]:
-    """All that was seen, what the services ask of KMS for it, and what ECS does to start containers."""
-    for call in sorted(calls.read()):
-        if call.caller in who and call.action not in FREE:
-            for question in call.questions(settings, RELEASE):
-                yield call.caller, question
-                for more in implied.of_key(question, of):
-                    yield call.caller, more
-    for role, question in implied.at_start(of):
-        starts = next(name for name, (_, begins) in policies.ROLES.items() if role[:-8] == begins)
-        if starts in who:
-            yield starts, question
-
-
-def allows(found: Policies) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    """(who, statement, action) of all that is allowed."""
-    for who, statements in found.identity.items():
-        for statement in statements:
-            if statement["Effect"] == "Allow":
-                actions = statement["Action"]
-                yield from (
-                    (who, statement, one) for one in ([actions] if isinstance(actions, str) else actions)
-                )
-
-
-def denied(found: Policies, settings: Settings, asks: Iterator[tuple[str, Asked]]) -> list[str]:
-    """The statements that are missing."""
-    place = {"account": settings.account, "region": settings.region}
-    return sorted(
-        {
-            f'{who} needs {{"Effect": "Allow", "Action": "{one.action}", "Resource": "{one.resource}"}} '
-            f"with {dict(one.context)}"
-            for who, one in asks
-            if not allowed(found, who, one, **place)
-        }
-    )
+def asked_of(settings: Settings, of: Account) -> Iterator[tuple[str, Asked]]:
+    """All that was ever seen, and what ECS does to start containers."""
+    yield from report.questions(calls.read(), settings, of, release=RELEASE)
+    yield from report.at_start(of)
 
 
 @EVERYWHERE
@@ -76,7 +42,7 @@ def test_every_call_is_allowed(blueprint: Synthesis, settings: Settings) -> None
     of = account(blueprint, settings)
     found = policies.of(of)
 
-    assert denied(found, settings, questions(settings, of, set(found.identity))) == []
+    assert report.denied(found, of, asked_of(settings, of)) == []
 
 
 def unused(synthesis: Synthesis, settings: Settings) -> set[tuple[str, str, str]]:
@@ -84,11 +50,11 @@ def unused(synthesis: Synthesis, settings: Settings) -> set[tuple[str, str, str]
     of = account(synthesis, settings)
     found = policies.of(of)
     asks: dict[tuple[str, str], list[Asked]] = {}
-    for who, one in questions(settings, of, set(found.identity)):
+    for who, one in asked_of(settings, of):
         asks.setdefault((who, one.action), []).append(one)
     return {
         (who, name(statement), action)
-        for who, statement, action in allows(found)
+        for who, statement, action in report.allows(found)
         if not any(grants(statement, one) for one in asks.get((who, action), ()))
     }
 
@@ -152,7 +118,7 @@ def test_a_statement_that_is_missing_is_named(blueprint: Synthesis) -> None:
         identity={**found.identity, BEAT: tuple(s for s in found.identity[BEAT] if s.get("Sid") != "Tick")},
     )
 
-    missing, *_ = denied(without, prod, questions(prod, of, {BEAT}))
+    missing, *_ = report.denied(without, of, asked_of(prod, of))
     assert missing.startswith('beat needs {"Effect": "Allow", "Action": "dynamodb:PutItem"')
 
 
