@@ -10,7 +10,7 @@ from taskfleet.errors import DeadLettered
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 from tests.support.valkey import Valkey
-from tests.taskfleet.dead_letters.test_failures import APP, unacknowledged
+from tests.taskfleet.dead_letters.test_failures import APP, letters, unacknowledged
 from tests.taskfleet.dead_letters.test_slots import no_backend
 
 
@@ -45,7 +45,7 @@ def test_a_backend_that_is_away_holds_nobody_up(fleet: TinyFleet) -> None:
 
 
 @pytest.mark.parametrize("execution", ["prefork", "threads"])
-def test_a_task_that_ended_while_the_backend_was_away_is_no_failure(
+def test_what_ends_while_the_backend_is_away_is_stored_as_what_it_was(
     fleet: TinyFleet, execution: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     results = Valkey(tmp_path_factory.mktemp("results"))
@@ -55,13 +55,20 @@ def test_a_task_that_ended_while_the_backend_was_away_is_no_failure(
     app.conf.result_backend = backend["CELERY_RESULT_BACKEND"]
 
     sent = app.send_task("ends.with-a-result", ignore_result=False)
+    failed = app.send_task("ends.badly-with-a-result", ignore_result=False)
+    retried = app.send_task("ends.retried-well", ignore_result=False)
 
     wait_for(lambda: list(fleet.events("began-with-a-result")), seconds=20, what="the task")
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=20, what="the letter of the one that failed")
     wait_for(lambda: unacknowledged(fleet) == 0, seconds=20, what="its acknowledgement")
     results.start()
     try:
         assert sent.get(timeout=30) == "result"
+        with pytest.raises(KeyError):
+            failed.get(timeout=30)
+        assert retried.get(timeout=30) is None
     finally:
         results.stop()
     assert len(list(fleet.events("began-with-a-result"))) == 1
-    assert fleet.dead_letters("low") == 0
+    assert letters(fleet)["ends.badly-with-a-result"].exception == "KeyError: 'no result'"
+    assert fleet.dead_letters("low") == 1

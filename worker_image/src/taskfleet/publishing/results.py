@@ -11,12 +11,16 @@ with ``ignore_result=False``: it answers in a queue of the broker that took the 
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import Celery
 from celery.backends.redis import RedisBackend, ResultConsumer
+from celery.utils.serialization import get_pickleable_exception
 
 from taskfleet.publishing import behalf, stored
+
+logger = logging.getLogger(__name__)
 
 
 class LazyConsumer(ResultConsumer):  # type: ignore[misc]
@@ -76,10 +80,26 @@ class OnBehalf:
         with stored.told_apart(result, request):
             return super().mark_as_done(task_id, result, request, *more, **options)  # type: ignore[misc]
 
-    def mark_as_failure(self, task_id: str, exc: Any, *more: Any, **options: Any) -> Any:
-        if isinstance(exc, stored.NotStored):
+    def mark_as_failure(
+        self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, *more: Any, **options: Any
+    ) -> Any:
+        if isinstance(exc, stored.NotStored | stored.FailureNotStored):
             return None
-        return super().mark_as_failure(task_id, exc, *more, **options)  # type: ignore[misc]
+        try:
+            return super().mark_as_failure(task_id, exc, traceback, request, *more, **options)  # type: ignore[misc]
+        except Exception as error:
+            if request is None or request.chord:
+                raise
+            said = None if traceback is None else str(traceback)
+            raise stored.FailureNotStored(repr(error), get_pickleable_exception(exc), said) from error
+
+    def store_result(self, task_id: str, result: Any, state: str, *more: Any, **options: Any) -> Any:
+        try:
+            return super().store_result(task_id, result, state, *more, **options)  # type: ignore[misc]
+        except Exception as error:
+            if state not in stored.PASSING:
+                raise
+            logger.warning("the result backend did not take that task %s is %s: %r", task_id, state, error)
 
     def _call_task_errbacks(self, *args: Any, **kwargs: Any) -> Any:
         with behalf.keeping():

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from celery import states
 from kombu.exceptions import EncodeError
 
 from taskfleet.errors import TaskfleetError
@@ -24,6 +25,21 @@ class NotStored(TaskfleetError):
 
     def __str__(self) -> str:
         return f"the task ended well, and its result could not be stored: {self.cause}"
+
+
+class FailureNotStored(TaskfleetError):
+    """The task has failed with ``error``, and the result backend did not take that."""
+
+    def __init__(self, cause: str, error: BaseException, traceback: str | None) -> None:
+        super().__init__(cause, error, traceback)
+        self.cause, self.error, self.traceback = cause, error, traceback
+
+    def __str__(self) -> str:
+        return f"{type(self.error).__name__}: {self.error} (it could not be stored: {self.cause})"
+
+
+# States on a task's way: not knowing of them harms nobody, and Celery would make a failure of it.
+PASSING = (states.STARTED, states.RETRY)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind, Letter
 from taskfleet.errors import PointerUnknown, PublishError, TaskfleetError
 from taskfleet.logs import logger
-from taskfleet.publishing.stored import NotStored
+from taskfleet.publishing.stored import FailureNotStored, NotStored
 from taskfleet.worker.parking import Parking
 
 _NO_FAILURE = (Retry, Ignore, Terminated)
@@ -72,6 +72,8 @@ class KeepsFailures(Request):  # type: ignore[misc]
             task_ready(self, successful=True)
             self.acknowledge()
             return self.fleet_parking.outcomes.ended(self.id, error.result, self._context)
+        if isinstance(error, FailureNotStored):
+            return self._end_of_failure(error)
         unpublished = _unpublished(error)
         if isinstance(unpublished, _NOT_YET) and self.task.acks_late:
             logger.error("%s is given back, its retry can't be published: %s", self.id, unpublished)
@@ -91,6 +93,13 @@ class KeepsFailures(Request):  # type: ignore[misc]
             self.acknowledge()  # the message went before the task ran: the letter is all that is left
         self._failure = None
         return result
+
+    def _end_of_failure(self, failure: FailureNotStored) -> None:
+        if not self._keeping and not isinstance(failure.error, (*_NO_FAILURE, *_expected(self.task))):
+            self._failure = Failure(failure.error, failure.traceback)
+        task_ready(self)
+        self.acknowledge()
+        self.fleet_parking.outcomes.not_stored(self.id, failure.error, self._context, store=self.store_errors)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Celery's; a hard time limit is a final failure, and has no traceback."""

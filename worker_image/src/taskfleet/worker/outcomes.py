@@ -49,6 +49,15 @@ class Outcomes:
         except Exception as error:  # noqa: BLE001 - no room, no thread
             logger.error("the result of task %s is lost: %r", task_id, error)
 
+    def not_stored(self, task_id: str, error: BaseException, context: Context, *, store: bool) -> None:
+        """Record the failure of a task that was run. Raises nothing."""
+        try:
+            self._note(
+                lambda backend: backend.mark_as_failure(task_id, error, request=context, store_result=store)
+            )
+        except Exception as failure:  # noqa: BLE001 - no room, no thread
+            logger.error("the failure of task %s can't be recorded: %r", task_id, failure)
+
     def _note_failure(self, message: Message, finding: Finding) -> None:
         fields, options = _fields(message)
         task_id, name = fields.get("id"), fields.get("task")
@@ -56,10 +65,7 @@ class Outcomes:
             return
         error = NotRegistered(name) if finding.kind is Kind.UNKNOWN_TASK else DeadLettered(finding.reason)
         context = Context({**fields, **options, "delivery_info": {}})
-        stored = self._is_stored(fields, name)
-        self._note(
-            lambda backend: backend.mark_as_failure(task_id, error, request=context, store_result=stored)
-        )
+        self.not_stored(task_id, error, context, store=self._is_stored(fields, name))
 
     def _note(self, record: Callable[[Any], object]) -> None:
         self._waiting.put_nowait(record)

@@ -44,11 +44,11 @@ class Usefulness:
 
     def _not_asking(self) -> str | None:
         now, channel = time.monotonic(), getattr(self._consumer.task_consumer, "channel", None)
-        asked_at = getattr(channel, "asked_at", None)
-        if channel is None or asked_at is None or not channel.qos.can_consume():
+        # Without queues (`control cancel_consumer`) there is nothing to ask for.
+        if channel is None or not channel._active_queues or not channel.qos.can_consume():
             self._had_no_room = now
             return None
-        age = now - max(asked_at, self._had_no_room)
+        age = now - max(channel.asked_at or 0.0, self._had_no_room)
         return (
             f"it has room, and last asked for messages {age:.0f} s ago" if age > NOT_ASKING_SECONDS else None
         )
