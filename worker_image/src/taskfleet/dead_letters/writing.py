@@ -55,7 +55,8 @@ def _id(message: Received, headers: Mapping[str, Any]) -> str:
     if isinstance(sqs_message, Mapping) and sqs_message.get("MessageId"):
         key: tuple[Any, ...] = ("sqs", sqs_message["MessageId"])
     elif headers.get("id") and headers.get("task"):
-        key = tuple(headers.get(name) for name in ("task", "id", "retries", "eta", PUBLISHED_AT_HEADER))
+        said = (headers.get(name) for name in ("task", "id", "retries", "eta", PUBLISHED_AT_HEADER))
+        key = (*said, _bytes(message.body))
     else:
         key = ("delivery", message.delivery_tag)
     return id_of(safe_repr(key))

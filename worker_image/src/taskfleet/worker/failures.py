@@ -7,7 +7,7 @@ process), which also knows of tasks whose process was killed or ran into its tim
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from taskfleet.dead_letters.letter import Finding, Kind, Letter
 from taskfleet.errors import PointerUnknown, PublishError, TaskfleetError
 from taskfleet.logs import logger
 from taskfleet.publishing.stored import FailureNotStored, NotStored
+from taskfleet.worker import time_limits
 from taskfleet.worker.parking import Parking
 
 _NO_FAILURE = (Retry, Ignore, Terminated)
@@ -58,7 +59,7 @@ class KeepsFailures(Request):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.time_limits: tuple[float | None, float | None] = _time_limits(
+        self.time_limits: tuple[float | None, float | None] = time_limits.effective(
             self.time_limits, self._task, self._app.conf
         )
 
@@ -184,20 +185,6 @@ class KeepsFailures(Request):  # type: ignore[misc]
             self.fleet_parking.outcomes.failed(self._message, _finding(self, error))
         # Not rejected: Redis would drop it without a letter, and SQS deliver it again.
         self.acknowledge()
-
-
-def _time_limits(given: Sequence[float | None], task: Any, conf: Any) -> tuple[float | None, float | None]:
-    """The message's (hard, soft) limits; not our soft one before a task's own hard one that is shorter.
-
-    billiard arms the soft limit first, and the hard one when that is over: the task would run for that long.
-    """
-    hard, soft = given
-    own_hard = hard or (task.time_limit if task.time_limit != conf.task_time_limit else None)
-    own_soft = soft or (task.soft_time_limit if task.soft_time_limit != conf.task_soft_time_limit else None)
-    default = task.soft_time_limit
-    if own_hard and not own_soft and default and default >= own_hard:
-        return hard, own_hard
-    return hard, soft
 
 
 def _unpublished(error: BaseException) -> BaseException | None:
