@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status fleet synth diff deploy destroy cost drill bench fuzz test check lint lock image setup
+.PHONY: help up down try status fleet synth diff preflight deploy destroy cost drill bench fuzz test check lint lock image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -59,11 +59,15 @@ synth: setup ## templates of ENV in cdk.out, without an account or a network
 diff: setup ## what a deploy of ENV would change
 	@$(CDK) diff "$(ENV)/*" $(CONTEXT)
 
-deploy: setup ## deploy ENV
-	@$(CDK) deploy "$(ENV)/*" $(CONTEXT) $(if $(filter local,$(ENV)),--require-approval never)
+preflight: setup ## whether a deploy of ENV can succeed, and how to get what is missing
+	@$(ACCOUNT) $(BIN)/python -m infra.preflight $(ENV)
+
+deploy: setup ## deploy ENV, if it can succeed
+	@$(ACCOUNT) $(BIN)/python -m infra.deploy $(ENV) -- node_modules/.bin/cdk deploy "$(ENV)/*" $(CONTEXT) \
+		$(if $(filter local,$(ENV)),--require-approval never)
 
 cost: setup ## what ENV costs a month at rest
-	@$(BIN)/python -m infra.cost $(ENV) 2>build/cost.log || { cat build/cost.log; exit 1; }
+	@$(BIN)/python -m infra.cost $(ENV)
 
 destroy: setup ## delete ENV, all its releases included; it asks first
 	@$(ACCOUNT) $(BIN)/python -m infra.destroy $(ENV) -- node_modules/.bin/cdk destroy "$(ENV)/*" $(CONTEXT) --force

@@ -15,9 +15,13 @@ SETTINGS = Path(__file__).parent / "infra" / "environments.py"
 def main() -> None:
     """Write the templates, or say in a few lines why not: a traceback would only bury them."""
     try:
-        from infra.app import build  # reads the settings, so it may fail as well
+        # They read the settings, so they may fail as well.
+        from infra.app import build
+        from infra.needs import summary
 
-        build(App(analytics_reporting=False)).synth()
+        assembly = build(App(analytics_reporting=False)).synth()
+        for line in summary(Path(assembly.directory)):
+            print(line, file=sys.stderr)
     except SettingsError as error:
         sys.exit(f"SettingsError: {error}")
     except Exception as error:

@@ -4,6 +4,8 @@
 - ``release=2026-11-20``: the release id; unless given, one made from the source, so that the same
   source has the same id
 - ``live=true``: the local fleet runs the working tree itself, and reloads it when a file changes
+- ``unprotected=network,broker``: these long-lived stacks without protection, for as long as they are made
+  for the first time: a create that fails must be able to take back what it made (`infra.deploy` passes it)
 - ``placeholder-account=allowed``: templates may be looked at (``make synth``) before there is an
   account; nothing that deploys passes it
 """
@@ -31,6 +33,7 @@ class Choices:
     environments: tuple[str, ...] = ()  # empty: all
     release: str | None = None
     live: bool = False
+    unprotected: tuple[str, ...] = ()
     placeholder_account_allowed: bool = False
 
     @classmethod
@@ -42,9 +45,10 @@ class Choices:
             return None if value is None else str(value).strip()
 
         return cls(
-            environments=tuple(part for part in (get("env") or "").replace(",", " ").split()),
+            environments=_several(get("env")),
             release=get("release") or None,
             live=_one_of("live", get("live"), no="false", yes="true"),
+            unprotected=_unprotected(get("unprotected")),
             placeholder_account_allowed=_one_of(
                 "placeholder-account", get("placeholder-account"), no="refused", yes="allowed"
             ),
@@ -60,7 +64,11 @@ def build(app: App, *, settings: Sequence[Settings] = environments.ALL) -> App:
     choices = Choices.from_context(app)
     for one in _chosen(choices, settings):
         stage = EnvironmentStage(
-            app, settings=one, release=_release_id(choices, one), live=choices.live and one.on_this_machine
+            app,
+            settings=one,
+            release=_release_id(choices, one),
+            live=choices.live and one.on_this_machine,
+            unprotected=choices.unprotected,
         )
         _refuse_placeholder(stage, one, choices)
         for number, remark in enumerate(rules.remarks(one)):
@@ -105,6 +113,17 @@ def _refuse_placeholder(stage: EnvironmentStage, settings: Settings, choices: Ch
     else:
         for stack in stage.stacks:
             Annotations.of(stack).add_error(f"SettingsError: {problem}")
+
+
+def _several(value: str | None) -> tuple[str, ...]:
+    return tuple((value or "").replace(",", " ").split())
+
+
+def _unprotected(value: str | None) -> tuple[str, ...]:
+    for part in _several(value):
+        if part not in names.LONG_LIVED:
+            raise SettingsError(f"-c unprotected={value}: {part!r} is none of {', '.join(names.LONG_LIVED)}")
+    return _several(value)
 
 
 def _one_of(name: str, value: str | None, *, no: str, yes: str) -> bool:

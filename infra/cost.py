@@ -7,21 +7,17 @@ with load (log and data volume, requests, more workers) comes on top.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from aws_cdk import App
 from taskfleet.contract import metrics
 
 from infra import prices
-from infra.app import build
 from infra.environments import ALL
+from infra.templates import templates
 
 Resource = Mapping[str, Any]
 
@@ -160,16 +156,10 @@ def page(environment: str, lines: Iterable[Line]) -> str:
 
 def main(environment: str) -> None:
     """Synthesize ``environment`` and print its bill."""
-    names_known = [one.name for one in ALL]
-    if environment not in names_known:
-        sys.exit(f"there is no environment {environment!r}: one of {', '.join(names_known)}")
-    flags = json.loads((Path(__file__).parents[1] / "cdk.json").read_text())["context"]
-    context = flags | {"env": environment, "release": "any", "placeholder-account": "allowed"}
-    with tempfile.TemporaryDirectory() as out:
-        app = build(App(outdir=out, context=context, analytics_reporting=False))
-        app.synth()
-        files = sorted(Path(out).glob("assembly-*/*.template.json"))
-        print(page(environment, bill(environment, [json.loads(file.read_text()) for file in files])))
+    known = {one.name: one for one in ALL}
+    if environment not in known:
+        sys.exit(f"there is no environment {environment!r}: one of {', '.join(known)}")
+    print(page(environment, bill(environment, templates(known[environment]).values())))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import pairwise
 
 import aws_cdk as cdk
@@ -22,15 +23,24 @@ class EnvironmentStage(cdk.Stage):
     `names.stack` is what they are called in the account, ``<env>/<id>`` on the CDK's command line.
     """
 
-    def __init__(self, scope: Construct, *, settings: Settings, release: str, live: bool) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        release: str,
+        live: bool,
+        unprotected: Collection[str] = (),
+    ) -> None:
         super().__init__(
             scope, settings.name, env=cdk.Environment(account=settings.account, region=settings.region)
         )
         _know_zones(self, settings)
-        network = NetworkStack(self, "network", settings=settings)
-        broker = BrokerStack(self, "broker", settings=settings)
+        protected = {part: settings.keep_data and part not in unprotected for part in names.LONG_LIVED}
+        network = NetworkStack(self, "network", settings=settings, protected=protected["network"])
+        broker = BrokerStack(self, "broker", settings=settings, protected=protected["broker"])
         image = WorkerImage(settings=settings, live=live)
-        fleet = FleetStack(self, "fleet", settings=settings, image=image)
+        fleet = FleetStack(self, "fleet", settings=settings, image=image, protected=protected["fleet"])
         deployed = ReleaseStack(self, f"release-{release}", settings=settings, release=release, image=image)
         self.stacks: tuple[cdk.Stack, ...] = (network, broker, fleet, deployed)
         # Nothing in the templates ties them together.

@@ -13,25 +13,29 @@ from infra.settings import Settings
 _TEXT, _NUMBER = dynamodb.AttributeType.STRING, dynamodb.AttributeType.NUMBER
 
 
-def state_table(scope: Construct, *, settings: Settings, key: kms.IKey) -> dynamodb.Table:
+def state_table(scope: Construct, *, settings: Settings, key: kms.IKey, protected: bool) -> dynamodb.Table:
     """Releases, their history, the pointer and the controller's last look."""
     return _table(
         scope,
         "State",
         settings=settings,
         key=key,
+        protected=protected,
         name=names.state_table(settings.name),
         partition_key=dynamodb.Attribute(name=state.KEY, type=_TEXT),
     )
 
 
-def dead_letters_table(scope: Construct, *, settings: Settings, key: kms.IKey) -> dynamodb.Table:
+def dead_letters_table(
+    scope: Construct, *, settings: Settings, key: kms.IKey, protected: bool
+) -> dynamodb.Table:
     """What could not be run, for as long as SQS would keep it. Listed by queue and time over its index."""
     table = _table(
         scope,
         "DeadLetters",
         settings=settings,
         key=key,
+        protected=protected,
         name=names.dead_letters_table(settings.name),
         partition_key=dynamodb.Attribute(name=dead_letters.ID, type=_TEXT),
         sort_key=dynamodb.Attribute(name=dead_letters.PART, type=_NUMBER),
@@ -53,6 +57,7 @@ def _table(
     *,
     settings: Settings,
     key: kms.IKey,
+    protected: bool,
     name: str,
     partition_key: dynamodb.Attribute,
     sort_key: dynamodb.Attribute | None = None,
@@ -71,6 +76,7 @@ def _table(
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
             point_in_time_recovery_enabled=True
         ),
-        deletion_protection=settings.keep_data,
+        # Such a table can't be deleted by the rollback of a create either.
+        deletion_protection=protected,
         removal_policy=stateful(settings),
     )

@@ -30,13 +30,13 @@ PASSWORD_LENGTH = 64  # ElastiCache takes 16 to 128 printable characters
 class BrokerStack(EnvironmentStack):
     """Publishes its address and the ARN of its secret (username and password)."""
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, protected: bool) -> None:
         super().__init__(
             scope,
             id,
             settings=settings,
             description="primary broker",
-            protected=settings.keep_data,
+            protected=protected,
         )
         secret = _secret(self, settings)
         group = _replication_group(self, settings, secret, _security_group(self, settings))

@@ -35,19 +35,21 @@ class FleetStack(EnvironmentStack):
     and ``topic``.
     """
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings, image: WorkerImage) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, image: WorkerImage, protected: bool
+    ) -> None:
         super().__init__(
             scope,
             id,
             settings=settings,
             description="cluster, controller, beat, state and alarms",
-            protected=settings.keep_data,
+            protected=protected,
         )
         self._settings = settings
         key = lookup_key(self, settings)
         self.topic = alarm_topic(self, "Alarms", settings=settings, key=key)
-        self.state_table = state_table(self, settings=settings, key=key)
-        self.dead_letters_table = dead_letters_table(self, settings=settings, key=key)
+        self.state_table = state_table(self, settings=settings, key=key, protected=protected)
+        self.dead_letters_table = dead_letters_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters = {
             queue: dead_letter_queue(self, settings=settings, queue=queue, key=key)
             for pool in settings.pools

@@ -26,13 +26,13 @@ class NetworkStack(EnvironmentStack):
     key: kms.Key
     worker_security_group: ec2.SecurityGroup
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, protected: bool) -> None:
         super().__init__(
             scope,
             id,
             settings=settings,
             description="network and encryption key",
-            protected=settings.keep_data,
+            protected=protected,
         )
         self.key = environment_key(self, settings)
         self.vpc = _vpc(self, settings)

@@ -1,0 +1,85 @@
+"""``python -m infra.deploy ENV -- COMMAND``: deploy an environment with COMMAND (`cdk deploy`).
+
+What the CDK's command line does not do by itself: it looks first whether a deploy can succeed
+(`infra.preflight`), leaves stacks of somebody else's alone, and protects the long-lived stacks only once they
+have been made. The CDK would protect them before: a create that fails then leaves a stack that neither it nor
+anybody else can delete, and the next deploy fails for that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from taskfleet.cli import stacks
+from taskfleet.contract import names
+
+from infra import preflight
+from infra.environments import ALL
+from infra.settings import Settings
+
+# A create that has failed: all that is left of the stack is its record. The CDK deletes that and begins anew.
+FAILED_CREATE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+NOT_YET = (None, "REVIEW_IN_PROGRESS", *FAILED_CREATE)
+
+Run = Callable[[Sequence[str]], int]
+
+
+def main() -> int:
+    """The command line; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__)
+    parser.add_argument("environment", choices=[one.name for one in ALL])
+    parser.add_argument("command", nargs="+", help="after `--`: what deploys")
+    given = parser.parse_args()
+    (settings,) = (one for one in ALL if one.name == given.environment)
+    session = boto3.Session(region_name=settings.region)
+    if not preflight.passes(settings, session):
+        print(f"nothing is deployed: see above, and `make preflight ENV={settings.name}`", file=sys.stderr)
+        return 1
+    command = [*given.command, *_approval(terminal=sys.stdin.isatty())]
+    try:
+        return deploy(settings, session.client("cloudformation"), command, run=_run)
+    except (BotoCoreError, ClientError) as error:
+        print(f"{settings.name} is not deployed: {error}", file=sys.stderr)
+        return 1
+
+
+def deploy(settings: Settings, cloudformation: Any, command: Sequence[str], *, run: Run) -> int:
+    """Run ``command``; where stacks are made for the first time, once more to protect them. Its exit code."""
+    first = not_yet_made(settings, cloudformation)
+    if not (settings.keep_data and first):
+        return run(command)
+    code = run([*command, "-c", f"unprotected={','.join(first)}"])
+    if code:
+        return code
+    print(f"{', '.join(first)}: made; now they are protected against deletion", flush=True)
+    return run(command)
+
+
+def not_yet_made(settings: Settings, cloudformation: Any) -> list[str]:
+    """The long-lived stacks that no deploy has completed yet. What failed to be made loses its protection."""
+    found = {part: stacks.find(cloudformation, names.stack(settings.name, part)) for part in names.LONG_LIVED}
+    for stack in found.values():
+        if stack and stack["StackStatus"] in FAILED_CREATE and stack.get("EnableTerminationProtection"):
+            cloudformation.update_termination_protection(
+                StackName=stack["StackName"], EnableTerminationProtection=False
+            )
+    return [part for part, stack in found.items() if (stack and stack["StackStatus"]) in NOT_YET]
+
+
+def _approval(*, terminal: bool) -> list[str]:
+    """Without a terminal nobody can be asked: the CDK would refuse each change of a permission."""
+    return [] if terminal else ["--require-approval", "never"]
+
+
+def _run(command: Sequence[str]) -> int:
+    return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""One answer of the checklist, and the page of them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What an answer means for a deploy."""
+
+    OK = "ok"
+    LOOK = "look"  # a deploy succeeds, and somebody may still be sorry
+    UNKNOWN = "unknown"  # could not be asked; a deploy may succeed
+    MISSING = "missing"  # a deploy would fail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """``what`` was asked, what was ``found``, and ``then``: how to get what is missing."""
+
+    what: str
+    state: State
+    found: str
+    then: str = ""
+
+
+def page(environment: str, findings: Sequence[Finding], *, quiet: bool = False) -> str:
+    """As a person reads it: what is missing is marked, with the next step below it."""
+    shown = [one for one in findings if not (quiet and one.state is State.OK)]
+    width = max((len(one.what) for one in shown), default=0)
+    lines = [f"{environment}: before a deploy", ""]
+    for one in shown:
+        lines.append(f"  {one.state:<8} {one.what:<{width}}  {one.found}")
+        lines += textwrap.wrap(
+            one.then,
+            width=108,
+            initial_indent=" " * 11 + "-> ",
+            subsequent_indent=" " * 14,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join([*lines, "", f"  {_sum(findings)}"])
+
+
+def _sum(findings: Sequence[Finding]) -> str:
+    missing = sum(one.state is State.MISSING for one in findings)
+    open_ = sum(one.state in (State.LOOK, State.UNKNOWN) for one in findings)
+    rest = f"; {open_} to look at" if open_ else ""
+    if missing:
+        return f"{missing} missing: a deploy would fail{rest}"
+    return f"ready to deploy{rest}"
