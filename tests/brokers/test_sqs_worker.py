@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -15,7 +16,7 @@ from taskfleet.contract import messages
 
 from tests.brokers.celery_app import make_app
 from tests.brokers.http_faults import FaultySqs
-from tests.brokers.workers import Ledger, StartWorker
+from tests.brokers.workers import Ledger, StartWorker, Worker
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
 
@@ -45,7 +46,7 @@ def _send(queue: str, name: str, *arguments: object, countdown: float | None = N
     app.send_task(name, arguments, queue=queue, countdown=countdown)
 
 
-def _worker(start_worker: StartWorker, queue: str, **more: object) -> object:
+def _worker(start_worker: StartWorker, queue: str, **more: object) -> Worker:
     given = {"url": "sqs://", "transport": FALLBACK_TRANSPORT, "options": OPTIONS, "queues": queue} | more
     return start_worker(**given).wait_ready()
 
@@ -82,23 +83,16 @@ def test_a_killed_workers_message_is_back_when_its_lease_ends(
 def test_sigterm_returns_it_at_once(
     aws: MiniStack, queue: str, start_worker: StartWorker, ledger: Ledger
 ) -> None:
-    worker = _worker(start_worker, queue)
-    _send(queue, "note", "later", countdown=20)
-    _delayed_no_more(aws, queue)
-    wait_for(lambda: _counts(aws, queue)[1] == 1, what="the fetch")
+    waiting = {"concurrency": 1, "configuration": {"worker_prefetch_multiplier": 2}}
+    worker = _worker(start_worker, queue, **waiting)
+    _send(queue, "slow", "running", 3)
+    ledger.wait("begin running")
+    _send(queue, "note", "later")
+    wait_for(lambda: _counts(aws, queue)[1] == 2, what="the fetch")
 
     worker.stop(seconds=15)
 
     assert _counts(aws, queue) == (1, 0, 0)
-
-
-def _delayed_no_more(aws: MiniStack, queue: str) -> None:
-    """Put the same message without SQS's own delay, so that a worker has to hold it."""
-    sqs = aws.client("sqs")
-    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-    sqs.purge_queue(QueueUrl=url)
-    app = make_app(url="sqs://", transport=FALLBACK_TRANSPORT, options=OPTIONS)
-    app.send_task("note", ("later",), queue=queue, countdown=20, DelaySeconds=0)
 
 
 def test_a_child_that_is_killed_is_counted_by_sqs(
@@ -183,16 +177,41 @@ def test_the_envelope_costs_little(aws_environment: MiniStack, queue: str) -> No
         Producer(channel).publish({"a": "x" * 900_000}, routing_key=queue)
 
 
+def test_many_that_are_due_soon_are_hidden_too_and_run_in_time(
+    aws: MiniStack, queue: str, start_worker: StartWorker, ledger: Ledger
+) -> None:
+    app = make_app(url="sqs://", transport=FALLBACK_TRANSPORT, options=OPTIONS)
+    at = time.time() + 12
+    for number in range(60):
+        eta_ = datetime.fromtimestamp(at, UTC)
+        app.send_task("arrived_in_time", (f"far-{number}", at), queue=queue, eta=eta_, DelaySeconds=0)
+    worker = _worker(start_worker, queue)
+    wait_for(lambda: _counts(aws, queue) == (0, 60, 0), seconds=10, what="hiding")
+    _send(queue, "note", "now")
+
+    ledger.wait("now")
+    assert time.time() < at, "it waited for what was not due"
+    assert not worker.said("arrived_in_time["), "it holds them"
+    wait_for(lambda: len(ledger.lines()) == 61, what="all of them")
+    late = [float(line.split()[1]) for line in ledger.lines() if line != "now"]
+    assert min(late) > -0.05
+
+
 def test_when_a_message_is_hidden() -> None:
     def body(at: str | None) -> str:
         return json.dumps({"headers": {"eta": at}, "body": '{"eta": 1}'})
 
-    assert eta.snooze_seconds(body("2026-01-01T00:10:00+00:00"), now=1767225600.0) == 600
-    assert eta.snooze_seconds(body("2026-01-01T00:10:00"), now=1767225600.0) == 600
-    assert eta.snooze_seconds(body("2026-01-03T00:00:00+00:00"), now=1767225600.0) == 12 * 3600 - 60
-    for at in ("2026-01-01T00:00:10+00:00", "2025-01-01T00:00:00+00:00", "tomorrow", None):
-        assert eta.snooze_seconds(body(at), now=1767225600.0) == 0
-    assert eta.snooze_seconds('no JSON "eta"', now=1767225600.0) == 0
+    def hidden(text: str, *, may_hold: bool = True) -> int:
+        return eta.hide_seconds(text, now=1767225600.0, may_hold=may_hold)
+
+    assert hidden(body("2026-01-01T00:10:00+00:00")) == 600
+    assert hidden(body("2026-01-01T00:10:00")) == 600
+    assert hidden(body("2026-01-01T00:00:02.9")) == 2
+    assert hidden(body("2026-01-03T00:00:00+00:00")) == 12 * 3600 - 60
+    assert [hidden(body("2026-01-01T00:00:00.4"), may_hold=held) for held in (True, False)] == [0, 1]
+    for at in ("2025-01-01T00:00:00+00:00", "tomorrow", None):
+        assert hidden(body(at), may_hold=False) == 0
+    assert hidden('no JSON "eta"') == 0
     assert eta.publish_delay_seconds({"headers": {"eta": "2026-01-01T01:00:00"}}, now=1767225600.0) == 900
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from taskfleet.contract.limits import SQS_MAX_DELAY_SECONDS, SQS_MAX_VISIBILITY_SECONDS
 
-# Nearer than this a worker may as well hold it, to the second.
-WORTH_HIDING_SECONDS = 30
+NEAR_SECONDS = 1
 # SQS counts the twelve hours from the moment of receiving.
 _LONGEST_SECONDS = SQS_MAX_VISIBILITY_SECONDS - 60
 
@@ -33,13 +32,19 @@ def publish_delay_seconds(message: dict[str, Any], *, now: float) -> int:
     return max(0, min(ahead, SQS_MAX_DELAY_SECONDS))
 
 
-def snooze_seconds(body: str, *, now: float) -> int:
-    """For how long to hide a received message again; 0 if it is due, nearly due, or not ours to read."""
+def hide_seconds(body: str, *, now: float, may_hold: bool) -> int:
+    """For how long to hide a received message again; 0 if it is due, or not ours to read.
+
+    SQS hides for whole seconds. What is due within `NEAR_SECONDS` is held by Celery's timer, to the moment,
+    while it ``may_hold`` more; else it is up to a second late.
+    """
     if '"eta"' not in body or '"eta": null' in body:
         return 0
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
         return 0
-    ahead = int(seconds_until(message.get("headers") if isinstance(message, dict) else None, now=now))
-    return min(ahead, _LONGEST_SECONDS) if ahead > WORTH_HIDING_SECONDS else 0
+    ahead = seconds_until(message.get("headers") if isinstance(message, dict) else None, now=now)
+    if ahead <= (NEAR_SECONDS if may_hold else 0):
+        return 0
+    return max(1, min(int(ahead), _LONGEST_SECONDS))

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 SHARED_WAIT_SECONDS = 1
 # A message that was rejected, or that nobody could take, comes back after this: it may be so again.
 REQUEUE_AFTER_SECONDS = 2
+# With so many messages in its hands a worker holds none that is not due yet, not even for a second.
+HELD_AT_MOST = 32
 _ERRORS = (BotoCoreError, ClientError, OSError, DoesNotExistQueueException)
 
 
@@ -59,7 +61,7 @@ class PollingChannel(NamingChannel):
         failure = messages.get(FAILURE)
         if failure is None:
             self._failures.pop(qname, None)
-            kept = [message for message in messages.get("Messages") or () if not self._snooze(queue, message)]
+            kept = self._hide_far(queue, messages.get("Messages") or [])
             callback = self.connection._callbacks.get(qname)
             if callback is None:
                 return int(super()._on_messages_ready(queue, qname, {"Messages": kept}))
@@ -124,8 +126,7 @@ class PollingChannel(NamingChannel):
             VisibilityTimeout=self.lease_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
-        kept = [message for message in reply.get("Messages") or () if not self._snooze(url, message)]
-        return {"Messages": kept}
+        return {"Messages": self._hide_far(url, reply.get("Messages") or [])}
 
     def _get_bulk(self, queue: str, *args: Any, **kwargs: Any) -> None:
         try:
@@ -137,16 +138,24 @@ class PollingChannel(NamingChannel):
             raise Empty from error
         self._failures.pop(queue, None)
 
-    def _snooze(self, queue_url: str, message: dict[str, Any]) -> bool:
-        """Hide a message whose time is far off, without keeping it in memory. Whether that was done."""
-        seconds = eta.snooze_seconds(message["Body"], now=time.time())
-        if not seconds:
-            return False
+    def _hide_far(self, queue_url: str, received: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those that are due; the others are hidden until their time, in one call, and not kept in memory."""
+        may_hold, now = len(self.qos._delivered) < HELD_AT_MOST, time.time()
+        times = [eta.hide_seconds(message["Body"], now=now, may_hold=may_hold) for message in received]
+        far = [(message, seconds) for message, seconds in zip(received, times, strict=True) if seconds]
+        hidden = self._hide(queue_url, far) if far else set()
+        return [message for message in received if message["ReceiptHandle"] not in hidden]
+
+    def _hide(self, queue_url: str, far: list[tuple[dict[str, Any], int]]) -> set[str]:
+        """The receipt handles of those that SQS has hidden."""
+        handles = [message["ReceiptHandle"] for message, _ in far]
+        entries = [
+            {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
+            for n, (handle, (_, seconds)) in enumerate(zip(handles, far, strict=True))
+        ]
         try:
-            self.sqs().change_message_visibility(
-                QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=seconds
-            )
+            reply = self.sqs().change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
         except _ERRORS as error:
-            logger.warning("SQS did not hide a message until its time, so it is kept here: %s", error)
-            return False
-        return True
+            logger.warning("SQS did not hide messages until their time, so they are kept here: %s", error)
+            return set()
+        return {handles[int(entry["Id"])] for entry in reply.get("Successful", ())}
