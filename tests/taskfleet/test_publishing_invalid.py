@@ -18,6 +18,9 @@ REFUSED: dict[str, tuple[dict[str, Any], type[TaskfleetError], str]] = {
     "pickle": ({"serializer": "pickle"}, InvalidTask, "workers read JSON only"),
     "a content type": ({"content_type": "text/plain"}, InvalidTask, "workers read JSON only"),
     "a number as id": ({"task_id": 5}, InvalidTask, "the task_id of .* must be a text .*, not 5"),
+    "a text as time limit": ({"time_limit": "5"}, InvalidTask, "`timelimit` is no pair of seconds"),
+    "a text as retries": ({"retries": "two"}, InvalidTask, "`retries` is no number"),
+    "a number as reply_to": ({"reply_to": 5}, InvalidTask, "`reply_to` is not text"),
     "a large header": ({"headers": {"note": "x" * 2_000_000}}, MessageTooLarge, "the headers of anything"),
     "a large property": ({"note": "x" * 2_000_000}, MessageTooLarge, "the headers of anything"),
     "large arguments": ({"args": ["x" * 2_000_000]}, MessageTooLarge, "the arguments of anything"),
@@ -54,3 +57,12 @@ def test_whatever_is_within_the_limits_is_taken_by_either_broker(fleet: TinyFlee
             app.send_task("anything", [noise], queue="low", headers=headers, compression="gzip")
 
     assert (fleet.waiting("low", "r1"), fleet.waiting_on_sqs("low", "r1")) == (2, 2)
+
+
+def test_messages_of_celerys_first_protocol_are_published(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    app.conf.task_protocol = 1
+
+    app.send_task("anything", queue="low")
+
+    assert fleet.waiting("low", "r1") == 1

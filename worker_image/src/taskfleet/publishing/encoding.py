@@ -9,6 +9,7 @@ from kombu.messaging import Producer
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.utils.json import dumps
 
+from taskfleet.contract.headers import strange
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, MESSAGE_HEADERS_MAX_BYTES
 from taskfleet.errors import InvalidTask, MessageTooLarge
 
@@ -105,11 +106,15 @@ def _check_body(body: str | bytes, headers: dict[str, Any]) -> None:
 def _check_readable(made: dict[str, Any]) -> None:
     headers = made["headers"]
     for header, option in (("id", "task_id"), ("task", "name")):
-        if not (isinstance(headers.get(header), str) and headers[header]):
+        # A message of Celery's first protocol has neither.
+        if "task" in headers and not (isinstance(headers.get(header), str) and headers[header]):
             raise InvalidTask(
                 f"the {option} of {_name(headers)} must be a text that is not empty, not "
                 f"{headers.get(header)!r}: no worker would run it. Nothing was published"
             )
+    wrong = strange(headers, made["properties"])
+    if wrong:
+        raise InvalidTask(f"no worker would run {_name(headers)}: {wrong}. Nothing was published")
     size = len(dumps(headers)) + len(dumps(made["properties"]))
     if size > MESSAGE_HEADERS_MAX_BYTES:
         raise MessageTooLarge(

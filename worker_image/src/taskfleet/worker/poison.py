@@ -9,11 +9,11 @@ from kombu.exceptions import ContentDisallowed
 from kombu.message import Message
 from kombu.utils.encoding import safe_str
 
+from taskfleet.contract.headers import strange
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER, RELEASE_HEADER
 from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.worker.alone import SUSPECT_DELIVERIES
-from taskfleet.worker.headers import strange
 
 
 def examine(message: Message, tasks: Mapping[str, Any], release: str) -> Finding | None:
