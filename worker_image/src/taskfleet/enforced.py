@@ -35,7 +35,7 @@ class Enforced:
     fix: str
     role: str = "every process"
 
-    def problem(self, app: Celery, settings: ProducerSettings) -> str | None:
+    def problem(self, app: Celery, settings: ProducerSettings | None) -> str | None:
         """What is wrong with it in ``app``, or None."""
         value = app.conf.get(self.setting)
         if self.allows(value, settings):
@@ -174,15 +174,20 @@ NO_EFFECT = {
 }
 
 
-def check(app: Celery, settings: ProducerSettings, *, role: str | None = None) -> None:
-    """Raise `SettingsError` naming every setting of ``app`` that is not allowed in this process."""
+def problems(app: Celery, settings: ProducerSettings | None = None, *, role: str | None = None) -> list[str]:
+    """Every setting of ``app`` that is not allowed, in every process or in one of that role, too."""
     roles = {"every process", role}
     found = [each.problem(app, settings) for each in TABLE if each.role in roles]
-    problems = [each for each in found if each is not None]
-    if problems:
+    return [each for each in found if each is not None]
+
+
+def check(app: Celery, settings: ProducerSettings, *, role: str | None = None) -> None:
+    """Raise `SettingsError` naming every setting of ``app`` that is not allowed in this process."""
+    found = problems(app, settings, role=role)
+    if found:
         raise SettingsError(
             "the configuration of the Celery application can't be right (docs/configuration.md):\n"
-            + "\n".join(f"- {each}" for each in problems)
+            + "\n".join(f"- {each}" for each in found)
         )
 
 

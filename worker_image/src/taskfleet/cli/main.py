@@ -8,6 +8,7 @@ from taskfleet.cli import (
     dead,
     doctor,
     failures,
+    lint,
     moves,
     producer_env,
     queues,
@@ -48,6 +49,7 @@ for command in (
     scale.scale,
     scale.restart,
     doctor.doctor,
+    lint.lint,
     producer_env.producer_env,
 ):
     fleet.add_command(command)
