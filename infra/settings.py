@@ -103,6 +103,15 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Allow:
+    """One statement more of what a pool's tasks may do in AWS: each action on each resource."""
+
+    actions: tuple[str, ...]  # service:Action, as s3:GetObject
+    resources: tuple[str, ...]  # ARNs
+    reason: str | None = None  # why one of them has a wildcard; it ends up in the ledger
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pool:
     """A group of identical workers with one purpose: one ECS service per release, and one on SQS."""
 
@@ -129,6 +138,9 @@ class Pool:
     scale_out_after_seconds: int = 20
     scale_in_after_seconds: int = 300
     limits: Limits = Limits()
+    # What its tasks need of AWS themselves (S3, SES, …). Such a pool has a task role of its own.
+    allow: tuple[Allow, ...] = ()
+    managed_policies: tuple[str, ...] = ()  # ARNs
 
     @property
     def child_memory_mib(self) -> int:

@@ -15,9 +15,10 @@ from infra.constructs.alarms import Alarms
 from infra.constructs.capacity import strategies
 from infra.constructs.environment import Endpoint, worker_variables
 from infra.constructs.log_groups import log_group
+from infra.constructs.permissions import Grants
 from infra.constructs.pool_alarms import PoolAlarms
 from infra.constructs.queues import fallback_queue
-from infra.constructs.roles import Roles
+from infra.constructs.roles import Roles, pool_roles
 from infra.constructs.scaling import (
     Policy,
     ScaledService,
@@ -43,6 +44,7 @@ class Release:
     key: kms.IKey
     alarms: Alarms
     roles: Roles
+    grants: Grants
 
 
 class WorkerPool(Construct):
@@ -57,6 +59,7 @@ class WorkerPool(Construct):
         self._release = release
         self._alarms = PoolAlarms(alarms=release.alarms, pool=pool, release=release.id)
         self._log_group = self._logs()
+        self._roles = pool_roles(self, pool=pool, shared=release.roles, grants=release.grants)
         self.queues = [
             fallback_queue(
                 self,
@@ -120,7 +123,7 @@ class WorkerPool(Construct):
             variables=worker_variables(
                 release.settings, release.endpoint, pool=pool, release=release.id, broker=broker
             ),
-            roles=release.roles,
+            roles=self._roles,
             cpu_units=pool.cpu_units,
             memory_mib=pool.memory_mib,
             stop_timeout_seconds=pool.limits.stop_timeout_seconds,

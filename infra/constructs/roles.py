@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.checks.nag import acknowledge
 from infra.constructs.permissions import Grants
-from infra.settings import Settings
+from infra.settings import Pool, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,35 @@ class Roles:
 
 def roles(scope: Construct, *, settings: Settings, grants: Grants) -> Roles:
     """Both roles, with ``grants`` for the code; the execution role gets its own from the task definitions."""
-    task = iam.Role(scope, "TaskRole", assumed_by=_ecs_tasks(scope))
+    return Roles(task=_task(scope, grants), execution=_execution(scope, settings))
+
+
+def pool_roles(scope: Construct, *, pool: Pool, shared: Roles, grants: Grants) -> Roles:
+    """Those that all pools share, or a task role with what this pool's tasks need beside."""
+    if not pool.allow and not pool.managed_policies:
+        return shared
+    task = _task(scope, grants)
+    for allow in pool.allow:
+        task.add_to_policy(iam.PolicyStatement(actions=list(allow.actions), resources=list(allow.resources)))
+        for resource in allow.resources:
+            if "*" in resource:
+                acknowledge(task, f"AwsSolutions-IAM5[Resource::{resource}]", allow.reason or "")
+    for number, arn in enumerate(pool.managed_policies):
+        task.add_managed_policy(iam.ManagedPolicy.from_managed_policy_arn(scope, f"Managed{number}", arn))
+        if ":iam::aws:" in arn:
+            acknowledge(
+                task, f"AwsSolutions-IAM4[Policy::{arn}]", f"The settings of pool {pool.name} name it."
+            )
+    return Roles(task=task, execution=shared.execution)
+
+
+def _task(scope: Construct, grants: Grants) -> iam.Role:
+    role = iam.Role(scope, "TaskRole", assumed_by=_ecs_tasks(scope))
     for statement in grants.statements:
-        task.add_to_policy(statement)
+        role.add_to_policy(statement)
     for resource, reason in grants.wildcards.items():
-        acknowledge(task, f"AwsSolutions-IAM5[Resource::{resource}]", reason)
-    return Roles(task=task, execution=_execution(scope, settings))
+        acknowledge(role, f"AwsSolutions-IAM5[Resource::{resource}]", reason)
+    return role
 
 
 def service_principal(scope: Construct, principal: str, *, service: str) -> iam.ServicePrincipal:

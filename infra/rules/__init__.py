@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from taskfleet.errors import SettingsError
 
 from infra.rules import (
+    access,
     account,
     alarms,
     application,
@@ -36,6 +37,7 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     *times.RULES,
     *alarms.RULES,
     *variables.RULES,
+    *access.RULES,
 )
 
 placeholder_account = account.placeholder

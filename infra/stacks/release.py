@@ -54,6 +54,7 @@ class ReleaseStack(EnvironmentStack):
             broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
             state_table_arn=lookup(self, settings, "state-table-arn"),
         )
+        grants = Permissions(stack=self, settings=settings, base=base).worker(release)
         return Release(
             id=release,
             settings=settings,
@@ -64,12 +65,9 @@ class ReleaseStack(EnvironmentStack):
             place=self._place(settings, key.key_arn),
             key=key,
             alarms=Alarms(settings=settings, topic_arn=lookup(self, settings, "alarm-topic-arn")),
-            # One pair for all pools: a task may publish to any queue of its release.
-            roles=roles(
-                self,
-                settings=settings,
-                grants=Permissions(stack=self, settings=settings, base=base).worker(release),
-            ),
+            # One pair for all pools that need no more: a task may publish to any queue of its release.
+            roles=roles(self, settings=settings, grants=grants),
+            grants=grants,
         )
 
     def _place(self, settings: Settings, key_arn: str) -> Place:
