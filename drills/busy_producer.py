@@ -24,8 +24,9 @@ from local.journal import Journal
 
 # Longer than SQS's own call took: that is what Redis's silence may cost a publish.
 SWITCH_SECONDS = 1.0
-HANG_AFTER_SECONDS, GO_ON_SECONDS = 1.0, 4.0
-SETTLE_SECONDS = 180.0
+HANG_AFTER_SECONDS, GO_ON_SECONDS = 1.0, 2.0
+# The emulated SQS gives out some thousand messages in that.
+SETTLE_SECONDS = 400.0
 
 
 @dataclass(frozen=True)
