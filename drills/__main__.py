@@ -25,6 +25,7 @@ from drills.poison import POISON
 from drills.report import Report
 from drills.scale_in import SCALE_IN
 from drills.sqs_outage import BOTH_DOWN, FALLBACK_DOWN
+from drills.unattended import UNATTENDED
 from drills.worker_kill import WORKER_KILL
 from local.fleet_environment import NotUp
 from local.places import Places
@@ -42,6 +43,7 @@ DRILLS: dict[str, Drill] = {
         BUSY_PRODUCER,
         FALLBACK_DOWN,
         BOTH_DOWN,
+        UNATTENDED,
         WORKER_KILL,
         CHILD_KILL,
         LONG_TASK,

@@ -19,7 +19,7 @@ from drills.drill import (
 )
 from drills.fleet import Fleet
 from drills.load import Load
-from drills.publishing import as_fast_as_sqs, bounded, emptied, outage_figures, returned
+from drills.publishing import as_fast_as_sqs, bounded, emptied, outage_figures, returned, woken
 from drills.report import Report
 from local.broker.faults import Fault
 
@@ -37,6 +37,7 @@ def _drill(name: str, what: str, fail: Callable[[Fleet], None]) -> Drill:
             *common_checks(seen),
             bounded(seen),
             as_fast_as_sqs(seen),
+            woken(seen),
             returned(seen),
             emptied(seen),
         ]

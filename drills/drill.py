@@ -27,11 +27,15 @@ SHORT_FORM_TAKES = 3.0
 
 @dataclass(frozen=True)
 class Drill:
-    """``fault`` is one line for the list; ``run`` gets the fleet and whether the short form is wanted."""
+    """``fault`` is one line for the list; ``run`` gets the fleet and whether the short form is wanted.
+
+    ``in_tests``: the short form runs among the tests.
+    """
 
     name: str
     fault: str
     run: Callable[[Fleet, bool], Report]
+    in_tests: bool = True
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,25 @@ class Fleet:
         with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - loopback
             pass
 
+    def scale(self, service: str, count: int) -> None:
+        """Want so many containers of a service, as somebody does in the console."""
+        self.client("ecs").update_service(cluster=self._cluster, service=service, desiredCount=count)
+
+    def rang(self, kind: str, *, since: float) -> bool:
+        """Whether an alarm of this kind, of any pool or queue, has gone off since then."""
+        prefix = names.alarm(self.environment[ENVIRONMENT.name], kind)
+        cloudwatch = self.client("cloudwatch")
+        found = cloudwatch.describe_alarms(AlarmNamePrefix=prefix)["MetricAlarms"]
+        histories = [
+            cloudwatch.describe_alarm_history(AlarmName=alarm["AlarmName"])["AlarmHistoryItems"]
+            for alarm in found
+        ]
+        return any(
+            item["Timestamp"].timestamp() >= since and "to ALARM" in item["HistorySummary"]
+            for history in histories
+            for item in history
+        )
+
     def alarm_is_on(self, kind: str) -> bool:
         """Whether this alarm of the environment is in ALARM."""
         name = names.alarm(self.environment[ENVIRONMENT.name], kind)

@@ -12,6 +12,7 @@ from drills.tally import first_after, percentile
 LONGEST_PUBLISH_SECONDS = 1.0
 MOST_TIMES_SQS = 3.0
 OPENED_AFTER_SECONDS = 1.0  # by then every producer has met the fault twice, and its breaker is open
+FIRST_FROM_SQS_SECONDS = 20.0  # on this machine; AWS needs 45 to 75 s more to start a container
 LAST_SECONDS = 5.0
 MOST_TO_SQS = 0.01  # of the last publishes: a single slow answer is not an outage
 MOST_TO_SQS_SHORT = 0.75  # where everything runs at once, slow answers open a breaker again and again
@@ -62,6 +63,14 @@ def returned(seen: Observed) -> Check:
     most = MOST_TO_SQS_SHORT if seen.short else MOST_TO_SQS
     text = f"of the publishes of the last {LAST_SECONDS:g} s at most {most:.0%} were not taken by Redis"
     return Check(f"{text}: {to_sqs} of {len(last)}", bool(last) and to_sqs <= most * len(last))
+
+
+def woken(seen: Observed) -> Check:
+    """The first task from SQS, counted from the fault: the controller's look, an alarm, a worker's start."""
+    first = first_after(seen.executions, seen.moments[FAULT], FALLBACK)
+    limit = seen.limit(FIRST_FROM_SQS_SECONDS)
+    when = "none did" if first is None else f"after {first:.1f} s"
+    return Check(f"a task runs from SQS within {limit:g} s: {when}", first is not None and first <= limit)
 
 
 def emptied(seen: Observed) -> Check:

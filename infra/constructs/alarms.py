@@ -9,7 +9,7 @@ from typing import Any
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 from taskfleet.contract import names
-from taskfleet.contract.alarms import Alarm, Setting
+from taskfleet.contract.alarms import Alarm, Missing, Setting
 from taskfleet.contract.metrics import Metric
 
 from infra.settings import Pool, Settings
@@ -59,7 +59,14 @@ def _figure(value: float | Setting, settings: Pool | Settings) -> int:
 
 
 def _watched(alarm: Alarm, dimensions: Mapping[str, str]) -> dict[str, Any]:
-    """What the alarm looks at: one metric, or one that only counts while another is 0."""
+    """What the alarm looks at: one metric, or one that only counts while another is 0.
+
+    Where silence alarms, missing values are filled: CloudWatch takes older ones for them first, so that two
+    minutes of silence would ring after four.
+    """
+    if alarm.missing is Missing.ALARM:
+        # The newest minute may be filled because it comes late: such an alarm needs two in a row.
+        return {"metrics": [_counted("FILL(watched, 0)"), _query("watched", alarm, alarm.metric, dimensions)]}
     if alarm.only_without is None:
         return {
             "namespace": alarm.metric.namespace,
@@ -70,13 +77,15 @@ def _watched(alarm: Alarm, dimensions: Mapping[str, str]) -> dict[str, Any]:
         }
     return {
         "metrics": [
-            cloudwatch.CfnAlarm.MetricDataQueryProperty(
-                id="counted", expression="IF(other < 1, watched, 0)", return_data=True
-            ),
+            _counted("IF(other < 1, watched, 0)"),
             _query("watched", alarm, alarm.metric, dimensions),
             _query("other", alarm, alarm.only_without, dimensions),
         ]
     }
+
+
+def _counted(expression: str) -> cloudwatch.CfnAlarm.MetricDataQueryProperty:
+    return cloudwatch.CfnAlarm.MetricDataQueryProperty(id="counted", expression=expression, return_data=True)
 
 
 def _query(

@@ -11,7 +11,7 @@ from drills.__main__ import DRILLS
 from drills.drill import FAULT, RECOVERY, Observed, at_its_rate, common_figures
 from drills.load import Load
 from drills.looking import Look, empty_after
-from drills.publishing import as_fast_as_sqs, bounded, emptied, outage_figures, returned
+from drills.publishing import as_fast_as_sqs, bounded, emptied, outage_figures, returned, woken
 from drills.tally import Execution, Publish
 
 
@@ -189,3 +189,10 @@ def test_figures_have_plain_names() -> None:
 
     assert {"submitted", "executed", "duplicates", "lost", "parked"} <= set(report.figures)
     assert all(name.replace("_", "").isalnum() and name == name.lower() for name in report.figures)
+
+
+@pytest.mark.parametrize(("at", "holds"), [(24.9, True), (25.1, False), (None, False)])
+def test_workers_on_sqs_begin_in_time(at: float | None, holds: bool) -> None:
+    """The fault is at 5 s; what Redis' workers run does not count."""
+    executions = [ran(1, 6.0, "primary"), *([ran(2, at, "fallback")] if at else [])]
+    assert woken(seen([publish(1)], executions)).holds is holds

@@ -43,10 +43,13 @@ class Judged:
             if alarm["AlarmName"] == name
         )
         self.alarm = definition.read({**described, "AlarmActions": [], "OKActions": []})
-        self.state, self._seen = State.OK, dict[str, list[float]]()
+        self.state, self._seen = State.OK, dict[str, list[float | None]]()
 
-    def sees(self, *looks: float, **more: Sequence[float]) -> State:
-        """The state after these values of the metric that it watches, and of others by their name in it."""
+    def sees(self, *looks: float | None, **more: Sequence[float]) -> State:
+        """The state after these values of the metric that it watches, and of others by their name in it.
+
+        None: nothing was published.
+        """
         watched = "watched" if self.alarm.expressions else "m1"
         for name, values in {watched: looks, **more}.items():
             self._seen.setdefault(name, []).extend(values)
@@ -61,7 +64,7 @@ class Judged:
             name: {
                 NOW + start * LOOK_SECONDS: STATISTICS[metric.statistic](values)
                 for start in range(0, end, period // LOOK_SECONDS)
-                if (values := self._seen[name][start : start + period // LOOK_SECONDS])
+                if (values := self._values(name, start, period // LOOK_SECONDS))
             }
             for name, metric in self.alarm.metrics.items()
         }
@@ -70,6 +73,9 @@ class Judged:
         return evaluate(
             alarm=self.alarm, datapoints=points.series(self.alarm.watches), now=now, previous=self.state
         ).state
+
+    def _values(self, name: str, start: int, looks: int) -> list[float]:
+        return [value for value in self._seen[name][start : start + looks] if value is not None]
 
     def values(self) -> tuple[float, float]:
         """One that is over the threshold, and one that is not."""
@@ -125,6 +131,14 @@ def test_a_backlog_on_sqs_that_is_worked_off_is_attended_to(blueprint: Synthesis
     judged = Judged(blueprint, "fallback-unattended")
     assert judged.sees(*[500] * 6 * MINUTE, other=[4] * 6 * MINUTE) is State.OK
     assert judged.sees(*[500] * 3 * MINUTE, other=[0] * 3 * MINUTE) is State.ALARM
+
+
+def test_two_minutes_without_a_look_are_silence_and_a_deploy_is_none(blueprint: Synthesis) -> None:
+    deployed, gone = Judged(blueprint, "controller-silent"), Judged(blueprint, "controller-silent")
+    for offset in range(MINUTE):
+        ticks = [1] * (5 * MINUTE + offset)
+        assert deployed.sees(*ticks, *[None] * 10, *[1] * 2 * MINUTE) is State.OK
+    assert gone.sees(*[1] * 5 * MINUTE, *[None] * 2 * MINUTE) is State.ALARM
 
 
 def test_old_dead_letters_keep_no_alarm_on_and_new_ones_ring_again(blueprint: Synthesis) -> None:

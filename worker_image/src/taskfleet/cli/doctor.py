@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -13,7 +14,9 @@ from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration, show, show_json
 from taskfleet.cli.stopped import why_stopped
 from taskfleet.contract import names, parameters
+from taskfleet.contract.metrics import WINDOW_SECONDS
 from taskfleet.errors import TaskfleetError
+from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.services import Service, services
 from taskfleet.releases import pointer
 from taskfleet.releases.model import LIVE
@@ -96,15 +99,18 @@ def _services(operator: Operator) -> Iterator[Finding]:
     ]
     wanted = [names.CONTROLLER_SERVICE, names.BEAT_SERVICE, *sorted(pools)]
     found = services(operator.client("ecs"), names.cluster(operator.environment), wanted)
+    failed = Failures(operator.client("ecs")).look(names.cluster(operator.environment), now=time.time())
     for name in wanted:
-        yield _service(operator, name, found.get(name))
+        yield _service(operator, name, found.get(name), failed[name])
 
 
-def _service(operator: Operator, name: str, service: Service | None) -> Finding:
+def _service(operator: Operator, name: str, service: Service | None, failed: int) -> Finding:
     if service is None:
         return Finding(f"service {name}", False, "there is none: deploy its stack")
     counts = f"{service.running} of {service.desired} running"
-    if service.running >= service.desired:
+    if failed:
+        counts = f"{counts}, {failed} ended unasked within {WINDOW_SECONDS // 60} minutes"
+    elif service.running >= service.desired:
         return Finding(f"service {name}", True, counts)
     reasons = why_stopped(operator.client("ecs"), names.cluster(operator.environment), name)
     return Finding(f"service {name}", False, "; ".join([counts, *reasons]))
