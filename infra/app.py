@@ -102,7 +102,7 @@ def _refuse_placeholder(stage: EnvironmentStage, settings: Settings, choices: Ch
     The CDK's command line stops at an error of a stack that it is about to deploy, and at no other:
     so ``cdk deploy "local/*"`` works in a fresh clone, and ``cdk deploy "prod/*"`` does not.
     """
-    problem = rules.placeholder_account(settings, environments.PLACEHOLDER_ACCOUNT)
+    problem = rules.placeholder_account(settings)
     if problem is None:
         return
     if choices.placeholder_account_allowed:

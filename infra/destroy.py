@@ -20,7 +20,7 @@ from taskfleet.cli import stacks
 from taskfleet.contract import names, parameters
 
 from infra import rules
-from infra.environments import ALL, PLACEHOLDER_ACCOUNT
+from infra.environments import ALL
 from infra.settings import Settings
 
 
@@ -58,7 +58,7 @@ def main() -> int:
 
 def refused(settings: Settings, sts: Any) -> str | None:
     """Why nothing of the environment may be deleted with these credentials, or None."""
-    if reason := rules.placeholder_account(settings, PLACEHOLDER_ACCOUNT):
+    if reason := rules.placeholder_account(settings):
         return reason
     if settings.keep_data:
         return (

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from infra.settings import Broker, Egress, Execution, Limits, Network, Pool, Settings
 
-PLACEHOLDER_ACCOUNT = "111111111111"  # replace it with yours, below
+ACCOUNT = "111111111111"  # replace it with yours; with this one nothing is deployed
 REGION = "eu-west-1"
 ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
 
@@ -66,7 +66,7 @@ LOCAL = Settings(
 
 DEV = Settings(
     name="dev",
-    account=PLACEHOLDER_ACCOUNT,
+    account=ACCOUNT,
     region=REGION,
     keep_data=False,
     # One NAT gateway and one broker node: cheap, and nobody is called when a zone fails.
@@ -78,7 +78,7 @@ DEV = Settings(
 
 STAGING = Settings(
     name="staging",
-    account=PLACEHOLDER_ACCOUNT,
+    account=ACCOUNT,
     region=REGION,
     network=Network(availability_zones=ZONES[:2]),
     pools=(HIGH, LOW, WAREHOUSE),
@@ -86,7 +86,7 @@ STAGING = Settings(
 
 PROD = Settings(
     name="prod",
-    account=PLACEHOLDER_ACCOUNT,
+    account=ACCOUNT,
     region=REGION,
     network=Network(availability_zones=ZONES),
     broker=Broker(node_type="cache.r7g.large", nodes=3),

@@ -11,7 +11,6 @@ from taskfleet.cli import stacks
 from taskfleet.contract import names
 
 from infra import rules
-from infra.environments import PLACEHOLDER_ACCOUNT
 from infra.preflight.finding import Finding, State
 from infra.settings import Settings
 
@@ -32,7 +31,7 @@ SERVICE_ROLES = {
 def reached(settings: Settings, session: boto3.Session) -> Iterator[Finding]:
     """The settings name an account, and the credentials are of it."""
     what = "credentials"
-    if problem := rules.placeholder_account(settings, PLACEHOLDER_ACCOUNT):
+    if problem := rules.placeholder_account(settings):
         yield Finding(
             what="account", state=State.MISSING, found="the placeholder", then=problem.partition("Fix: ")[2]
         )

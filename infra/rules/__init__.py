@@ -41,7 +41,11 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
 )
 
 placeholder_account = account.placeholder
-remarks = times.remarks
+
+
+def remarks(settings: Settings) -> list[str]:
+    """What is allowed, and still not what a reader may expect."""
+    return [*times.remarks(settings), *account.remarks(settings)]
 
 
 def problems(settings: Settings) -> list[Problem]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from taskfleet.contract import names
+
 from infra.rules.problem import Problem
 
 if TYPE_CHECKING:
@@ -17,21 +19,33 @@ EMULATED_ACCOUNT = "000000000000"
 EMULATED_REGION = "us-east-1"
 
 
-def placeholder(settings: Settings, account: str) -> str | None:
-    """Why the environment can't be deployed while it has the placeholder ``account``, or None.
+PLACEHOLDER = "111111111111"  # what `infra.environments` has in a fresh clone
+
+
+def placeholder(settings: Settings) -> str | None:
+    """Why the environment can't be deployed while its account is the placeholder, or None.
 
     Not one of the rules: templates may be looked at before there is an account.
     """
-    if settings.account != account or settings.on_this_machine:
+    if settings.account != PLACEHOLDER or settings.on_this_machine:
         return None
     return str(
         Problem(
             setting=f"environment {settings.name}: account",
-            value=account,
+            value=PLACEHOLDER,
             rule="this is the placeholder, which belongs to nobody here",
             fix="put your own 12-digit AWS account id into infra/environments.py",
         )
     )
+
+
+def remarks(settings: Settings) -> Iterator[str]:
+    """What is allowed, and may still be forgotten."""
+    if settings.alarm_email is None and not settings.on_this_machine:
+        yield (
+            f"nobody is paged: alarms go to the topic {names.alarm_topic(settings.name)}, which nothing of "
+            f"{settings.name} subscribes to. Set alarm_email, or subscribe what pages you."
+        )
 
 
 def _account(settings: Settings) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
@@ -87,6 +88,24 @@ def test_a_release_that_can_not_be_a_name_is_refused(release: str) -> None:
 
 def test_environments_on_this_machine_need_no_account() -> None:
     assert errors(build(app(env="local")), "taskfleet-local-network") == []
+
+
+def test_who_puts_his_account_in_place_of_the_placeholder_is_not_refused() -> None:
+    """Wherever it is written: the constant of `infra.environments` is not what is compared with."""
+    source = Path(environments.__file__).read_text()
+    namespace: dict[str, object] = {"__name__": "mine"}
+
+    exec(compile(source.replace("111111111111", "123456789012"), "mine", "exec"), namespace)  # noqa: S102
+
+    assert errors(build(app(env="dev"), settings=namespace["ALL"]), "taskfleet-dev-network") == []  # type: ignore[arg-type]
+
+
+def test_it_is_said_where_nobody_is_paged() -> None:
+    told = replace(MINE, alarm_email="oncall@example.com")
+
+    for settings, said in ((MINE, True), (told, False)):
+        found = annotations(build(app(), settings=[settings]), "taskfleet-mine-release-", "info")
+        assert any("nobody is paged" in text for text in found) is said
 
 
 def test_unenforced_limits_are_said_at_the_release() -> None:
