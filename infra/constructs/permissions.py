@@ -64,6 +64,12 @@ class Permissions:
                 [self.base.state_table_arn],
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
             ),
+            _allow(
+                "Revoke",
+                ("dynamodb:BatchGetItem", "dynamodb:UpdateItem"),
+                [self.base.state_table_arn],
+                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.REVOKES]}},
+            ),
         ]
         return Grants(
             statements=statements, wildcards={**_exec_wildcards(self), **self._manifest_wildcards()}

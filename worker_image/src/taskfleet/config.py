@@ -8,14 +8,12 @@
 from __future__ import annotations
 
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from taskfleet.brokers import FALLBACK_TRANSPORT, PRIMARY_TRANSPORT, connections
 from taskfleet.contract.environment import PRIMARY
 from taskfleet.settings import WorkerSettings
-from taskfleet.worker import parking
 
 DAY_SECONDS = 24 * 3600
 
@@ -105,7 +103,8 @@ def _primary(settings: WorkerSettings) -> dict[str, Any]:
         "broker_use_ssl": connections.TLS,
         "broker_transport_options": {
             **connections.primary_worker_options(settings),
-            "on_malformed": partial(parking.park_text, settings),
+            # By name: `celery inspect stats` sends these options as JSON.
+            "on_malformed": "taskfleet.worker.parking:park_text",
             # A thread or a greenlet can keep the worker itself from renewing its lease.
             "renewing_process": settings.execution != "prefork",
         },

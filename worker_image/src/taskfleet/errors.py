@@ -61,3 +61,7 @@ class DeadLetterError(TaskfleetError):
 
 class DeadLettered(TaskfleetError):
     """The task's message was put aside as a dead letter and was not run: the result of who waits for it."""
+
+
+class ControlError(TaskfleetError):
+    """A remote-control command reached nobody, or has no place in the fleet."""

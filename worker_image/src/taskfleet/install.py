@@ -15,7 +15,7 @@ from functools import partial
 
 from celery import Celery
 
-from taskfleet import config, enforced, hardening, settings
+from taskfleet import config, control, enforced, hardening, settings
 from taskfleet.brokers import connections, credentials
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.messages import GATE_TASK
@@ -101,6 +101,7 @@ def install(app: Celery) -> Celery:
 
     app.producer_or_acquire = app.default_producer = producer_or_acquire
     results.harden(app)
+    control.install(app)
     _register_gate(app)
     return app
 

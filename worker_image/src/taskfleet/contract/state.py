@@ -33,3 +33,12 @@ GATES = "gate#*"
 def gate(versioned_queue: str, broker: str) -> str:
     """The proof that a gate task ran: written by the worker that ran it, on `primary` or `fallback`."""
     return f"gate#{broker}#{versioned_queue}"
+
+
+# What the key of every item of revokes matches: workers read and write these, and who revokes writes them.
+REVOKES = "revokes#*"
+
+
+def revokes(slot: int) -> str:
+    """What was revoked within one ten-minute ``slot``: `asked`, a set of JSON (`taskfleet.revokes`)."""
+    return f"revokes#{slot}"

@@ -20,6 +20,7 @@ from taskfleet.logs import logger
 from taskfleet.worker import announcing, draining, expiring, failures, poison
 from taskfleet.worker.alone import Alone
 from taskfleet.worker.parking import Parking
+from taskfleet.worker.revoking import Revoking
 from taskfleet.worker.starting import Starting
 from taskfleet.worker.usefulness import Usefulness
 
@@ -31,6 +32,14 @@ MOST_SECONDS_BETWEEN_CONNECTS = 10
 class Consumer(StockConsumer):  # type: ignore[misc]
     """Named by ``worker_consumer`` (`taskfleet.config.worker`)."""
 
+    class Blueprint(StockConsumer.Blueprint):  # type: ignore[misc]
+        """Celery's steps, with events that can be turned on."""
+
+        default_steps = tuple(
+            "taskfleet.worker.events:Events" if step.endswith(":Events") else step
+            for step in StockConsumer.Blueprint.default_steps
+        )
+
     _ticker: Any = None
     _stamped_at = 0.0
 
@@ -39,11 +48,13 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         self.alone = Alone(self)
         super().__init__(*args, **kwargs)
         self.usefulness = Usefulness(self, Starting(self))
+        self.revoking = Revoking(self)
 
     def on_ready(self) -> None:
         """The loop is about to run: have it tick, and let SIGTERM drain."""
         super().on_ready()
         draining.catch_sigterm(self)
+        self.revoking.start()
         if self._ticker is not None:
             self._ticker.cancel()
         self._ticker = None
@@ -63,6 +74,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             self.pool.maintain_pool()
         self.parking.step()
         self.alone.step()
+        self.revoking.step()
         draining.step(self)
 
     def _tick_while_waiting(self) -> None:

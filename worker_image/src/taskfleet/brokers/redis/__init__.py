@@ -8,8 +8,8 @@ Transport options beside kombu's own: ``lease_seconds`` (13), after which a sile
 others, the same for all workers of a broker; ``renewing_process`` (false), for a worker whose tasks share its
 process: another one renews its lease while they keep it from that; ``confirm_replicas``, a number or a
 mapping of queue to number (a publish returns when so many replicas have it), ``confirm_timeout_ms`` (500);
-and ``on_malformed``, called with ``queue``, ``payload`` and ``reason`` for what is no message; without it
-that is kept in Redis.
+and ``on_malformed`` (or its name), called with ``queue``, ``payload`` and ``reason`` for what is no message;
+without it that is kept in Redis.
 """
 
 from __future__ import annotations

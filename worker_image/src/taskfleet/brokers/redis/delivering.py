@@ -8,6 +8,8 @@ from queue import Empty
 from time import time
 from typing import Any
 
+from kombu.utils.imports import symbol_by_name
+
 from taskfleet.brokers import eta
 from taskfleet.brokers.redis import payloads
 from taskfleet.brokers.redis.ownership import OwningChannel
@@ -24,7 +26,7 @@ NEAR_SECONDS = 0.1
 class DeliveringChannel(OwningChannel):
     """Hands over what was fetched; sets aside what is no message."""
 
-    on_malformed: Callable[..., None] | None = None
+    on_malformed: Callable[..., None] | str | None = None
 
     def _deliver_all(self, session: Session, reply: list[bytes]) -> None:
         # Whatever is not delivered because an earlier one failed goes back before the next fetch.
@@ -84,7 +86,7 @@ class DeliveringChannel(OwningChannel):
             if self.on_malformed is None:
                 self._keep_here(queue, text, reason)
             else:
-                self.on_malformed(queue=queue, payload=text, reason=reason)
+                symbol_by_name(self.on_malformed)(queue=queue, payload=text, reason=reason)
         except Exception as failure:  # noqa: BLE001 - the owner's code, and no reason to end the worker
             logger.error("It could not be parked (%r), so it is kept in Redis", failure)
             self._keep_here(queue, text, reason)

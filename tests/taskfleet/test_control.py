@@ -1,0 +1,169 @@
+"""Remote control from a producer, a shell and ``celery -A``: it reaches the fleet, or says why not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from celery import Celery
+from taskfleet.contract import environment as env
+from taskfleet.errors import ControlError
+from taskfleet.publishing.publisher import only
+from taskfleet.revokes import MOST_IDS, Revokes
+
+from tests.support.processes import wait_for
+from tests.support.tiny_fleet import TinyFleet
+from tests.taskfleet import behalf_tasks as tasks
+
+APP = {env.APP.name: "tests.taskfleet.behalf_tasks:app"}
+
+
+@pytest.fixture
+def app(fleet: TinyFleet) -> Celery:
+    """A producer that still has the broker of before."""
+    made = fleet.app()
+    made.conf.broker_url = "amqp://nobody:there@127.0.0.1:1//"
+    return made
+
+
+def start(fleet: TinyFleet, **more: str) -> None:
+    fleet.start_worker("r1", **APP, **{tasks.BACKEND: fleet.valkey.url, **more})
+
+
+def listening(fleet: TinyFleet, app: Celery) -> None:
+    """Start a worker; it subscribes to commands an instant after it is ready."""
+    start(fleet)
+    wait_for(lambda: app.control.ping(limit=1), seconds=20, what="a pong")
+
+
+def test_a_producer_pings_inspects_and_turns_events_on(fleet: TinyFleet, app: Celery) -> None:
+    listening(fleet, app)
+
+    inspect = app.control.inspect(limit=1)
+    (stats,) = inspect.stats().values()
+    assert stats["pool"]["max-concurrency"] == 2
+    assert "behalf.body" in next(iter(inspect.registered().values()))
+    (reply,) = app.control.enable_events(reply=True, limit=1)
+    assert list(reply.values()) == [{"ok": "task events enabled"}]
+    assert "worker-heartbeat" in events(fleet)
+    assert app.control.disable_events(reply=True, limit=1)[0]
+
+
+def events(fleet: TinyFleet) -> set[str]:
+    """The types that are broadcast within a few seconds."""
+    seen: set[str] = set()
+    listening = fleet.valkey.client().pubsub()
+    listening.psubscribe("*celeryev*")
+    end = time.monotonic() + 20
+    while time.monotonic() < end and not seen:
+        message = listening.get_message(timeout=1)
+        if message is not None and message["type"] == "pmessage":
+            body = json.loads(base64.b64decode(json.loads(message["data"])["body"]))
+            seen.update(event["type"] for event in (body if isinstance(body, list) else [body]))
+    return seen
+
+
+def test_a_running_task_is_terminated(fleet: TinyFleet, app: Celery) -> None:
+    app.conf.result_backend = fleet.valkey.url
+    listening(fleet, app)
+    result = app.send_task("behalf.waits", [1])
+    wait_for(lambda: list(fleet.events("began")), seconds=20, what="the task")
+
+    result.revoke(terminate=True, signal="SIGKILL")
+
+    wait_for(lambda: app.AsyncResult(result.id).state == "REVOKED", seconds=20, what="the task's end")
+
+
+@pytest.mark.parametrize("broker", [env.PRIMARY, env.FALLBACK])
+def test_a_revoke_holds_for_workers_that_start_later(fleet: TinyFleet, app: Celery, broker: str) -> None:
+    with only(broker):
+        revoked = app.send_task("behalf.body", [[1]], {"run": "revoked"})
+        revoked.revoke()
+        app.send_task("behalf.body", [[2]], {"run": "kept"})
+
+    start(fleet, **{env.BROKER.name: broker})
+
+    wait_for(lambda: fleet.executed("kept"), seconds=30, what="the other task")
+    assert not fleet.executed("revoked")
+
+
+def test_a_worker_on_sqs_honours_a_revoke_while_redis_is_away(fleet: TinyFleet, app: Celery) -> None:
+    start(fleet, **{env.BROKER.name: env.FALLBACK})
+    with only(env.FALLBACK):
+        later = app.send_task("behalf.body", [[1]], {"run": "revoked"}, countdown=12)
+    fleet.valkey.pause()
+
+    began = time.monotonic()
+    later.revoke()
+
+    assert time.monotonic() - began < 5
+    fleet.valkey.resume()
+    with only(env.FALLBACK):
+        app.send_task("behalf.body", [[2]], {"run": "kept"}, countdown=14)
+    wait_for(lambda: fleet.executed("kept"), seconds=40, what="the other task")
+    assert not fleet.executed("revoked")
+
+
+def test_what_needs_redis_is_an_error_while_it_is_away(fleet: TinyFleet, app: Celery) -> None:
+    fleet.valkey.pause()
+
+    began = time.monotonic()
+    with pytest.raises(ControlError, match="fleet status"):
+        app.control.ping()
+
+    assert time.monotonic() - began < 15
+    fleet.valkey.resume()
+
+
+@pytest.mark.parametrize("command", ["pool_grow", "pool_shrink"])
+def test_what_has_no_place_says_what_has(fleet: TinyFleet, app: Celery, command: str) -> None:
+    with pytest.raises(ControlError, match="fleet scale"):
+        getattr(app.control, command)()
+
+
+def test_a_purge_takes_what_waits_in_the_current_release(fleet: TinyFleet, app: Celery) -> None:
+    for queue in ("high", "low"):
+        app.send_task("anything", queue=queue)
+    with only(env.FALLBACK):
+        app.send_task("anything", queue="low")
+
+    assert app.control.purge() == 3
+
+    assert (fleet.waiting("high", "r1"), fleet.waiting("low", "r1")) == (0, 0)
+    assert fleet.waiting_on_sqs("low", "r1") == 0
+
+
+def celery(fleet: TinyFleet, *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "tests.taskfleet.behalf_tasks:app", *arguments],
+        env=fleet.environment(),
+        check=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def test_celerys_command_line_reaches_the_fleet(fleet: TinyFleet, app: Celery) -> None:
+    listening(fleet, app)
+
+    assert "1 node online" in celery(fleet, "status")
+    assert "broker" in next(iter(json.loads(celery(fleet, "inspect", "stats", "--json")).values()))
+    assert "pong" in celery(fleet, "inspect", "ping")
+    app.send_task("anything", queue="high")
+    assert "Purged 1 message" in celery(fleet, "purge", "--force", "--queues", "high")
+
+
+def test_revokes_of_many_ids_are_kept_in_parts(fleet: TinyFleet) -> None:
+    now = 1_800_000_000.0
+    kept = Revokes(fleet.aws.client("dynamodb"), fleet.name, clock=lambda: now)
+    kept.add("revoke", {"task_id": [f"{n:032}" for n in range(2 * MOST_IDS + 1)], "terminate": False})
+
+    later = Revokes(fleet.aws.client("dynamodb"), fleet.name, clock=lambda: now + 3 * 24 * 3600)
+
+    assert len(kept.newest()) == len(later.all()) == 3
+    assert later.newest() == set()
