@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 SECONDS = 8.0  # from the first step to the last
-PUBLISHES = 48
-MOST_FAULTS = 3
+PUBLISHES = 110
+MOST_FAULTS = 4
 PRODUCERS = 2
 QUEUES = ("high", "low")
 
@@ -98,7 +98,7 @@ _LONGEST = {
 
 @dataclass(frozen=True, kw_only=True)
 class Break:
-    """A fault ``at`` so many seconds, for ``seconds``. ``target`` chooses a worker or producer by number."""
+    """A fault ``at`` so many seconds, for ``seconds``. ``target`` chooses a worker or producer (`run`)."""
 
     at: float
     fault: Fault
@@ -133,7 +133,7 @@ def _publish(dice: random.Random, number: int) -> Publish:
         kind=kind,
         queue=dice.choice(QUEUES),
         delay_seconds=round(dice.uniform(0.3, 6), 2) if delayed else 0.0,
-        task_seconds=dice.choice((0.0, 0.0, 0.02, 0.3)),
+        task_seconds=dice.choice((0.0, 0.02, 0.1, 0.4)),
         priority=dice.choice((0, 3, 6, 9)) if kind is Kind.PRIORITY else None,
     )
 

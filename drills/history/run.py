@@ -74,7 +74,7 @@ class Run:
     def _faults(self, step: Break) -> str:
         """Break it, for as long as it is to last. Returns what was broken."""
         rig = self._rig
-        worker = rig.workers[step.target % len(rig.workers)]
+        worker = self._worker(step.target)
         producer = rig.producers[step.target % len(rig.producers)]
         if step.fault in _OF_WORKERS:
             _OF_WORKERS[step.fault](worker, step)
@@ -90,6 +90,13 @@ class Run:
         with _OF_BROKERS[step.fault](rig, step):
             time.sleep(step.seconds)
         return "broker"
+
+    def _worker(self, target: int) -> Worker:
+        """Most often one of the current release, which has something to lose."""
+        workers = self._rig.workers
+        if target % 4:
+            workers = [worker for worker in workers if worker.name.startswith(self._rig.current)]
+        return workers[target // 4 % len(workers)]
 
     # -- the end --------------------------------------------------------------------------------------
 
