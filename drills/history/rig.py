@@ -146,6 +146,9 @@ class Worker:
                     start_new_session=True,
                 )
             self._process.wait()
+            # A container ends with its command: whatever it left behind goes with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._over.wait(_AGAIN_SECONDS)
 
     def pids(self) -> list[int]:
