@@ -96,6 +96,7 @@ def _general(text: str, settings: Settings) -> str:
         (rf"gate#([a-z]+)#({queues})\.{id}", r"gate#\1#<queue>.<release>"),
         (rf"{names.release_stack_prefix(env)}{id}", "taskfleet-<env>-release-<release>"),
         (rf"release#{id}", "release#<release>"),
+        (r"revokes#[0-9]+", "revokes#<slot>"),
         (rf"/{names.PROJECT}/{env}/releases/{id}", f"/{names.PROJECT}/<env>/releases/<release>"),
         (rf"/{names.PROJECT}/{env}/base/[a-z-]+", f"/{names.PROJECT}/<env>/base/<parameter>"),
         (rf"([-/]){env}\b", r"\1<env>"),
