@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,16 @@ def quiet(n: int) -> int:
 @app.task(name="behalf.fails-at-once")
 def fails_at_once() -> None:
     raise KeyError("at once")
+
+
+@app.task(name="behalf.dies-before-it-is-counted")
+def dies_before_it_is_counted(n: int, where: str) -> int:
+    """The first time its process is killed after the result was stored, in or before what counts it."""
+    mark = Path(os.environ[container.JOURNAL]) / "died"
+    if not mark.exists():
+        mark.touch()
+        setattr(app.backend, where, lambda *_args, **_options: os.kill(os.getpid(), signal.SIGKILL))
+    return n
 
 
 @app.task(name="behalf.body")

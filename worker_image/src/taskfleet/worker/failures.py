@@ -156,6 +156,8 @@ class KeepsFailures(Request):  # type: ignore[misc]
         stored = super()._success_was_stored()
         if stored:
             self._failure = None
+            if self._context.chord:
+                self.fleet_parking.outcomes.counted(self.id, stored["result"], self._context)
         return stored
 
     def acknowledge(self) -> None:

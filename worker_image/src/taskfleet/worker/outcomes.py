@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from celery import Celery
+from celery import Celery, states
 from celery.app.task import Context
+from celery.backends.redis import RedisBackend
 from celery.exceptions import NotRegistered
 from kombu.message import Message
 
@@ -48,6 +49,26 @@ class Outcomes:
             self._note(lambda backend: backend.mark_as_done(task_id, result, request=context))
         except Exception as error:  # noqa: BLE001 - no room, no thread
             logger.error("the result of task %s is lost: %r", task_id, error)
+
+    def counted(self, task_id: str, result: Any, context: Context) -> None:
+        """Have a chord count a task whose process was killed after its result was stored. Raises nothing.
+
+        Celery stores the result first, then counts it, then publishes the body: killed in between, no body
+        ever ran. Counting in Redis is safe to repeat. A second time, since the process that was killed may
+        have claimed the body's publishing, and its claim holds for twice the join timeout
+        (celery.backends.redis). Other backends count each call.
+        """
+        if not isinstance(self._app.backend, RedisBackend):
+            return
+        again = time.monotonic() + self._claim_seconds()
+        try:
+            self._note(lambda backend: backend.on_chord_part_return(context, states.SUCCESS, result))
+            self._note(lambda backend: _once_it_is(again, backend, context, result))
+        except Exception as error:  # noqa: BLE001 - no room, no thread
+            logger.error("task %s can't be counted in its chord: %r", task_id, error)
+
+    def _claim_seconds(self) -> float:
+        return max(5.0, 2 * (self._app.conf.result_chord_join_timeout or 5.0)) + 1.0
 
     def not_stored(self, task_id: str, error: BaseException, context: Context, *, store: bool) -> None:
         """Record the failure of a task that was run. Raises nothing."""
@@ -98,6 +119,11 @@ class Outcomes:
                 time.sleep(AGAIN_SECONDS)
             return False
         return True
+
+
+def _once_it_is(moment: float, backend: Any, context: Context, result: Any) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
+    backend.on_chord_part_return(context, states.SUCCESS, result)
 
 
 def _fields(message: Message) -> tuple[dict[str, Any], dict[str, Any]]:
