@@ -192,7 +192,7 @@ def test_many_that_are_due_soon_are_hidden_too_and_run_in_time(
     ledger.wait("now")
     assert time.time() < at, "it waited for what was not due"
     assert not worker.said("arrived_in_time["), "it holds them"
-    wait_for(lambda: len(ledger.lines()) == 61, what="all of them")
+    wait_for(lambda: len(ledger.lines()) == 61, seconds=30, what="all of them")
     late = [float(line.split()[1]) for line in ledger.lines() if line != "now"]
     assert min(late) > -0.05
 
@@ -225,4 +225,4 @@ def test_what_is_no_message_can_be_looked_at(aws: MiniStack, queue: str, body: s
         message = Queue(queue, routing_key=queue)(connection.default_channel).get()
         assert message.body == body.encode()
         message.ack()
-    assert _counts(aws, queue) == (0, 0, 0)
+    wait_for(lambda: _counts(aws, queue) == (0, 0, 0), what="the message's delete")

@@ -148,7 +148,7 @@ def test_failover_can_be_declined(variants: Synthesis) -> None:
 @pytest.mark.parametrize(("nodes", "says"), [(1, True), (2, False)])
 def test_one_node_says_at_synth_what_its_death_loses(nodes: int, says: bool) -> None:
     settings = replace(environments.DEV, broker=replace(environments.DEV.broker, nodes=nodes))
-    stack = BrokerStack(App(context=FLAGS), "broker", settings=settings)
+    stack = BrokerStack(App(context=FLAGS), "broker", settings=settings, protected=False)
 
     found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("every task .* is lost"))
 

@@ -145,7 +145,8 @@ def test_a_task_is_hardened(way: Callable[[], tuple[Celery, Any]]) -> None:
     assert (task.max_retries, task.expires) == (5, DEFAULT_EXPIRES_SECONDS)
     assert (task.acks_late, task.reject_on_worker_lost, task.retry_on_worker_lost) == (True, True, True)
     assert countdown(task) < 2.5, "the first retry backs off from two seconds"
-    assert list(hardening.lacking(app)) == []
+    # Celery gives an application the shared tasks of every other that this process has imported.
+    assert task.name not in dict(hardening.lacking(app))
     if way in (_django, _task_cls, _base, _subclass_of_app_task, _registered_class):
         assert task.own == "kept"
 
@@ -256,7 +257,8 @@ def test_what_is_not_protected_is_named() -> None:
     assert "it is lost with its worker" in reasons["early"]
     assert "if its process is killed" in reasons["lost"]
     assert "can't be extended" in reasons["frozen"]
-    assert len(reasons) == 3
+    assert reasons.keys() >= {"early", "lost", "frozen"}
+    assert "celery.chord" not in reasons
 
 
 class Frozen(type):
