@@ -6,10 +6,13 @@ it is part of, its ``link_error``. And a result that the backend did not take fr
 
 from __future__ import annotations
 
+import heapq
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from celery import Celery, states
@@ -28,12 +31,27 @@ AGAIN_SECONDS = 5.0
 TRIES = 12
 
 
+@dataclass(order=True)
+class _Outcome:
+    """``due_at`` on the monotonic clock; ``number`` keeps the order of those that are due at once."""
+
+    due_at: float
+    number: int
+    record: Callable[[Any], object] = field(compare=False)
+    tries: int = field(default=0, compare=False)
+
+
 class Outcomes:
-    """Records them in a thread of its own; while the backend is away, again and again for a minute."""
+    """Records them in a thread of its own, each again and again for a minute while that fails.
+
+    One that fails waits for its next time, and holds up none of the others.
+    """
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._waiting: queue.Queue[Callable[[Any], object]] = queue.Queue(ROOM)
+        self._changed = threading.Condition()
+        self._waiting: list[_Outcome] = []  # a heap
+        self._numbers = count()
         self._thread: threading.Thread | None = None
 
     def failed(self, message: Message, finding: Finding) -> None:
@@ -60,10 +78,12 @@ class Outcomes:
         """
         if not isinstance(self._app.backend, RedisBackend):
             return
-        again = time.monotonic() + self._claim_seconds()
         try:
-            self._note(lambda backend: backend.on_chord_part_return(context, states.SUCCESS, result))
-            self._note(lambda backend: _once_it_is(again, backend, context, result))
+            for seconds in (0.0, self._claim_seconds()):
+                self._note(
+                    lambda backend: backend.on_chord_part_return(context, states.SUCCESS, result),
+                    after_seconds=seconds,
+                )
         except Exception as error:  # noqa: BLE001 - no room, no thread
             logger.error("task %s can't be counted in its chord: %r", task_id, error)
 
@@ -88,12 +108,21 @@ class Outcomes:
         context = Context({**fields, **options, "delivery_info": {}})
         self.not_stored(task_id, error, context, store=self._is_stored(fields, name))
 
-    def _note(self, record: Callable[[Any], object]) -> None:
-        self._waiting.put_nowait(record)
-        if self._thread is None:
-            thread = threading.Thread(target=self._run, name="taskfleet-outcomes", daemon=True)
-            thread.start()
-            self._thread = thread
+    def _note(self, record: Callable[[Any], object], *, after_seconds: float = 0.0) -> None:
+        """Raises ``queue.Full``, and ``RuntimeError`` if no thread can be started."""
+        with self._changed:
+            if len(self._waiting) >= ROOM:
+                raise queue.Full
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="taskfleet-outcomes", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._add(_Outcome(time.monotonic() + after_seconds, next(self._numbers), record))
+
+    def _add(self, outcome: _Outcome) -> None:
+        """Held under the lock."""
+        heapq.heappush(self._waiting, outcome)
+        self._changed.notify()
 
     def _is_stored(self, fields: Mapping[str, Any], name: Any) -> bool:
         task = self._app.tasks.get(name) if isinstance(name, str) else None
@@ -106,24 +135,30 @@ class Outcomes:
 
     def _run(self) -> None:
         while True:
-            record = self._waiting.get()
-            if not any(self._is_recorded(record, last=number == TRIES) for number in range(1, TRIES + 1)):
-                logger.error("a task's outcome could not be recorded, and is lost")
+            outcome = self._next()
+            try:
+                outcome.record(self._app.backend)
+            except Exception as error:  # noqa: BLE001 - any backend's error
+                self._try_again(outcome, error)
 
-    def _is_recorded(self, record: Callable[[Any], object], *, last: bool) -> bool:
-        try:
-            record(self._app.backend)
-        except Exception as error:  # noqa: BLE001 - any backend's error
-            logger.warning("a task's outcome can't be recorded yet: %r", error)
-            if not last:
-                time.sleep(AGAIN_SECONDS)
-            return False
-        return True
+    def _next(self) -> _Outcome:
+        with self._changed:
+            while (seconds := self._seconds_until_due()) > 0:
+                self._changed.wait(seconds)
+            return heapq.heappop(self._waiting)
 
+    def _seconds_until_due(self) -> float:
+        return self._waiting[0].due_at - time.monotonic() if self._waiting else threading.TIMEOUT_MAX
 
-def _once_it_is(moment: float, backend: Any, context: Context, result: Any) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))
-    backend.on_chord_part_return(context, states.SUCCESS, result)
+    def _try_again(self, outcome: _Outcome, error: Exception) -> None:
+        outcome.tries += 1
+        if outcome.tries >= TRIES:
+            logger.error("a task's outcome could not be recorded, and is lost: %r", error)
+            return
+        logger.warning("a task's outcome can't be recorded yet: %r", error)
+        outcome.due_at = time.monotonic() + AGAIN_SECONDS
+        with self._changed:
+            self._add(outcome)
 
 
 def _fields(message: Message) -> tuple[dict[str, Any], dict[str, Any]]:
