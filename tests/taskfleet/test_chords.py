@@ -32,8 +32,8 @@ def backend(request: pytest.FixtureRequest, fleet: TinyFleet, aws: MiniStack, tm
     return f"file://{tmp_path}/results"
 
 
-def start(fleet: TinyFleet, backend: str) -> Celery:
-    variables = {env.APP.name: "tests.taskfleet.behalf_tasks:app", tasks.BACKEND: backend}
+def start(fleet: TinyFleet, backend: str, **more: str) -> Celery:
+    variables = {env.APP.name: "tests.taskfleet.behalf_tasks:app", tasks.BACKEND: backend, **more}
     fleet.start_worker("r1", **variables)
     app = fleet.app()
     app.conf.result_backend = backend
@@ -50,11 +50,16 @@ def test_a_chord_of_tasks_that_ignore_their_results_runs_its_body(fleet: TinyFle
     assert fleet.executed("body") == [3]
 
 
-def test_a_header_task_that_is_killed_before_the_chord_counted_it_is_counted(fleet: TinyFleet) -> None:
-    app = start(fleet, fleet.valkey.url)
+@pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
+@pytest.mark.parametrize("where", ["on_chord_part_return", "_chord_claim_extend_script"])
+def test_a_body_runs_though_a_header_task_is_killed_in_what_counts_it(
+    fleet: TinyFleet, where: str, last: bool
+) -> None:
+    # One child, so that what is broken in it meets the task that ends last, whichever that is.
+    app = start(fleet, fleet.valkey.url, **{env.CONCURRENCY.name: "1"})
     header = [
-        app.signature("behalf.quiet", (1,)).set(ignore_result=False),
-        app.signature("behalf.dies-before-it-is-counted", (2, "on_chord_part_return"), countdown=1),
+        app.signature("behalf.quiet", (1,), countdown=0 if last else 1),
+        app.signature("behalf.dies-before-it-is-counted", (2, where), countdown=1 if last else 0),
     ]
 
     result = chord(header, app=app)(app.signature("behalf.body"))

@@ -55,19 +55,17 @@ def test_one_that_fails_is_tried_again_until_it_is_given_up(
     assert len(tries) == 3
 
 
-def test_what_is_due_later_waits_for_its_time_alone(recorder: Outcomes) -> None:
-    recorded: list[str] = []
+def test_there_is_room_for_so_many_and_no_more(recorder: Outcomes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "AGAIN_SECONDS", 3600.0)
+    tried: list[int] = []
 
-    recorder._note(lambda _backend: recorded.append("later"), after_seconds=0.5)
-    recorder._note(lambda _backend: recorded.append("now"))
+    def bad(_backend: Any) -> None:
+        tried.append(1)
+        raise OSError("the backend is away")
 
-    wait_for(lambda: len(recorded) == 2, what="both")
-    assert recorded == ["now", "later"]
-
-
-def test_there_is_room_for_so_many_and_no_more(recorder: Outcomes) -> None:
     for _ in range(4):
-        recorder._note(lambda _backend: None, after_seconds=3600)
+        recorder._note(bad)
+    wait_for(lambda: len(tried) == 4 and len(recorder._waiting) == 4, what="the first try of each")
 
     with pytest.raises(queue.Full):
-        recorder._note(lambda _backend: None)
+        recorder._note(bad)

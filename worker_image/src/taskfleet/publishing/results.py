@@ -18,7 +18,7 @@ from celery import Celery
 from celery.backends.redis import RedisBackend, ResultConsumer
 from celery.utils.serialization import get_pickleable_exception
 
-from taskfleet.publishing import behalf, stored
+from taskfleet.publishing import behalf, chord_claims, stored
 
 logger = logging.getLogger(__name__)
 
@@ -71,10 +71,13 @@ class LazyConsumer(ResultConsumer):  # type: ignore[misc]
 class OnBehalf:
     """Comes before a backend's own class: what it publishes itself is not lost with an error of a broker."""
 
-    def on_chord_part_return(self, *args: Any, **kwargs: Any) -> Any:
+    def on_chord_part_return(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """As Celery's, which publishes the chord's body when its last task has ended."""
         with behalf.keeping():
-            return super().on_chord_part_return(*args, **kwargs)  # type: ignore[misc]
+            counted = super().on_chord_part_return(request, *args, **kwargs)  # type: ignore[misc]
+            while chord_claims.waited_for(self, request.group):
+                counted = super().on_chord_part_return(request, *args, **kwargs)  # type: ignore[misc]
+            return counted
 
     def mark_as_done(self, task_id: str, result: Any, request: Any = None, *more: Any, **options: Any) -> Any:
         with stored.told_apart(result, request):

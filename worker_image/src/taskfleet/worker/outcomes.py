@@ -72,23 +72,14 @@ class Outcomes:
         """Have a chord count a task whose process was killed after its result was stored. Raises nothing.
 
         Celery stores the result first, then counts it, then publishes the body: killed in between, no body
-        ever ran. Counting in Redis is safe to repeat. A second time, since the process that was killed may
-        have claimed the body's publishing, and its claim holds for twice the join timeout
-        (celery.backends.redis). Other backends count each call.
+        ever ran. Counting in Redis is safe to repeat; other backends count each call.
         """
         if not isinstance(self._app.backend, RedisBackend):
             return
         try:
-            for seconds in (0.0, self._claim_seconds()):
-                self._note(
-                    lambda backend: backend.on_chord_part_return(context, states.SUCCESS, result),
-                    after_seconds=seconds,
-                )
+            self._note(lambda backend: backend.on_chord_part_return(context, states.SUCCESS, result))
         except Exception as error:  # noqa: BLE001 - no room, no thread
             logger.error("task %s can't be counted in its chord: %r", task_id, error)
-
-    def _claim_seconds(self) -> float:
-        return max(5.0, 2 * (self._app.conf.result_chord_join_timeout or 5.0)) + 1.0
 
     def not_stored(self, task_id: str, error: BaseException, context: Context, *, store: bool) -> None:
         """Record the failure of a task that was run. Raises nothing."""
@@ -108,7 +99,7 @@ class Outcomes:
         context = Context({**fields, **options, "delivery_info": {}})
         self.not_stored(task_id, error, context, store=self._is_stored(fields, name))
 
-    def _note(self, record: Callable[[Any], object], *, after_seconds: float = 0.0) -> None:
+    def _note(self, record: Callable[[Any], object]) -> None:
         """Raises ``queue.Full``, and ``RuntimeError`` if no thread can be started."""
         with self._changed:
             if len(self._waiting) >= ROOM:
@@ -117,7 +108,7 @@ class Outcomes:
                 thread = threading.Thread(target=self._run, name="taskfleet-outcomes", daemon=True)
                 thread.start()
                 self._thread = thread
-            self._add(_Outcome(time.monotonic() + after_seconds, next(self._numbers), record))
+            self._add(_Outcome(time.monotonic(), next(self._numbers), record))
 
     def _add(self, outcome: _Outcome) -> None:
         """Held under the lock."""
