@@ -31,6 +31,8 @@ class Broker:
         self.batches.append([entry.content for entry in entries])
         self.threads.append(threading.current_thread())
         self.held.wait(10)
+        if entries[0].content == "slow":
+            time.sleep(1.5)
         if entries[0].content == "interrupts":
             raise Interrupted
         for entry in entries:
@@ -129,6 +131,24 @@ def test_who_is_out_of_time_leaves_and_says_whether_it_may_have_been_sent(broker
     assert late is not None
     assert not late.uncertain
     assert broker.batches == [["first"]], "what was refused is not sent afterwards"
+
+
+def test_who_is_out_of_time_while_it_is_under_way_gets_its_answer(broker: Broker) -> None:
+    shared = commit(broker)
+    answers: list[Refusal | None] = []
+    broker.held.clear()
+    threads = [begin(lambda: shared.send(entry("first")))]
+    wait_for(lambda: bool(broker.batches), what="the first")
+    threads.append(begin(lambda: shared.send(entry("slow"))))
+    wait_for(lambda: len(shared._waiting) == 1, what="the slow one")
+    threads.append(begin(lambda: answers.append(shared.send(entry("late", seconds=1.0)))))
+    wait_for(lambda: len(shared._waiting) == 2, what="the one that will be late")
+
+    broker.held.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert (broker.batches[1:], answers) == ([["slow", "late"]], [None])
 
 
 def test_when_who_sends_is_interrupted_the_others_are_answered_and_the_next_sends(broker: Broker) -> None:

@@ -31,6 +31,22 @@ def test_a_producer_that_knows_the_old_pointer_publishes_to_the_current_release(
     assert fleet.waiting_on_sqs("low", "r1") == 0
 
 
+def test_a_group_stays_on_the_release_of_its_first_task_until_that_is_closed(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    app.send_task("anything", queue="low", group_id="a-group")
+    fleet.deploy("r2")
+    fleet.promote("r2")
+    app.taskfleet.releases.renew(within_seconds=10)
+
+    app.send_task("anything", queue="low", group_id="a-group")
+    app.send_task("anything", queue="low", group_id="another")
+    assert (fleet.waiting("low", "r1"), fleet.waiting("low", "r2")) == (2, 1)
+
+    close(fleet, "r1")
+    app.send_task("anything", queue="low", group_id="a-group")
+    assert (fleet.waiting("low", "r1"), fleet.waiting("low", "r2")) == (2, 2)
+
+
 def test_so_do_all_threads_of_it(fleet: TinyFleet) -> None:
     app = fleet.app()
     app.send_task("anything", queue="low")

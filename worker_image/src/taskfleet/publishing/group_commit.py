@@ -15,6 +15,8 @@ from typing import Any
 from taskfleet.publishing.refusal import Refusal
 
 TOO_LATE = "this process was too busy to hear its answer within the publish's time"
+# As long as a call of SQS's may take (`taskfleet.aws.PROMPT`); a round trip to Redis takes less.
+UNDER_WAY_SECONDS = 1.2
 INTERRUPTED = Refusal("whoever sent it for this publish, too, was interrupted", uncertain=True)
 
 
@@ -50,6 +52,11 @@ class Entry:
             self._waits.release()
 
 
+def _ends_soon(entry: Entry) -> bool:
+    """What is under way ends by itself: giving it up a moment before would refuse what a broker takes."""
+    return entry.taken and (entry.done or entry.wait(UNDER_WAY_SECONDS))
+
+
 class GroupCommit:
     """Shares ``exchange`` among threads or greenlets: ``round_trips`` of them at once.
 
@@ -78,7 +85,7 @@ class GroupCommit:
             while not entry.done:
                 if entry in self._leading:
                     self._lead(entry)
-                elif not entry.wait(entry.ends_at - time.monotonic()):
+                elif not entry.wait(entry.ends_at - time.monotonic()) and not _ends_soon(entry):
                     break
         finally:
             self._leave(entry)

@@ -12,6 +12,7 @@ from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.errors import PublishError, QueueClosed
 from taskfleet.publishing.address import versioned
 from taskfleet.publishing.fallback import Fallback
+from taskfleet.publishing.groups import GroupReleases
 from taskfleet.publishing.outgoing import Outgoing
 from taskfleet.publishing.pointer import Releases
 from taskfleet.publishing.primary import Primary
@@ -54,6 +55,7 @@ class Publisher:
         self._bound_release, self._releases = bound_release, releases
         self._primary, self._confirmed, self._fallback = primary, confirmed, fallback
         self._patience_seconds = patience_seconds
+        self._groups = GroupReleases()
 
     def publish(self, body: Any, queue: str, options: dict[str, Any]) -> str:
         """Publish and return the name of the broker that accepted it; try again while there is patience.
@@ -92,11 +94,14 @@ class Publisher:
         raise _nobody(message, first, second)
 
     def _address(self, body: Any, queue: str, options: dict[str, Any]) -> Outgoing:
-        address = versioned(queue, bound_release=self._bound_release, releases=self._releases)
+        bound = self._bound_release or self._groups.of(options)
+        address = versioned(queue, bound_release=bound, releases=self._releases)
+        self._groups.note(options, address.release)
         return Outgoing(body, address, options)
 
     def _address_anew(self, message: Outgoing, body: Any, queue: str, options: dict[str, Any]) -> Outgoing:
         """To the release that is current now, within the time that the message has left."""
+        self._groups.forget(options)
         self._releases.renew(within_seconds=message.ends_at - time.monotonic())
         anew = self._address(body, queue, options)
         if anew.queue == message.queue:
