@@ -46,7 +46,7 @@ class Account(MiniStack):
                 stderr=log,
                 cwd=REPOSITORY,
             )
-        wait_for(self.answers, seconds=30, what=f"the account on port {self.port}")
+        wait_for(self.answers, seconds=60, what=f"the account on port {self.port}")
 
     def fault(self, service: str, fault: str) -> None:
         """See `local.emulator.faults`."""

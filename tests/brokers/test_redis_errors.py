@@ -68,7 +68,7 @@ def test_one_that_starts_meanwhile_waits_too(
 ) -> None:
     with _no_leave(own_valkey) as says:
         worker = start_worker(url=own_valkey.url, transport=PRIMARY_TRANSPORT, options=OPTIONS)
-        wait_for(lambda: worker.said(says) or worker.exited, seconds=30, what=f"the worker to hear {says}")
+        wait_for(lambda: worker.said(says) or worker.exited, seconds=60, what=f"the worker to hear {says}")
         assert not worker.exited
     make_app(url=own_valkey.url, transport=PRIMARY_TRANSPORT, options={}).send_task(
         "note", ("after",), queue="tests"

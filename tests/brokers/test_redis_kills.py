@@ -31,13 +31,13 @@ def test_nothing_is_lost(valkey: Valkey, start_worker: StartWorker, ledger: Ledg
             for name in batch:
                 app.send_task("note", (name,), queue="tests", producer=producer)
         names += batch
-        wait_for(lambda before=done_before: len(ledger.lines()) > before + 200, seconds=40, what="full rate")
+        wait_for(lambda before=done_before: len(ledger.lines()) > before + 200, seconds=60, what="full rate")
         time.sleep(random.random() / 4)
         workers.pop(0).kill()
         workers.append(start_worker(url=valkey.url, transport=PRIMARY_TRANSPORT, options=OPTIONS))
 
     ledger.wait(*names, seconds=60)
-    wait_for(lambda: not client.exists("unacked", "tests"), seconds=20, what="the last acknowledgement")
+    wait_for(lambda: not client.exists("unacked", "tests"), seconds=60, what="the last acknowledgement")
     lines = ledger.lines()
     assert set(lines) == set(names)
     # At most what a worker may hold is run twice: two that ran, two that were fetched to follow.

@@ -51,7 +51,7 @@ def test_a_task_that_holds_pythons_lock_repeats_nothing(
     _start(start_worker, valkey, pool=pool)
 
     ledger.wait("end beside", "end starving", seconds=40)
-    wait_for(lambda: not client.exists("unacked"), seconds=20, what="the acknowledgements")
+    wait_for(lambda: not client.exists("unacked"), seconds=60, what="the acknowledgements")
     ran = Counter(ledger.lines())
     assert ran == dict.fromkeys(ran, 1)
     assert not starved.exited
@@ -83,7 +83,7 @@ def test_a_worker_that_is_stopped_gives_way_and_its_renewing_process_ends_with_i
 
     stopped.signal(signal.SIGSTOP)
 
-    wait_for(lambda: Counter(ledger.lines())["begin orphan"] == 2, seconds=20, what="redelivery")
+    wait_for(lambda: Counter(ledger.lines())["begin orphan"] == 2, seconds=60, what="redelivery")
     assert _renewing(stopped) == renewing
     stopped.process.kill()
     wait_for(lambda: not any(_lives(pid) for pid in renewing), what="its end")

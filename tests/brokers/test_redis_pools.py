@@ -63,4 +63,4 @@ def test_a_killed_pool_gives_back(
 
     worker.kill()
 
-    wait_for(lambda: Counter(ledger.lines())["begin task"] == 2, seconds=10, what="redelivery")
+    wait_for(lambda: Counter(ledger.lines())["begin task"] == 2, seconds=60, what="redelivery")

@@ -200,7 +200,7 @@ def test_it_runs_in_time_once_while_workers_are_killed(
         workers.pop(0).kill()
         workers.append(_worker(start_worker, valkey))
 
-    wait_for(lambda: {line.split()[0] for line in ledger.lines()} == set(due), seconds=30, what="all of them")
+    wait_for(lambda: {line.split()[0] for line in ledger.lines()} == set(due), seconds=60, what="all of them")
     wait_for(lambda: not client.exists(DUE, TEXTS, "tests", "unacked"), what="nothing left")
     late = {line.split()[0]: float(line.split()[1]) for line in ledger.lines()}
     assert min(late.values()) > -0.1

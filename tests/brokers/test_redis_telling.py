@@ -40,7 +40,7 @@ def _kill_children(worker: Worker) -> None:
 
 
 def _wait_for_the_second_run(valkey: Valkey, ledger: Ledger) -> None:
-    wait_for(lambda: ledger.lines() == ["begin victim"] * 2, seconds=15, what="the second run")
+    wait_for(lambda: ledger.lines() == ["begin victim"] * 2, seconds=60, what="the second run")
     [message] = valkey.client().hvals("unacked")
     assert f'"{messages.DELIVERIES_HEADER}": 1' in message
 
@@ -86,6 +86,6 @@ def test_what_was_finished_in_a_lost_fetch_does_not_run_again(
 
     proxy.heal()
 
-    wait_for(lambda: not own_valkey.client().exists("unacked"), seconds=30, what="the acknowledgement")
+    wait_for(lambda: not own_valkey.client().exists("unacked"), seconds=60, what="the acknowledgement")
     time.sleep(2)
     assert Counter(ledger.lines()) == {"begin only": 1, "end only": 1}

@@ -99,7 +99,7 @@ def test_a_killed_workers_messages_are_with_another_in_seconds(
     killed = time.monotonic()
     worker.kill()
 
-    wait_for(lambda: Counter(ledger.lines())["begin a"] == 2, seconds=25, what="redelivery")
+    wait_for(lambda: Counter(ledger.lines())["begin a"] == 2, seconds=60, what="redelivery")
     ledger.wait("c")
     assert time.monotonic() - killed < 20
     assert Counter(ledger.lines()) == {"begin a": 2, "begin b": 2, "c": 1}
@@ -189,7 +189,7 @@ def test_a_child_that_is_killed_for_ever_is_counted(
     start_worker(url=valkey.url, transport=PRIMARY_TRANSPORT, options=OPTIONS).wait_ready()
     _send(valkey, "kill_child", "poison")
 
-    wait_for(lambda: len(ledger.lines()) >= 3, seconds=30, what="three deaths")
+    wait_for(lambda: len(ledger.lines()) >= 3, seconds=60, what="three deaths")
 
     counts = [int(line.split()[-1]) for line in ledger.lines()]
     assert counts[:3] == [0, 1, 2]
@@ -203,7 +203,7 @@ def test_an_end_by_an_exception_counts_as_a_delivery(
 
     worker = start_worker(url=valkey.url, transport=PRIMARY_TRANSPORT, options=OPTIONS)
 
-    wait_for(lambda: worker.exited, seconds=30, what="its end")
+    wait_for(lambda: worker.exited, seconds=60, what="its end")
     text = client.lindex("tests", -1)
     assert text is not None
     assert f'"{messages.DELIVERIES_HEADER}": 1' in text

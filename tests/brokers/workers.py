@@ -91,7 +91,7 @@ class Worker:
 
     def wait_ready(self) -> Worker:
         """Return once it consumes."""
-        wait_for(lambda: self.said(" ready.") or self.exited, seconds=30, what="the worker's start")
+        wait_for(lambda: self.said(" ready.") or self.exited, seconds=60, what="the worker's start")
         assert not self.exited, self.log.read_text()
         return self
 

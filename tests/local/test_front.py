@@ -29,7 +29,7 @@ class Fronted:
         command = [sys.executable, "-m", "local.broker", "--port", str(self.port)]
         command += ["--upstream-port", str(valkey.port), "--certificate", str(certificate)]
         self.process = subprocess.Popen([*command, "--key", str(key), "--control", str(self.control)])
-        wait_for(self.control.exists, seconds=30, what="the front")
+        wait_for(self.control.exists, seconds=60, what="the front")
 
     def client(self, timeout: float = 20.0, *, single: bool = False) -> redis.Redis:
         return redis.Redis(
@@ -99,7 +99,7 @@ def test_cut_resets_what_is_open_and_serves_what_is_new(front: Fronted, valkey: 
 
     thread = threading.Thread(target=wait)
     thread.start()
-    wait_for(lambda: blocked(valkey) > before, seconds=30, what="a blocked client")
+    wait_for(lambda: blocked(valkey) > before, seconds=60, what="a blocked client")
     front.fail(Fault.CUT)
     thread.join(30)
     assert errors
@@ -159,7 +159,7 @@ def test_half_open_swallows_what_the_server_sends_to_a_vanished_peer(front: Fron
 
     thread = threading.Thread(target=wait)
     thread.start()
-    wait_for(lambda: blocked(valkey) > before, seconds=30, what="a blocked client")
+    wait_for(lambda: blocked(valkey) > before, seconds=60, what="a blocked client")
     front.fail(Fault.HALF_OPEN)
     valkey.client().rpush("gone", "message")
     assert valkey.client().llen("gone") == 0  # popped for a peer that is no longer there

@@ -102,7 +102,7 @@ def test_its_schedule_in_the_database_fires_and_outlives_beat(fleet: TinyFleet, 
     fleet.start_worker("r1", **shop.environment)
     beat = fleet.start("beat", fleet.environment(**shop.environment), "beat: Starting")
     ran = "select confirmed from orders_order where name = 'periodic'"
-    wait_for(lambda: shop.one(ran)[0] >= 2, seconds=30, what="the entry fired twice")
+    wait_for(lambda: shop.one(ran)[0] >= 2, seconds=60, what="the entry fired twice")
     assert fleet.health(beat) == 0
 
     beat.terminate()

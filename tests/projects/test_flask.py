@@ -45,4 +45,4 @@ def test_a_flask_site_runs_unchanged(
 
     assert got == ["hello 20", [1, 4, 9]], "in the application's context, too"
     fleet.start("beat", fleet.environment(PYTHONPATH=str(PROJECT), **environment), "beat: Starting")
-    wait_for(lambda: ticks.exists() and ticks.read_text().count("tick") >= 2, seconds=30, what="two ticks")
+    wait_for(lambda: ticks.exists() and ticks.read_text().count("tick") >= 2, seconds=60, what="two ticks")

@@ -46,7 +46,7 @@ def test_each_of_them_sees_the_publish_and_the_run(
         lines = file.read_text().splitlines() if file.exists() else []
         return [line for line in map(json.loads, lines) if line["by"] == by]
 
-    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=30, what="both tasks' ends")
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="both tasks' ends")
     wait_for(lambda: len(seen("otel")) == 5 and len(seen("datadog")) == 4, what="all spans")
     spans = {(span["span"], span["kind"]): span["trace"] for span in seen("otel")}
     assert spans.keys() == {

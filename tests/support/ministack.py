@@ -71,7 +71,7 @@ class MiniStack:
                 stderr=log,
                 cwd=self._directory,
             )
-        wait_for(self.answers, seconds=30, what=f"MiniStack on port {self.port}")
+        wait_for(self.answers, seconds=60, what=f"MiniStack on port {self.port}")
 
     def answers(self) -> bool:
         """Whether it serves requests now."""

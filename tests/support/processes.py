@@ -23,7 +23,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(happened: Callable[[], object], *, seconds: float = 10, what: str = "it") -> None:
+def wait_for(happened: Callable[[], object], *, seconds: float = 60, what: str = "it") -> None:
     """Return when ``happened()`` is true; AssertionError with ``what`` after ``seconds``."""
     end = time.monotonic() + seconds
     while not happened():

@@ -78,7 +78,7 @@ def test_nothing_is_lost_that_is_published_as_tasks_end(fleet: TinyFleet, result
     app.signature("behalf.waits-and-is-replaced", (70,)).apply_async()
     chord([app.signature("behalf.waits-and-adds", (80,))], app=app)(body.clone(kwargs={"run": "added"}))
     start_worker(fleet, results.url)
-    wait_for(lambda: begun(fleet) >= BEGUN_TASKS, seconds=30, what="all tasks")
+    wait_for(lambda: begun(fleet) >= BEGUN_TASKS, seconds=60, what="all tasks")
 
     fleet.valkey.pause()
     open_gate(fleet)
@@ -88,7 +88,7 @@ def test_nothing_is_lost_that_is_published_as_tasks_end(fleet: TinyFleet, result
     fleet.valkey.resume()
 
     for run in ("link", "links-a", "links-b", "chain", "group", "replacement"):
-        wait_for(lambda run=run: fleet.executed(run), seconds=30, what=run)  # type: ignore[misc]
+        wait_for(lambda run=run: fleet.executed(run), seconds=60, what=run)  # type: ignore[misc]
     kept = letters(fleet)
     assert kept["behalf.body"].kind is Kind.UNPUBLISHED
     assert kept["behalf.body"].message.body.startswith(b'[[[1, 2]], {"run": "chord"}')

@@ -80,8 +80,8 @@ def test_a_chord_that_can_never_be_complete_ends_as_a_failure(
 
     poll.apply_async()
 
-    wait_for(lambda: app.AsyncResult("the-body").state == "FAILURE", seconds=20, what="the body's failure")
-    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=20, what="the letter")
+    wait_for(lambda: app.AsyncResult("the-body").state == "FAILURE", seconds=60, what="the body's failure")
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
     assert next(iter(fleet.store.headings(["low"]))).kind is Kind.RETRIES_EXHAUSTED
 
 

@@ -37,7 +37,7 @@ def start(fleet: TinyFleet, **more: str) -> None:
 def listening(fleet: TinyFleet, app: Celery) -> None:
     """Start a worker; it subscribes to commands an instant after it is ready."""
     start(fleet)
-    wait_for(lambda: app.control.ping(limit=1), seconds=20, what="a pong")
+    wait_for(lambda: app.control.ping(limit=1), seconds=60, what="a pong")
 
 
 def test_a_producer_pings_inspects_and_turns_events_on(fleet: TinyFleet, app: Celery) -> None:
@@ -71,11 +71,11 @@ def test_a_running_task_is_terminated(fleet: TinyFleet, app: Celery) -> None:
     app.conf.result_backend = fleet.valkey.url
     listening(fleet, app)
     result = app.send_task("behalf.waits", [1])
-    wait_for(lambda: list(fleet.events("began")), seconds=20, what="the task")
+    wait_for(lambda: list(fleet.events("began")), seconds=60, what="the task")
 
     result.revoke(terminate=True, signal="SIGKILL")
 
-    wait_for(lambda: app.AsyncResult(result.id).state == "REVOKED", seconds=20, what="the task's end")
+    wait_for(lambda: app.AsyncResult(result.id).state == "REVOKED", seconds=60, what="the task's end")
 
 
 @pytest.mark.parametrize("broker", [env.PRIMARY, env.FALLBACK])
@@ -87,7 +87,7 @@ def test_a_revoke_holds_for_workers_that_start_later(fleet: TinyFleet, app: Cele
 
     start(fleet, **{env.BROKER.name: broker})
 
-    wait_for(lambda: fleet.executed("kept"), seconds=30, what="the other task")
+    wait_for(lambda: fleet.executed("kept"), seconds=60, what="the other task")
     assert not fleet.executed("revoked")
 
 
@@ -104,7 +104,7 @@ def test_a_worker_on_sqs_honours_a_revoke_while_redis_is_away(fleet: TinyFleet, 
     fleet.valkey.resume()
     with only(env.FALLBACK):
         app.send_task("behalf.body", [[2]], {"run": "kept"}, countdown=14)
-    wait_for(lambda: fleet.executed("kept"), seconds=40, what="the other task")
+    wait_for(lambda: fleet.executed("kept"), seconds=60, what="the other task")
     assert not fleet.executed("revoked")
 
 

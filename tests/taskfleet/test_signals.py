@@ -90,12 +90,12 @@ def stock(directory: Path, valkey: Valkey) -> Counter[Heard]:
             command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=Path.cwd()
         )
     try:
-        wait_for(lambda: "worker_ready" in names(heard(place)), seconds=40, what="the stock worker")
+        wait_for(lambda: "worker_ready" in names(heard(place)), seconds=60, what="the stock worker")
         subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, cwd=Path.cwd())
         client = valkey.client()
         client.select(5)
         client.lpush("celery", NO_TASK)
-        wait_for(lambda: complete(place), seconds=40, what="the program on stock")
+        wait_for(lambda: complete(place), seconds=60, what="the program on stock")
         worker.terminate()
         worker.wait(30)
     finally:
@@ -111,7 +111,7 @@ def on_fleet(fleet: TinyFleet) -> Counter[Heard]:
         [sys.executable, "-c", PROGRAM], env=fleet.environment(**environment), check=True, cwd=Path.cwd()
     )
     fleet.valkey.client().lpush("low.r1", NO_TASK)
-    wait_for(lambda: complete(fleet.journal), seconds=40, what="the program on the fleet")
+    wait_for(lambda: complete(fleet.journal), seconds=60, what="the program on the fleet")
     worker.terminate()
     worker.wait(30)
     return heard(fleet.journal)

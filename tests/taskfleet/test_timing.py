@@ -30,9 +30,9 @@ def test_each_finished_task_carries_its_wait_and_run_time_even_when_few_logs_are
     quiet = fleet.worker_environment("r1", **{env.LOG_LEVEL.name: "WARNING"})
     fleet.start("worker", quiet, says="")
     fleet.app().send_task(RECORD, ["soon", 1])
-    wait_for(lambda: len(timed(tmp_path)) == 1, seconds=30, what="a timed task")
+    wait_for(lambda: len(timed(tmp_path)) == 1, seconds=60, what="a timed task")
     fleet.app().send_task(RECORD, ["later", 2], countdown=3)
-    wait_for(lambda: len(timed(tmp_path)) == 2, seconds=30, what="another")
+    wait_for(lambda: len(timed(tmp_path)) == 2, seconds=60, what="another")
 
     for line in timed(tmp_path):
         (said,) = line["_aws"]["CloudWatchMetrics"]

@@ -19,7 +19,7 @@ class Account(MiniStack):
             self._process = subprocess.Popen(
                 [*command, "--account", str(self._directory / "account")], stdout=log, stderr=log
             )
-        wait_for(self.answers, seconds=30, what=f"the emulated account on port {self.port}")
+        wait_for(self.answers, seconds=60, what=f"the emulated account on port {self.port}")
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

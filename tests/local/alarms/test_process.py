@@ -34,14 +34,14 @@ def test_it_acts_in_real_time_outlives_the_account_and_ends_on_sigterm(
     log = tmp_path / "alarms.log"
     process = start(own_account, log)
     try:
-        wait_for(lambda: service.desired == 2, seconds=15, what="scaling out")
+        wait_for(lambda: service.desired == 2, seconds=60, what="scaling out")
         assert "alarm low-live-out INSUFFICIENT_DATA → ALARM: Threshold Crossed" in log.read_text()
         assert "service low-live 1 → 2 by policy out-low-live" in log.read_text()
 
         own_account.kill()
-        wait_for(lambda: "does not answer" in log.read_text(), seconds=20, what="noticing")
+        wait_for(lambda: "does not answer" in log.read_text(), seconds=60, what="noticing")
         own_account.start()
-        wait_for(lambda: "answers again" in log.read_text(), seconds=20, what="coming back")
+        wait_for(lambda: "answers again" in log.read_text(), seconds=60, what="coming back")
         assert log.read_text().count("does not answer") == 1
 
         process.send_signal(signal.SIGTERM)

@@ -104,7 +104,7 @@ def test_no_message_that_sqs_accepted_is_lost_by_a_kill(kept_account: Account) -
     thread = threading.Thread(target=send)
     thread.start()
     try:
-        wait_for(lambda: len(accepted) > 100, seconds=30, what="a hundred messages")
+        wait_for(lambda: len(accepted) > 100, seconds=60, what="a hundred messages")
     finally:
         account.kill()
         thread.join()

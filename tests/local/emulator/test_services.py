@@ -160,7 +160,7 @@ def test_a_silent_agent_has_no_tasks(account: Account) -> None:
     account.deploy("silent", stack())
     account.report([task("high", described(account)["taskDefinition"], CLUSTER)])
     assert described(account)["runningCount"] == 1
-    wait_for(lambda: described(account)["runningCount"] == 0, seconds=15, what="the end of the agent's tasks")
+    wait_for(lambda: described(account)["runningCount"] == 0, seconds=60, what="the end of the agent's tasks")
     account.delete("silent")
 
 

@@ -72,7 +72,7 @@ def test_a_first_release_with_a_real_worker_becomes_current(fleet: TinyFleet) ->
     controller = fleet.start(
         "controller", fleet.environment(**{env.METRICS_PORT.name: str(port)}), "looks every"
     )
-    wait_for(lambda: _current(fleet) == "r1", seconds=40, what="the first release becomes current")
+    wait_for(lambda: _current(fleet) == "r1", seconds=60, what="the first release becomes current")
     assert fleet.health(controller) == 0
     kept = Store(fleet.aws.client("dynamodb"), fleet.name).read_look()
     assert kept is not None

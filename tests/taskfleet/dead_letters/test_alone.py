@@ -29,12 +29,12 @@ def test_the_one_that_ends_its_workers_is_kept_and_those_beside_it_run(fleet: Ti
     for n in range(3):
         delivered(fleet, MOST_DELIVERIES - 1, "ends.well", n)
     first = fleet.start_worker("r1", **THREADS)
-    wait_for(lambda: first.poll() is not None, seconds=20, what="the end of the first worker")
+    wait_for(lambda: first.poll() is not None, seconds=60, what="the end of the first worker")
 
     fleet.start_worker("r1", **THREADS)
 
     fleet.wait_executed("well", 3, seconds=40)
-    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=40, what="the letter")
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
     wait_for(lambda: unacknowledged(fleet) == 0 and not fleet.waiting("low", "r1"), what="nothing left")
     kept = letters(fleet)["ends.its-worker"]
     assert kept.kind is Kind.TOO_MANY_DELIVERIES

@@ -67,7 +67,7 @@ def test_each_final_failure_is_kept_once_and_nothing_else(fleet: TinyFleet, exec
     app.send_task("ends.well", [1])
 
     fleet.wait_executed("well", 1, seconds=30)
-    wait_for(lambda: fleet.dead_letters("low") >= len(failing), seconds=40, what="the letters")
+    wait_for(lambda: fleet.dead_letters("low") >= len(failing), seconds=60, what="the letters")
     wait_for(lambda: unacknowledged(fleet) == 0 and not fleet.waiting("low", "r1"), what="nothing left")
     assert fleet.dead_letters("low") == len(failing)
     assert {name: letter.kind for name, letter in letters(fleet).items()} == failing
@@ -96,7 +96,7 @@ def test_what_the_caller_masked_stays_masked_and_the_message_is_whole(fleet: Tin
     for name in ("ends.masked", "no-such-task"):
         app.send_task(name, ["ann", "s3cret"], argsrepr="('ann', '***')", kwargsrepr="{}")
 
-    wait_for(lambda: fleet.dead_letters("low") == 2, seconds=30, what="the letters")
+    wait_for(lambda: fleet.dead_letters("low") == 2, seconds=60, what="the letters")
 
     found = letters(fleet)
     assert found["ends.masked"].kind is Kind.RETRIES_EXHAUSTED, "its last try was a message of the worker's"
@@ -112,7 +112,7 @@ def test_a_failure_on_sqs_is_kept_too(fleet: TinyFleet) -> None:
     app.send_task("ends.badly", [1])
     fleet.start_worker("r1", **APP, **{env.BROKER.name: env.FALLBACK})
 
-    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=20, what="the letter")
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
     wait_for(lambda: fleet.waiting_on_sqs("low", "r1") == 0, what="SQS empty")
 
 
@@ -130,7 +130,7 @@ def test_what_a_task_rejects_on_sqs_runs_once_and_is_kept(fleet: TinyFleet) -> N
             app.send_task(name)
     fleet.start_worker("r1", **APP, **{env.BROKER.name: env.FALLBACK})
 
-    wait_for(lambda: begun(fleet, "began-rejected-once") == 2, seconds=20, what="what was rejected again")
+    wait_for(lambda: begun(fleet, "began-rejected-once") == 2, seconds=60, what="what was rejected again")
     wait_for(lambda: fleet.waiting_on_sqs("low", "r1") == 0, what="SQS empty")
 
     assert {name: letter.kind for name, letter in letters(fleet).items()} == {"ends.rejected": Kind.REJECTED}
@@ -169,7 +169,7 @@ def test_while_the_store_is_away_the_message_stays_unacknowledged(
 
     stopped_aws.signal(signal.SIGCONT)
 
-    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=20, what="the letter")
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
     wait_for(lambda: unacknowledged(fleet) == 0, what="its acknowledgement")
     assert begun(fleet) == 1
 
@@ -184,12 +184,12 @@ def test_a_store_that_stays_away_gets_the_message_given_back(
     for _ in range(3):
         app.send_task("no.such.task")
     app.send_task("ends.well", [2])
-    wait_for(lambda: begun(fleet) >= 2, seconds=20, what="the task given back and run again")
+    wait_for(lambda: begun(fleet) >= 2, seconds=60, what="the task given back and run again")
     fleet.wait_executed("well", 3)
 
     stopped_aws.signal(signal.SIGCONT)
 
-    wait_for(lambda: fleet.dead_letters("low") >= 4, seconds=40, what="the letters")
+    wait_for(lambda: fleet.dead_letters("low") >= 4, seconds=60, what="the letters")
     wait_for(lambda: unacknowledged(fleet) == 0 and not fleet.waiting("low", "r1"), what="nothing left")
 
 
@@ -214,7 +214,7 @@ def test_good_messages_go_past_those_that_wait_for_the_store(
     assert "can't be parked yet" in _log(worker)
     stopped_aws.signal(signal.SIGCONT)
 
-    wait_for(lambda: fleet.dead_letters("low") == 6, seconds=40, what="the letters")
+    wait_for(lambda: fleet.dead_letters("low") == 6, seconds=60, what="the letters")
     wait_for(lambda: unacknowledged(fleet) == 0, what="their acknowledgement")
     assert begun(fleet) == 3
     for _ in range(4):
@@ -250,7 +250,7 @@ def test_on_sqs_good_messages_go_past_too(fleet: TinyFleet, deaf_store: FaultySq
 
     deaf_store.heal()
 
-    wait_for(lambda: fleet.dead_letters("low") == 3, seconds=40, what="the letters")
+    wait_for(lambda: fleet.dead_letters("low") == 3, seconds=60, what="the letters")
     wait_for(lambda: fleet.waiting_on_sqs("low", "r1") == 0, what="SQS empty")
 
 
@@ -279,10 +279,10 @@ def test_a_lost_connection_makes_no_second_letter(
 ) -> None:
     fleet.valkey.kill()
     fleet.valkey.start()
-    wait_for(lambda: _log(holding).count("can't be parked yet") >= 6, seconds=30, what="them, again")
+    wait_for(lambda: _log(holding).count("can't be parked yet") >= 6, seconds=60, what="them, again")
     deaf_store.heal()
 
-    wait_for(lambda: unacknowledged(fleet) == 0, seconds=40, what="their acknowledgement")
+    wait_for(lambda: unacknowledged(fleet) == 0, seconds=60, what="their acknowledgement")
 
     assert fleet.dead_letters("low") == 3
 

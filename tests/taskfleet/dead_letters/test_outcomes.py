@@ -58,9 +58,9 @@ def test_what_ends_while_the_backend_is_away_is_stored_as_what_it_was(
     failed = app.send_task("ends.badly-with-a-result", ignore_result=False)
     retried = app.send_task("ends.retried-well", ignore_result=False)
 
-    wait_for(lambda: list(fleet.events("began-with-a-result")), seconds=20, what="the task")
-    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=20, what="the letter of the one that failed")
-    wait_for(lambda: unacknowledged(fleet) == 0, seconds=20, what="its acknowledgement")
+    wait_for(lambda: list(fleet.events("began-with-a-result")), seconds=60, what="the task")
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter of the one that failed")
+    wait_for(lambda: unacknowledged(fleet) == 0, seconds=60, what="its acknowledgement")
     results.start()
     try:
         assert sent.get(timeout=30) == "result"

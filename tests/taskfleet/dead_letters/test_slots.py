@@ -49,7 +49,7 @@ def test_a_short_hard_limit_does_not_wait_for_the_fleets_soft_one(fleet: TinyFle
     fleet.start_worker("r1", **APP)
     fleet.app().send_task("ends.over-its-limit")
 
-    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=20, what="the letter")
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
 
     assert "TimeLimitExceeded" in letters(fleet)["ends.over-its-limit"].reason
     assert not list(fleet.events("outlived"))
@@ -73,5 +73,5 @@ def test_a_worker_without_a_child_that_could_run_a_task_is_not_healthy(fleet: Ti
     worker = fleet.start_worker("r1", **APP, **{SLOW_START: "3600", IMPATIENT: "1"})
 
     log = worker.place / "log"  # type: ignore[attr-defined]
-    wait_for(lambda: "worker_proc_alive_timeout" in log.read_text(), seconds=20, what="the log to say so")
+    wait_for(lambda: "worker_proc_alive_timeout" in log.read_text(), seconds=60, what="the log to say so")
     wait_for(lambda: fleet.health(worker) == 1, what="the health check to say so, too")
