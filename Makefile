@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status fleet synth diff preflight deploy destroy cost drill bench fuzz test check lint lock image setup
+.PHONY: help up down try status fleet synth diff preflight deploy destroy cost drill bench fuzz test check lint lock docs image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -91,6 +91,9 @@ lock: setup ## write the locks anew after a change of a pyproject.toml: uv.lock,
 	@$(BIN)/uv export --quiet --frozen --package taskfleet --all-extras --no-dev --no-emit-workspace \
 		--no-annotate --no-header --output-file worker_image/requirements.txt
 	@$(BIN)/python -m infra.checks.wheels
+
+docs: setup ## write the documentation's generated pages anew, from the code
+	@$(BIN)/python -m docs.pages
 
 image: setup ## build the worker image without a Docker engine and look inside (buildah, debootstrap, root)
 	@sh worker_image/prove_build.sh

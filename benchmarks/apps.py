@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from celery import Celery
-from taskfleet.install import install
+from taskfleet import install
 
 from benchmarks import scratch
 

@@ -58,7 +58,7 @@ def test_the_locked_requirements_alone_run_every_role(tmp_path: Path) -> None:
     install = ["pip", "sync", "--quiet", "--require-hashes", "--python", python, IMAGE / "requirements.txt"]
     subprocess.run([uv, *install], check=True)
     modules = (
-        "taskfleet.install",
+        "taskfleet.installing",
         "taskfleet.brokers.redis",
         "taskfleet.brokers.sqs",
         "taskfleet.worker.consumer",

@@ -14,8 +14,6 @@ from taskfleet.contract.alarm_catalogue import CATALOGUE
 from taskfleet.contract.alarms import Alarm
 from taskfleet.contract.dead_letters import KEEP_SECONDS
 
-from infra import alarm_page
-
 RUNBOOKS = Path(__file__).parents[1] / "runbooks"
 PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path.stem != "README")
 HEADINGS = [
@@ -99,8 +97,3 @@ def parse(command: str) -> None:
         group = found
         context = click.Context(group, info_name=name, parent=context)
     group.parse_args(context, words)
-
-
-def test_the_page_of_alarms_is_current() -> None:
-    text = alarm_page.PAGE.read_text()
-    assert text == alarm_page.render(), "run `.venv/bin/python -m infra.alarm_page`"

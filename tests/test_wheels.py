@@ -119,7 +119,7 @@ import sys
 sys.path[:] = [{str(tmp_path)!r}, *(one for one in sys.path if "worker_image" not in one)]
 sys.meta_path[:] = [one for one in sys.meta_path if "editable" not in repr(one).lower()]
 from celery import Celery
-from taskfleet.install import install
+from taskfleet import install
 install(Celery("shop"))
 import taskfleet.cli.main
 print("example_tasks" in sys.modules)

@@ -40,7 +40,7 @@ test "$(inside id -u)" = 10001
 # The image's own user can't write anywhere but /tmp; ECS mounts the rest read-only on top of that.
 inside sh -c '! touch /opt/taskfleet/x 2>/dev/null && touch /tmp/x'
 inside python -c 'import taskfleet.contract.names, sys; assert "celery" not in sys.modules'
-inside python -c 'import taskfleet.install, taskfleet.brokers.redis, taskfleet.brokers.sqs, example_tasks.app, gevent'
+inside python -c 'import taskfleet.installing, taskfleet.brokers.redis, taskfleet.brokers.sqs, example_tasks.app, gevent'
 inside python -m taskfleet --help | head -5
 inside fleet --help | head -3
 inside python -m taskfleet image example_tasks.app:app

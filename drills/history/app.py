@@ -11,9 +11,8 @@ from typing import Any
 
 from celery import Celery
 from example_tasks.work import journal
+from taskfleet import idempotency_key, install
 from taskfleet.contract.environment import BROKER, RELEASE
-from taskfleet.idempotency import key
-from taskfleet.install import install
 
 RESULTS = "TASKFLEET_HISTORY_RESULTS"
 RETRIES = 2
@@ -25,7 +24,7 @@ app.conf.task_default_queue = "low"
 
 def _write(event: str, run: str, n: int, task: int) -> None:
     who = {"release": os.environ.get(RELEASE.name), "broker": os.environ.get(BROKER.name)}
-    journal.write(event, run=run, n=n, task=task, key=key(), **who)
+    journal.write(event, run=run, n=n, task=task, key=idempotency_key(), **who)
 
 
 @app.task(name="history.step")  # type: ignore[untyped-decorator]
@@ -64,5 +63,5 @@ def parent(run: str, n: int, children: int, queue: str, seconds: float = 0.0) ->
     """Publish the children while it runs, each under an id that is the same however often this runs."""
     _write("began", run, n, 0)
     for child in range(1, children + 1):
-        step.apply_async((run, n, child, seconds), queue=queue, task_id=f"{key()}-{child}")
+        step.apply_async((run, n, child, seconds), queue=queue, task_id=f"{idempotency_key()}-{child}")
     _write("ended", run, n, 0)

@@ -12,9 +12,9 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 from celery import Celery
+from taskfleet import install
 from taskfleet.contract import names, parameters
 from taskfleet.contract.environment import FALLBACK, PRIMARY
-from taskfleet.install import install
 from taskfleet.publishing.publisher import only
 
 

@@ -18,11 +18,11 @@ from typing import Any
 
 from celery import Celery
 from example_tasks.work import journal
+from taskfleet import install
 from taskfleet.contract import container, names, parameters, state
 from taskfleet.contract import environment as env
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.dead_letters.store import DeadLetters
-from taskfleet.install import install
 from taskfleet.settings import ProducerSettings
 
 from tests.support import dead_letters

@@ -10,8 +10,8 @@ from typing import Any
 
 from celery import Celery
 from example_tasks.work import journal
+from taskfleet import install
 from taskfleet.contract import container
-from taskfleet.install import install
 from taskfleet.settings import WorkerSettings
 
 BACKEND = "TESTS_RESULTS"

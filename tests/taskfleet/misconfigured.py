@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery import Celery
-from taskfleet.install import install
+from taskfleet import install
 
 app = install(Celery("misconfigured", set_as_current=False))
 app.conf.task_acks_late = False

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery, Task
 from example_tasks.work import journal
-from taskfleet.install import install
+from taskfleet import install
 
 
 class OwnTask(Task):  # type: ignore[misc]

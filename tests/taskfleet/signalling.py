@@ -13,7 +13,7 @@ STOCK = "TESTS_STOCK"
 
 app = Celery("signalling", set_as_current=False)
 if not os.environ.get(STOCK):
-    from taskfleet.install import install
+    from taskfleet import install
 
     install(app)
 else:

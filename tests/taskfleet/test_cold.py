@@ -8,10 +8,9 @@ import time
 
 import pytest
 from celery import Celery
-from taskfleet import aws
+from taskfleet import aws, install
 from taskfleet.brokers import credentials
 from taskfleet.errors import PointerUnknown, PublishError, TaskfleetError
-from taskfleet.install import install
 
 from tests.support.ministack import MiniStack
 from tests.support.tiny_fleet import TinyFleet

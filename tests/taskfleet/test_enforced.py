@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from taskfleet import config, enforced
+from taskfleet import config, enforced, install
 from taskfleet.contract import environment as env
 from taskfleet.errors import EX_CONFIG, SettingsError
-from taskfleet.install import install
 from taskfleet.settings import BeatSettings, ProducerSettings, WorkerSettings, read
 
 from tests.support.tiny_fleet import TinyFleet

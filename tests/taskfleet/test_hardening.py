@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery, Task, shared_task
 from celery.exceptions import Retry
-from taskfleet import hardening
-from taskfleet.install import install
+from taskfleet import hardening, install
 from taskfleet.worker.task import DEFAULT_EXPIRES_SECONDS, FleetBehaviour
 
 

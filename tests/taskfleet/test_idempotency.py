@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 from example_tasks.tasks import warehouse
 from example_tasks.work import parcels
-from taskfleet import idempotency
+from taskfleet import idempotency_key
 from taskfleet.contract import container
 from taskfleet.contract import environment as env
 
@@ -25,14 +25,14 @@ def app() -> Celery:
 
 
 def test_it_is_the_tasks_id(app: Celery) -> None:
-    task = app.task(idempotency.key)
+    task = app.task(idempotency_key)
 
     assert task.apply(task_id="mine", throw=True).get() == "mine"
 
 
 def test_outside_a_message_there_is_none(app: Celery) -> None:
-    for call in (idempotency.key, app.task(idempotency.key)):
-        with pytest.raises(RuntimeError, match="there is no key"):
+    for call in (idempotency_key, app.task(idempotency_key)):
+        with pytest.raises(RuntimeError, match="outside a task"):
             call()
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from taskfleet import config
-from taskfleet.install import install
+from taskfleet import config, install
 
 SAID = {"timezone": "Europe/Berlin", "task_ignore_result": False, "task_time_limit": 77, "result_expires": 5}
 UPPER = {f"CELERY_{key.upper()}": value for key, value in SAID.items()}

@@ -164,7 +164,7 @@ SET_UP = """
 import logging
 from celery import Celery, signals
 from taskfleet import logs
-from taskfleet.install import install
+from taskfleet import install
 
 app = install(Celery("own"))
 logs.on_setup(app, release="s1")

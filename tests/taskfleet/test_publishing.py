@@ -10,6 +10,7 @@ import time
 
 import pytest
 from celery import Celery
+from taskfleet import install
 from taskfleet.contract import parameters
 from taskfleet.contract.environment import FALLBACK
 from taskfleet.contract.limits import (
@@ -18,7 +19,6 @@ from taskfleet.contract.limits import (
     MESSAGE_BODY_MAX_BYTES,
 )
 from taskfleet.errors import CountdownTooLong, MessageTooLarge, PointerUnknown, PublishError, UnknownQueue
-from taskfleet.install import install
 from taskfleet.publishing.publisher import only
 from taskfleet.settings import WorkerSettings
 

@@ -140,7 +140,7 @@ def test_each_threads_backend_is_as_the_first(fleet: TinyFleet, app: Celery, res
 
 
 def test_a_backend_that_was_there_before_install_takes_no_part_either(results: Valkey) -> None:
-    from taskfleet.install import install
+    from taskfleet import install
 
     app = Celery("early", backend=results.url, set_as_current=False)
     before = app.backend

@@ -5,7 +5,7 @@ import os
 from celery import Celery, Task, chord, group, shared_task
 from celery.result import AsyncResult, GroupResult
 from flask import Flask, current_app, jsonify, request
-from taskfleet.install import install
+from taskfleet import install
 
 
 def celery_init_app(app: Flask) -> Celery:

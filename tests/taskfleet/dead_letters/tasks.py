@@ -12,8 +12,8 @@ from celery import Celery
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import worker_process_init
 from example_tasks.work import journal
+from taskfleet import install
 from taskfleet.contract.messages import DELIVERIES_HEADER
-from taskfleet.install import install
 from taskfleet.worker import parking, usefulness
 
 IMPATIENT = "TESTS_IMPATIENT"

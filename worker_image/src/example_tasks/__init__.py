@@ -6,7 +6,7 @@ Put a package of your own beside this one, in ``worker_image/src/``, with a modu
 application::
 
     from celery import Celery
-    from taskfleet.install import install
+    from taskfleet import install
 
     app = install(Celery("shop", include=["shop.tasks"]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 from celery.schedules import crontab
-from taskfleet.install import install
+from taskfleet import install
 
 app = install(
     Celery(

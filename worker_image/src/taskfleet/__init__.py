@@ -1,22 +1,73 @@
-"""Celery in production on AWS: what runs in the worker image, and what producers import.
+"""Celery in production on AWS. `PUBLIC` is all that an application's own code needs, and may rely on.
 
-Importing this package imports nothing else, so that ``taskfleet.contract`` stays usable without
-Celery (the infrastructure code imports it at synth).
+Importing this package imports nothing else: a name is loaded when it is first used, so that
+``taskfleet.contract`` stays usable without Celery (the infrastructure code imports it at synth).
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from taskfleet.install import install
+    from taskfleet.errors import (
+        ControlError,
+        CountdownTooLong,
+        DeadLettered,
+        InvalidTask,
+        MessageTooLarge,
+        PointerUnknown,
+        PublishError,
+        QueueClosed,
+        SettingsError,
+        TaskfleetError,
+        UnknownQueue,
+    )
+    from taskfleet.idempotency import idempotency_key
+    from taskfleet.installing import install
 
-__all__ = ["install"]
+__all__ = [
+    "ControlError",
+    "CountdownTooLong",
+    "DeadLettered",
+    "InvalidTask",
+    "MessageTooLarge",
+    "PointerUnknown",
+    "PublishError",
+    "QueueClosed",
+    "SettingsError",
+    "TaskfleetError",
+    "UnknownQueue",
+    "idempotency_key",
+    "install",
+]
+
+# Each module of the public API, and its public names in the order of the documentation (`docs/api.md`).
+PUBLIC = {
+    "taskfleet.installing": ("install",),
+    "taskfleet.idempotency": ("idempotency_key",),
+    "taskfleet.errors": (
+        "TaskfleetError",
+        "PublishError",
+        "UnknownQueue",
+        "QueueClosed",
+        "PointerUnknown",
+        "MessageTooLarge",
+        "InvalidTask",
+        "CountdownTooLong",
+        "SettingsError",
+        "ControlError",
+        "DeadLettered",
+    ),
+}
+_MODULES = {name: module for module, names in PUBLIC.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "install":
-        from taskfleet.install import install
+    if name not in _MODULES:
+        raise AttributeError(f"module 'taskfleet' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_MODULES[name]), name)
 
-        return install
-    raise AttributeError(f"module 'taskfleet' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from celery import Celery
 
+from taskfleet import install
 from taskfleet.contract.environment import APP
 from taskfleet.errors import EX_CONFIG, SettingsError
-from taskfleet.install import install
 from taskfleet.settings import BeatSettings, read
 
 S = TypeVar("S", bound=BeatSettings)

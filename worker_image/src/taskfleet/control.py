@@ -62,7 +62,7 @@ class _Once(Producer):
 
 
 class FleetControl(Control):  # type: ignore[misc]
-    """What ``app.control`` is after `taskfleet.install.install`."""
+    """What ``app.control`` is after `taskfleet.install`."""
 
     Mailbox = FleetMailbox
 

@@ -19,7 +19,7 @@ class PublishError(TaskfleetError):
 
     With ``may_run`` False no broker has it: it will not run unless the caller sends it again. With True one
     of them was given it and did not answer in time, so it may run: send it again under the same
-    ``task_id``, which is its key (`taskfleet.idempotency`), and let the task be one that may run twice.
+    ``task_id``, which is its key (`taskfleet.idempotency_key`), and let the task be one that may run twice.
     """
 
     def __init__(self, message: str, *, may_run: bool = False) -> None:

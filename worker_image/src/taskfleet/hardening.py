@@ -1,7 +1,7 @@
 """Hardens tasks where Celery registers them, whatever their class and whenever that is.
 
 Django's task class, one of the application's (``task_cls=…``, a subclass of ``app.Task``), ``base=…`` of one
-task, ``shared_task`` that is finalized before or after `taskfleet.install.install`, ``register_task``, and
+task, ``shared_task`` that is finalized before or after `taskfleet.install`, ``register_task``, and
 several applications in one process: all of them end in the application's registry.
 """
 

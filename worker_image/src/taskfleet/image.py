@@ -77,7 +77,7 @@ def _application(app: str) -> Iterator[Finding]:
     yield Finding(
         "application",
         hardened,
-        app if hardened else f"{app} is not given to taskfleet.install.install: it would use its own broker",
+        app if hardened else f"{app} is not given to taskfleet.install: it would use its own broker",
     )
 
 

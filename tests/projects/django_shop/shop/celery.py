@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from taskfleet.install import install
+from taskfleet import install
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 

@@ -12,7 +12,7 @@ from celery.schedules import schedstate, schedule
 from celery.signals import setup_logging
 from sentry_sdk.integrations.celery import CeleryIntegration
 from sentry_sdk.transport import Transport
-from taskfleet.install import install
+from taskfleet import install
 
 
 class Minutely(schedule):

@@ -11,7 +11,7 @@ import time
 from celery import chain
 from celery.canvas import Signature
 from celery.utils.log import get_task_logger
-from taskfleet import idempotency
+from taskfleet import idempotency_key
 
 from example_tasks.app import app
 from example_tasks.work import orders, parcels
@@ -46,6 +46,6 @@ def deliver(history: list[str], order_id: int, **_later: object) -> list[str]:
     """Hand the box over: once, though this may run again. Both runs return the same."""
     time.sleep(STAGE_SECONDS)
     with contextlib.closing(parcels.connect()) as database:
-        if not parcels.hand_over(database, order_id, key=idempotency.key()):
+        if not parcels.hand_over(database, order_id, key=idempotency_key()):
             logger.info("order %s: its parcel was handed over before", order_id)
     return orders.advance(order_id, history, "delivered")

@@ -2,7 +2,7 @@
 
 *A call that returns was accepted by a broker.* One whose outcome is unknown (a time-out after the
 write) counts as not accepted and goes to the other broker under the same task id: at least once, never
-zero. What must take effect once is written together with `taskfleet.idempotency.key`.
+zero. What must take effect once is written together with `taskfleet.idempotency_key`.
 
 The way of a publish: `producer` (what Celery calls) → `publisher` → `outgoing` (one object a publish: the
 message, its address, its time) → `primary`, and if that does not accept it → `fallback`. Both share their

@@ -1,18 +1,15 @@
-"""Writes `docs/alarms.md` from the catalogue: ``python -m infra.alarm_page``. A test holds the page to it."""
+"""`docs/alarms.md`: every alarm, from the catalogue."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from taskfleet.contract.alarm_catalogue import CATALOGUE
 from taskfleet.contract.alarms import Alarm, Comparison, Setting
 
-PAGE = Path(__file__).parents[1] / "docs" / "alarms.md"
 _SIGNS = {Comparison.AT_LEAST: "≥", Comparison.ABOVE: ">", Comparison.AT_MOST: "≤", Comparison.BELOW: "<"}
 _HEAD = """# Alarms
 
 Every alarm that a deployment makes. The entries are in `taskfleet.contract.alarm_catalogue`; this page is
-written from them by `python -m infra.alarm_page`. A *page* and a *ticket* go to the SNS topic of the
+written from them by `make docs`. A *page* and a *ticket* go to the SNS topic of the
 environment: a subscription can tell them apart by the first word of the alarm's description. *Scaling* alarms
 call nobody.
 Figures in `code` are settings of the environment or of the pool.
@@ -51,7 +48,3 @@ def _figure(value: float | Setting) -> str:
     if not isinstance(value, Setting):
         return f"{value:g}"
     return f"`{value.name}`" if value.times == 1 else f"{value.times} times `{value.name}`"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(render())

@@ -1,7 +1,7 @@
 """``install(app)``: one line that hardens an existing Celery application for the fleet.
 
     app = Celery("shop")
-    taskfleet.install.install(app)
+    taskfleet.install(app)
 
 Nothing of the environment is read and nothing is connected to before the first publish or the start of
 a worker, so a module that installs can be imported anywhere: in tests, in a shell, in a migration.
@@ -86,8 +86,8 @@ def install(app: Celery) -> Celery:
 
     From then on every publish goes to the current release's queue, bounded in time: Redis first, then
     SQS, then `taskfleet.errors.PublishError`. Tasks are JSON, acknowledged late, and given back when
-    their worker dies. What the application says itself wins (`taskfleet.layers`, `taskfleet.hardening`);
-    the few settings where it may not are an error at the first publish (`taskfleet.enforced`).
+    their worker dies. What the application says itself wins; the few settings where it may not are an
+    error at the first publish and at a worker's start (``docs/configuration.md``).
     """
     if getattr(app, "taskfleet", None) is not None:
         return app

@@ -1,0 +1,54 @@
+"""The generated pages say what the code says, and every link in the documentation leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import taskfleet
+
+from docs.pages.written import FOLDER, PAGES
+
+_LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+_WRITTEN = sorted(
+    [*FOLDER.glob("*.md"), *(FOLDER.parent / name for name in ("README.md", "CONTRIBUTING.md"))]
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_is_current(name: str) -> None:
+    assert (FOLDER / name).read_text() == PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", _WRITTEN, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_on_the_front_page() -> None:
+    front = (FOLDER / "README.md").read_text()
+    assert [page.name for page in FOLDER.glob("[a-z]*.md") if f"({page.name})" not in front] == []
+
+
+def test_the_public_names_are_those_that_are_documented() -> None:
+    assert sorted(name for names in taskfleet.PUBLIC.values() for name in names) == sorted(taskfleet.__all__)
+    for name in taskfleet.__all__:
+        assert len(getattr(taskfleet, name).__doc__.split()) > 5, name
+
+
+def test_install_works_however_often_and_after_whatever_was_imported() -> None:
+    script = (
+        "import taskfleet, sys; assert 'celery' not in sys.modules; from celery import Celery\n"
+        "for _ in range(2): taskfleet.install(Celery('app'))\n"
+        "import taskfleet.installing; taskfleet.install(Celery('app'))"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_an_unknown_name_is_an_error_that_says_what_there_is() -> None:
+    with pytest.raises(AttributeError, match=r"it has ControlError, .*install"):
+        taskfleet.instal  # noqa: B018
