@@ -57,6 +57,12 @@ def fails_at_once() -> None:
     raise KeyError("at once")
 
 
+@app.task(name="behalf.retries-once", bind=True, max_retries=1, default_retry_delay=0.1)
+def retries_once(self: Any) -> None:
+    if not self.request.retries:
+        raise self.retry()
+
+
 @app.task(name="behalf.dies-before-it-is-counted")
 def dies_before_it_is_counted(n: int, where: str) -> int:
     """The first time its process is killed after the result was stored, in or before what counts it."""

@@ -17,7 +17,7 @@ from taskfleet import health
 from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.logs import logger
-from taskfleet.worker import announcing, draining, expiring, failures, poison
+from taskfleet.worker import announcing, draining, events, expiring, failures, poison
 from taskfleet.worker.alone import Alone
 from taskfleet.worker.parking import Parking
 from taskfleet.worker.revoking import Revoking
@@ -33,20 +33,18 @@ class Consumer(StockConsumer):  # type: ignore[misc]
     """Named by ``worker_consumer`` (`taskfleet.config.worker`)."""
 
     class Blueprint(StockConsumer.Blueprint):  # type: ignore[misc]
-        """Celery's steps, with events that can be turned on."""
+        """Celery's steps, and one for the heartbeats of whoever listens to events."""
 
-        default_steps = tuple(
-            "taskfleet.worker.events:Events" if step.endswith(":Events") else step
-            for step in StockConsumer.Blueprint.default_steps
-        )
+        default_steps = (*StockConsumer.Blueprint.default_steps, "taskfleet.worker.events:Heartbeats")
 
     _ticker: Any = None
     _stamped_at = 0.0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, task_events: bool = False, **kwargs: Any) -> None:
         self.parking = Parking(self, kwargs["app"])
         self.alone = Alone(self)
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, task_events=events.can_send(kwargs["app"]), **kwargs)
+        events.prepare(self, asked=task_events)
         self.usefulness = Usefulness(self, Starting(self))
         self.revoking = Revoking(self)
 

@@ -1,34 +1,60 @@
 """Celery's events: off until somebody asks for them (``celery control enable_events``, Flower).
 
 A worker without heartbeat and gossip has no dispatcher in Celery, so that nobody could turn events on. Here
-it has one, which is silent; while events are on, it also sends the heartbeats that monitors look for.
+it has one (`prepare`), without the group `task`; while task events are on, it also sends the heartbeats that
+monitors look for.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from celery.worker.consumer.events import Events as StockEvents
+from celery.bootsteps import StartStopStep
+from celery.worker.consumer.events import Events
 from celery.worker.control import control_command, nok, ok
 from celery.worker.heartbeat import Heart
 
 from taskfleet.contract.environment import PRIMARY
 
 
-class Events(StockEvents):  # type: ignore[misc]
-    """A step of `taskfleet.worker.consumer.Consumer`. None on SQS, which has no fan-out."""
+def can_send(app: Any) -> bool:
+    """Not on SQS, which has no fan-out: each event would be kept in memory for ever."""
+    return bool(app.taskfleet.settings.broker == PRIMARY)
+
+
+def prepare(consumer: Any, *, asked: bool) -> None:
+    """Leave the group `task` out unless the application ``asked`` for it (``worker_send_task_events``).
+
+    Before the consumer starts. Celery asks once, as it prepares to take tasks, whether the dispatcher is
+    enabled, so that is on from the beginning. A subclass of Celery's step would be a second one: other
+    steps require Celery's, and which of the two made the dispatcher was left to chance.
+    """
+    consumer.blueprint[Events.name].groups = None if asked else ["worker"]
+
+
+class Heartbeats(StartStopStep):  # type: ignore[misc]
+    """The step that sends heartbeats while task events are on."""
+
+    requires = (Events,)
 
     def __init__(self, c: Any, **options: Any) -> None:
         super().__init__(c, **options)
-        # The dispatcher is on, with the group `task` left out: Celery looks once whether it is on.
-        self.send_events = self.enabled = c.app.taskfleet.settings.broker == PRIMARY
+        self.enabled = can_send(c.app)
+        c.fleet_heart = None
 
     def start(self, c: Any) -> None:
-        """As Celery's."""
-        super().start(c)
+        """As Celery's of heartbeats."""
         c.fleet_heart = Heart(c.timer, c.event_dispatcher)
         if _on(c.event_dispatcher):
             c.fleet_heart.start()
+
+    def stop(self, c: Any) -> None:
+        """Say to who listens that this worker goes offline."""
+        heart, c.fleet_heart = c.fleet_heart, None
+        if heart is not None and _on(c.event_dispatcher):
+            heart.stop()
+
+    shutdown = stop
 
 
 def _on(dispatcher: Any) -> bool:
@@ -52,8 +78,9 @@ def enable_events(state: Any) -> Any:
 def disable_events(state: Any) -> Any:
     """Tell worker(s) to stop sending task-related events."""
     dispatcher = state.consumer.event_dispatcher
-    if dispatcher is None or "task" not in dispatcher.groups:
+    if dispatcher is None or not _on(dispatcher):
         return ok("task events already disabled")
     state.consumer.fleet_heart.stop()
+    dispatcher.groups.add("worker")  # none at all means all of them
     dispatcher.groups.discard("task")
     return ok("task events disabled")
