@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status fleet synth diff preflight deploy destroy cost drill bench fuzz test check lint lock docs image setup
+.PHONY: help up down try status fleet synth diff preflight deploy destroy cost drill bench fuzz test test-quick check lint lock docs image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -78,6 +78,9 @@ TESTS_AT_ONCE ?= 5
 
 test: setup ## all tests; make test ARGS="tests/local -k front" for some
 	@$(BIN)/python -m pytest --numprocesses=$(TESTS_AT_ONCE) $(ARGS)
+
+test-quick: setup ## what needs no servers, in a minute
+	@$(BIN)/python -m pytest --numprocesses=2 -m "not slow" $(ARGS)
 
 check: lint test ## what CI runs: style and types, then all tests
 

@@ -48,8 +48,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return _ByGroup(config, log)
 
 
+# Slow: who asks for one of these servers, and what starts processes or synthesizes whole environments.
+_SERVERS = {"valkey", "own_valkey", "aws", "own_aws"}
+_SLOW = (
+    "tests/brokers/test_sqs_leases",
+    "tests/cdk",
+    "tests/drills/test_history",
+    "tests/fleet",
+    "tests/infra/test_access",
+    "tests/infra/test_app",
+    "tests/infra/test_checks",
+    "tests/infra/test_cli",
+    "tests/local",
+    "tests/test_image",
+    "tests/test_readme",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item.nodeid))
+    for item in items:
+        if item.nodeid.startswith(_SLOW) or _SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
