@@ -64,12 +64,7 @@ class Permissions:
                 [self.base.state_table_arn],
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
             ),
-            _allow(
-                "Revoke",
-                ("dynamodb:BatchGetItem", "dynamodb:UpdateItem"),
-                [self.base.state_table_arn],
-                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.REVOKES]}},
-            ),
+            self._revoke("dynamodb:BatchGetItem", "dynamodb:UpdateItem"),
         ]
         return Grants(
             statements=statements, wildcards={**_exec_wildcards(self), **self._manifest_wildcards()}
@@ -77,7 +72,7 @@ class Permissions:
 
     def beat(self) -> Grants:
         """Publish to whichever release is current, say that it ticks, remember what it sent."""
-        publish = self.producer()
+        publish = self._publish()
         statements = [
             *publish.statements,
             _allow(
@@ -96,7 +91,12 @@ class Permissions:
         return Grants(statements=statements, wildcards={**_exec_wildcards(self), **publish.wildcards})
 
     def producer(self) -> Grants:
-        """Publish to whichever release is current, and nothing else."""
+        """Publish to whichever release is current, revoke, and nothing else."""
+        publish = self._publish()
+        revoke = self._revoke("dynamodb:UpdateItem")
+        return Grants(statements=[*publish.statements, revoke], wildcards=publish.wildcards)
+
+    def _publish(self) -> Grants:
         everything = f"{names.fallback_prefix(self._env)}*"
         statements = [
             *self._find_release(),
@@ -178,6 +178,15 @@ class Permissions:
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.POINTER, state.RELEASES]}},
             ),
         ]
+
+    def _revoke(self, *actions: str) -> iam.PolicyStatement:
+        """Of the state table only what says which tasks are revoked."""
+        return _allow(
+            "Revoke",
+            actions,
+            [self.base.state_table_arn],
+            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.REVOKES]}},
+        )
 
     def _broker_password(self) -> iam.PolicyStatement:
         return _allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn])

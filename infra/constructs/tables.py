@@ -14,7 +14,7 @@ _TEXT, _NUMBER = dynamodb.AttributeType.STRING, dynamodb.AttributeType.NUMBER
 
 
 def state_table(scope: Construct, *, settings: Settings, key: kms.IKey, protected: bool) -> dynamodb.Table:
-    """Releases, their history, the pointer and the controller's last look."""
+    """Releases, their history, the pointer, the controller's last look; and revokes, which expire."""
     return _table(
         scope,
         "State",
@@ -23,6 +23,7 @@ def state_table(scope: Construct, *, settings: Settings, key: kms.IKey, protecte
         protected=protected,
         name=names.state_table(settings.name),
         partition_key=dynamodb.Attribute(name=state.KEY, type=_TEXT),
+        expires=state.EXPIRES,
     )
 
 

@@ -1,6 +1,7 @@
 """A producer of its own process, with the credentials and variables of its environment alone.
 
-Prints JSON: who took its tasks, and what AWS said when it tried what a producer has no business with.
+Prints JSON: who took its tasks, the one it revoked, and what AWS said when it tried what a producer has no
+business with.
 """
 
 from __future__ import annotations
@@ -33,21 +34,23 @@ def main() -> None:
     taken = []
     for broker in (PRIMARY, FALLBACK):
         with only(broker):
-            app.send_task("shop.order", kwargs={"n": 1}, queue="low")
+            sent = app.send_task("shop.order", kwargs={"n": 1}, queue="low")
             taken.append(broker)
+    sent.revoke()
     sqs, ssm = boto3.client("sqs"), boto3.client("ssm")
     queue = sqs.get_queue_url(QueueName=names.fallback_queue(environment, "low", "r1"))["QueueUrl"]
     dead = queue.replace(
         names.fallback_queue(environment, "low", "r1"), names.dead_letter_queue(environment, "low")
     )
     tried = {
+        "read the state table": said(boto3.client("dynamodb").scan, TableName=names.state_table(environment)),
         "receive": said(sqs.receive_message, QueueUrl=queue),
         "send to dead letters": said(sqs.send_message, QueueUrl=dead, MessageBody="x"),
         "promote": said(
             ssm.put_parameter, Name=parameters.current_release(environment), Value="r2", Overwrite=True
         ),
     }
-    print(json.dumps({"taken": taken, "tried": tried}))
+    print(json.dumps({"taken": taken, "revoked": sent.id, "tried": tried}))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from taskfleet import aws as aws_clients
 from taskfleet.cli.main import fleet as command
 from taskfleet.contract import names, parameters
+from taskfleet.revokes import Revokes
 
 from infra.checks.access import policies
 from infra.checks.access.policies import PRODUCER
@@ -86,6 +87,8 @@ def test_a_process_with_the_managed_policy_publishes_and_can_do_nothing_else(
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["taken"] == ["primary", "fallback"]
+    (kept,) = Revokes(fleet.aws.client("dynamodb"), fleet.name).newest()
+    assert json.loads(kept)[1]["task_id"] == said["revoked"]
     assert all("AccessDenied" in code for code in said["tried"].values()), said["tried"]
 
 

@@ -56,6 +56,7 @@ def test_the_state_table_is_the_contracts(blueprint: Synthesis) -> None:
     table = tables(blueprint)[names.state_table("prod")]
 
     assert table["KeySchema"] == [{"AttributeName": state.KEY, "KeyType": "HASH"}]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": state.EXPIRES, "Enabled": True}
 
 
 def test_the_dead_letters_table_is_the_contracts(blueprint: Synthesis) -> None:

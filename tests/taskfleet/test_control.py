@@ -10,9 +10,10 @@ import time
 import pytest
 from celery import Celery
 from taskfleet.contract import environment as env
+from taskfleet.contract import names, state
 from taskfleet.errors import ControlError
 from taskfleet.publishing.publisher import only
-from taskfleet.revokes import MOST_IDS, Revokes
+from taskfleet.revokes import KEEP_SECONDS, MOST_IDS, SLOT_SECONDS, Revokes
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
@@ -137,6 +138,19 @@ def test_celerys_command_line_reaches_the_fleet(fleet: TinyFleet, app: Celery) -
     assert "pong" in celery(fleet, "inspect", "ping")
     app.send_task("anything", queue="high")
     assert "Purged 1 message" in celery(fleet, "purge", "--force", "--queues", "high")
+
+
+def test_revokes_are_kept_for_a_week_and_then_deleted(fleet: TinyFleet) -> None:
+    now = 1_800_000_000.0
+    dynamodb = fleet.aws.client("dynamodb")
+    Revokes(dynamodb, fleet.name, clock=lambda: now).add("revoke", {"task_id": "one"})
+    Revokes(dynamodb, fleet.name, clock=lambda: now + 1).add("revoke", {"task_id": "two"})
+
+    (item,) = dynamodb.scan(TableName=names.state_table(fleet.name))["Items"]
+    last = now + SLOT_SECONDS + KEEP_SECONDS
+    assert len(item["asked"]["SS"]) == 2
+    assert last <= int(item[state.EXPIRES]["N"]) <= last + 2 * SLOT_SECONDS
+    assert Revokes(dynamodb, fleet.name, clock=lambda: now + KEEP_SECONDS).all()
 
 
 def test_revokes_of_many_ids_are_kept_in_parts(fleet: TinyFleet) -> None:

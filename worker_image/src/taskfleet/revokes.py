@@ -4,7 +4,7 @@ Celery tells the workers that listen at that moment, over Redis. A worker that f
 starts later, and everybody while Redis is away would not know. DynamoDB is the store because it answers when
 Redis does not, and every worker reaches it. Ten minutes of revokes are one item, of 400 KB at most (some
 3,000, or ten thousand ids if each call names many); workers read the newest two every few seconds, and at
-their start all of a week.
+their start all of a week. DynamoDB deletes them later (`state.EXPIRES`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ class Revokes:
 
     def add(self, command: str, arguments: dict[str, Any]) -> None:
         """Keep one: ``command`` is Celery's, `revoke` or `revoke_by_stamped_headers`."""
+        slot = self._slot()
         for part in _parts(arguments):
             self._dynamodb.update_item(
                 TableName=self._table,
-                Key={state.KEY: {"S": state.revokes(self._slot())}},
-                UpdateExpression="ADD asked :asked",
-                ExpressionAttributeValues={":asked": {"SS": [json.dumps([command, part], sort_keys=True)]}},
+                Key={state.KEY: {"S": state.revokes(slot)}},
+                UpdateExpression=f"SET {state.EXPIRES} = :expires ADD asked :asked",
+                ExpressionAttributeValues={
+                    ":asked": {"SS": [json.dumps([command, part], sort_keys=True)]},
+                    ":expires": {"N": str((slot + 2) * SLOT_SECONDS + KEEP_SECONDS)},
+                },
             )
 
     def all(self) -> set[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 KEY = "id"
+# DynamoDB deletes an item some time after this moment, seconds since the epoch. Most have none, and stay.
+EXPIRES = "expires_at"
 
 # The pointer's record: `release`, `version` (conditional writes), `at`, `actor`, `reason`. The SSM
 # parameter that producers read is its published copy: SSM has no conditional write.
@@ -35,10 +37,10 @@ def gate(versioned_queue: str, broker: str) -> str:
     return f"gate#{broker}#{versioned_queue}"
 
 
-# What the key of every item of revokes matches: workers read and write these, and who revokes writes them.
+# What the key of every item of revokes matches: workers read and write these, producers write them.
 REVOKES = "revokes#*"
 
 
 def revokes(slot: int) -> str:
-    """What was revoked within one ten-minute ``slot``: `asked`, a set of JSON (`taskfleet.revokes`)."""
+    """What was revoked within one ten-minute ``slot``: `asked`, a set of JSON, and when it expires."""
     return f"revokes#{slot}"
