@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status fleet synth diff preflight deploy destroy cost drill bench fuzz test test-quick check lint lock docs image setup
+.PHONY: help up down try status logs fleet synth diff preflight deploy destroy cost drill bench fuzz test test-quick check lint lock docs image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -37,6 +37,9 @@ try: setup ## submit a few hundred example tasks to it, and watch them
 
 status: setup ## its processes, how often each was started again, and which containers do not stay up
 	@$(BIN)/python -m local status
+
+logs: setup ## what its processes and containers write: make logs SERVICE=low; ARGS=--json for whole lines
+	@$(BIN)/python -m local logs $(SERVICE) $(ARGS)
 
 fleet: setup ## the operators' command on it: make fleet ARGS="status"
 	@$(OF_THIS_MACHINE) $(BIN)/fleet $(ARGS)

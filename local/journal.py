@@ -20,6 +20,8 @@ class Journal:
         """The new lines, in the order in which they were written."""
         if not self._file.exists():
             return []
+        if self._file.stat().st_size < self._offset:
+            self._offset = 0  # it began anew (`local.log_sizes`)
         with self._file.open("rb") as file:
             file.seek(self._offset)
             text = file.read()

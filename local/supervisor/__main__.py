@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 
+from local import log_sizes
 from local.places import Places
 from local.ports import Ports
 from local.supervisor import fleet
@@ -41,6 +42,7 @@ class Supervisor:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         running = [asyncio.create_task(child.run(self._children)) for child in self._children.values()]
         running.append(asyncio.create_task(fleet.follow_rotation(self._ports)))
+        running.append(asyncio.create_task(log_sizes.keep_small(self._places)))
         told = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([told, *running], return_when=asyncio.FIRST_COMPLETED)
         code = 0
