@@ -22,7 +22,7 @@ from kombu.pidbox import Mailbox
 from kombu.transport.redis import Transport as StockTransport
 from redis.exceptions import RedisError
 
-from taskfleet import aws
+from taskfleet import aws, in_memory
 from taskfleet.brokers import connections
 from taskfleet.brokers.redis.broadcasts import BroadcastingChannel
 from taskfleet.contract import names
@@ -75,6 +75,8 @@ class FleetControl(Control):  # type: ignore[misc]
         **options: Any,
     ) -> Any:
         """As Celery's. Raises `taskfleet.errors.ControlError` for what has no effect here, or no answer."""
+        if in_memory.used(self.app):
+            return super().broadcast(command, arguments, destination, connection, **options)
         if command in INSTEAD:
             raise ControlError(f"{command} has no place in the fleet. Instead: {INSTEAD[command]}")
         kept = command in _KEPT and self._keep(command, arguments or {})
@@ -151,9 +153,12 @@ def install(app: Celery) -> None:
 
 
 def _connecting(app: Celery, stock: Callable[..., Connection]) -> Callable[..., Connection]:
-    def connection(url: str | None = None, **options: Any) -> Connection:
-        at_worker = isinstance(app.taskfleet.settings, WorkerSettings)
-        return stock(url, **options) if url or at_worker else _operators(app)
+    def connection(*url: Any, **options: Any) -> Connection:
+        # The parameter is `url` in some of these methods, and `hostname` in others.
+        stocks = any((*url, options.get("url"), options.get("hostname"))) or in_memory.used(app)
+        if stocks or isinstance(app.taskfleet.settings, WorkerSettings):
+            return stock(*url, **options)
+        return _operators(app)
 
     return connection
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import contextlib
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import Any
 
 from celery import Celery
 
-from taskfleet import config, control, enforced, hardening, settings
+from taskfleet import config, control, enforced, hardening, in_memory, settings
 from taskfleet.brokers import connections, credentials
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.messages import GATE_TASK
@@ -96,8 +97,10 @@ def install(app: Celery) -> Celery:
     installed.defaults.add(config.defaults())
     hardening.watch(app, before)
 
-    def producer_or_acquire(_producer: object = None) -> AbstractContextManager[FleetProducer]:
-        return contextlib.nullcontext(installed.producer)
+    stock = app.producer_or_acquire
+
+    def producer_or_acquire(producer: Any = None) -> AbstractContextManager[Any]:
+        return stock(producer) if in_memory.used(app) else contextlib.nullcontext(installed.producer)
 
     app.producer_or_acquire = app.default_producer = producer_or_acquire
     results.harden(app)
