@@ -26,7 +26,7 @@ _GROUPS = (
     ("tests/brokers",),
     ("tests/local",),
     ("tests/brokers/test_redis_kills", "tests/brokers/test_redis_outages", "tests/brokers/test_redis_worker"),
-    ("tests/infra",),
+    ("tests/infra", "tests/test_readme"),  # one synthesis of all environments
     ("tests",),
 )
 _PLACES = {
