@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
-from celery import Celery, chord
-from celery.exceptions import Reject
+from celery import Celery, chord, group
+from celery.exceptions import ChordError, Reject
 from taskfleet.contract import environment as env
 from taskfleet.dead_letters.letter import Kind
 from taskfleet.dead_letters.unsent import Unsent
@@ -40,14 +41,38 @@ def start(fleet: TinyFleet, backend: str, **more: str) -> Celery:
     return app
 
 
-def test_a_chord_of_tasks_that_ignore_their_results_runs_its_body(fleet: TinyFleet, backend: str) -> None:
+def test_chords_groups_and_error_callbacks_work_on_every_backend(fleet: TinyFleet, backend: str) -> None:
+    """Header tasks that ignore their results, too. The error callbacks are as many as in Celery 5.7."""
     app = start(fleet, backend)
-    header = [app.signature("behalf.quiet", (n,)) for n in (1, 2)]
+    quiet, body, fails = map(app.signature, ("behalf.quiet", "behalf.body", "behalf.fails-at-once"))
+    on_error = app.signature("behalf.on-error")
 
-    result = chord(header, app=app)(app.signature("behalf.body"))
+    result = chord([quiet.clone((1,)), quiet.clone((2,))], app=app)(body)
+    numbers = group([body.clone((n,)) for n in (10, 20)], app=app).apply_async()
+    assert result.get(timeout=30) == [1, 2]
+    assert numbers.join(timeout=30) == [10, 20]
+    assert sorted(fleet.executed("body")) == [3, 10, 20]
 
-    assert result.get(timeout=20) == [1, 2]
-    assert fleet.executed("body") == [3]
+    failed = [failing(app, chord([quiet.clone((1,)), fails], body, app=app), on_error, header=False)]
+    callbacks(fleet, 1)  # the body's
+    failed.append(failing(app, chord([quiet.clone((1,)), fails], body, app=app), on_error, header=True))
+    callbacks(fleet, 1 + 2)  # the body's, and that of the header task
+    failed.append(failing(app, group([fails, fails], app=app), on_error, header=False))
+    callbacks(fleet, 1 + 2 + 2)
+    for each in failed:
+        with pytest.raises((KeyError, ChordError)):
+            each.get(timeout=30)
+
+
+def failing(app: Celery, canvas: Any, on_error: Any, *, header: bool) -> Any:
+    app.conf.task_allow_error_cb_on_chord_header = header
+    canvas.link_error(on_error)
+    return canvas.apply_async()
+
+
+def callbacks(fleet: TinyFleet, number: int) -> None:
+    wait_for(lambda: len(fleet.executed("on-error")) >= number, seconds=30, what=f"{number} error callbacks")
+    assert len(fleet.executed("on-error")) == number
 
 
 @pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
