@@ -29,11 +29,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     server.stop()
 
 
-def start_worker(fleet: TinyFleet, backend: str) -> None:
+def start_worker(fleet: TinyFleet, backend: str, execution: str) -> None:
     fleet.start_worker(
         "r1",
         **{
             env.APP.name: "tests.taskfleet.behalf_tasks:app",
+            env.EXECUTION.name: execution,
             env.CONCURRENCY.name: "11",
             tasks.BACKEND: backend,
             # SQS is away from the beginning; the dead-letter store is not.
@@ -61,7 +62,10 @@ def open_gate(fleet: TinyFleet) -> None:
     (fleet.journal / "gate").touch()
 
 
-def test_nothing_is_lost_that_is_published_as_tasks_end(fleet: TinyFleet, results: Valkey) -> None:
+@pytest.mark.parametrize("execution", ["prefork", "threads", "gevent"])
+def test_nothing_is_lost_that_is_published_as_tasks_end(
+    fleet: TinyFleet, results: Valkey, execution: str
+) -> None:
     app = producer(fleet, results.url)
     waits, body = app.signature("behalf.waits"), app.signature("behalf.body")
     on_error = app.signature("behalf.on-error")
@@ -77,7 +81,7 @@ def test_nothing_is_lost_that_is_published_as_tasks_end(fleet: TinyFleet, result
     )
     app.signature("behalf.waits-and-is-replaced", (70,)).apply_async()
     chord([app.signature("behalf.waits-and-adds", (80,))], app=app)(body.clone(kwargs={"run": "added"}))
-    start_worker(fleet, results.url)
+    start_worker(fleet, results.url, execution)
     wait_for(lambda: begun(fleet) >= BEGUN_TASKS, seconds=60, what="all tasks")
 
     fleet.valkey.pause()
