@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import redis
+from botocore.config import Config
 from taskfleet.contract import names, parameters
 from taskfleet.contract.environment import ENVIRONMENT
 from taskfleet.dead_letters.store import DeadLetters
@@ -232,7 +233,7 @@ class Fleet:
         self.fault(Fault.PASS)
         self.sqs_fault(PASS)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client of the fleet's account."""
         return boto3.client(
             service,
@@ -240,6 +241,7 @@ class Fleet:
             region_name=self.environment.get("AWS_REGION", "us-east-1"),
             aws_access_key_id=self.environment.get("AWS_ACCESS_KEY_ID", "test"),
             aws_secret_access_key=self.environment.get("AWS_SECRET_ACCESS_KEY", "test"),
+            config=config,
         )
 
     def release(self) -> str:
