@@ -71,7 +71,7 @@ def build(app: App, *, settings: Sequence[Settings] = environments.ALL) -> App:
             unprotected=choices.unprotected,
         )
         _refuse_placeholder(stage, one, choices)
-        for number, remark in enumerate(rules.remarks(one)):
+        for number, remark in enumerate([*rules.remarks(one), *rules.overlaps(one, settings)]):
             Annotations.of(stage.stacks[-1]).add_info_v2(f"taskfleet:remark{number}", remark)
     nag.add_to(app)
     guard.add_to(app)

@@ -70,7 +70,9 @@ DEV = Settings(
     region=REGION,
     keep_data=False,
     # One NAT gateway and one broker node: cheap, and nobody is called when a zone fails.
-    network=Network(availability_zones=ZONES[:2], nat_gateways=1, flow_log_retention_days=7),
+    network=Network(
+        cidr="10.40.0.0/16", availability_zones=ZONES[:2], nat_gateways=1, flow_log_retention_days=7
+    ),
     broker=Broker(node_type="cache.t4g.micro", nodes=1, snapshot_retention_days=1),
     pools=(replace(HIGH, max_workers=2), replace(LOW, max_workers=2), WAREHOUSE),
     log_retention_days=7,
@@ -80,7 +82,7 @@ STAGING = Settings(
     name="staging",
     account=ACCOUNT,
     region=REGION,
-    network=Network(availability_zones=ZONES[:2]),
+    network=Network(cidr="10.41.0.0/16", availability_zones=ZONES[:2]),
     pools=(HIGH, LOW, WAREHOUSE),
 )
 
@@ -88,7 +90,7 @@ PROD = Settings(
     name="prod",
     account=ACCOUNT,
     region=REGION,
-    network=Network(availability_zones=ZONES),
+    network=Network(cidr="10.42.0.0/16", availability_zones=ZONES),
     broker=Broker(node_type="cache.r7g.large", nodes=3),
     # Two of each, in two zones: losing one must not stop a queue.
     pools=(replace(HIGH, min_workers=2), replace(LOW, min_workers=2), replace(WAREHOUSE, min_workers=2)),

@@ -53,14 +53,39 @@ class Egress(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
-    """The environment's VPC."""
+class ExistingVpc:
+    """A VPC that your team has. `Network.egress` then says which way out it has."""
 
-    cidr: str = "10.40.0.0/16"
+    id: str
+    # Its private subnets for the fleet: one in each of `availability_zones`, in their order …
+    subnet_ids: tuple[str, ...] = ()
+    # … or the tag that they carry, as Tier=private: the CDK asks AWS, and remembers it in cdk.context.json.
+    subnet_tag: str | None = None
+    # Those of `subnet_ids`, in their order: gateway endpoints are added to them, where it has none.
+    route_table_ids: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()  # the VPC endpoints that it has: these are not made
+
+    @property
+    def knows_route_tables(self) -> bool:
+        """Whether gateway endpoints can be added."""
+        return bool(self.route_table_ids or self.subnet_tag)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The environment's VPC: one of its own, or one that exists."""
+
+    cidr: str | None = None  # of a VPC of its own; default: 10.40.0.0/16. Different ones can be peered
+    existing: ExistingVpc | None = None
     availability_zones: tuple[str, ...]
     egress: Egress = Egress.NAT
     nat_gateways: int | None = None  # default: one per zone; fewer are cheaper and fail with their zone
     flow_log_retention_days: int = 30
+
+    @property
+    def block(self) -> str | None:
+        """The addresses of its VPC; None where somebody else chose them."""
+        return None if self.existing else self.cidr or "10.40.0.0/16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +100,8 @@ class Broker:
     failover: bool | None = None  # to a replica in another zone; default: with two nodes or more
     cluster_mode: bool = False
     serverless: bool = False
+    # Who may connect beside the fleet, as producers do: security groups (sg-…), private ranges (10.8.0.0/16).
+    ingress: tuple[str, ...] = ()
     snapshot_retention_days: int = 7
 
     @property
@@ -141,6 +168,8 @@ class Pool:
     # What its tasks need of AWS themselves (S3, SES, …). Such a pool has a task role of its own.
     allow: tuple[Allow, ...] = ()
     managed_policies: tuple[str, ...] = ()  # ARNs
+    # Security groups of its workers beside the fleet's own, as your database admits one.
+    security_groups: tuple[str, ...] = ()
 
     @property
     def child_memory_mib(self) -> int:

@@ -3,6 +3,7 @@
 Security groups, routes, NAT gateways and VPC endpoints, as EC2 evaluates them: a path is open when the
 sender's group lets it out, a route leads there, and the receiver's group lets it in. Network ACLs are the
 VPC's default one, which lets all pass; a template with another is refused, since nothing here reads it.
+Of a VPC that exists the settings are believed: its way out, and the endpoints that it has.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from infra.checks.access.resolve import Account
+from infra.settings import Egress, Network
 
 ANYWHERE = "0.0.0.0/0"
 HTTPS = 443
@@ -45,6 +47,7 @@ class Paths:
     """The network of one environment."""
 
     account: Account
+    network: Network
 
     def resources(self, type: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """(id as `Ref` gives it, properties without functions) of every resource of a type."""
@@ -98,6 +101,9 @@ class Paths:
         if endpoint is not None:
             target = _place(endpoint["SubnetIds"], endpoint["SecurityGroupIds"])
             return bool(endpoint["PrivateDnsEnabled"]) and self.connects(source, target, HTTPS)
+        if (vpc := self.network.existing) is not None:
+            there = self.network.egress is Egress.NAT or service in vpc.endpoints
+            return there and self._out(source)
         return self._out(source) and any(
             route.get("NatGatewayId") and self.public(self._nat[route["NatGatewayId"]])
             for route in self._routes(subnet)
@@ -144,7 +150,9 @@ class Paths:
         return {properties["SubnetId"]: properties["RouteTableId"] for _, properties in found}
 
     def _table(self, subnet: str) -> str | None:
-        return self._tables.get(subnet)
+        vpc = self.network.existing
+        given = dict(zip(vpc.subnet_ids, vpc.route_table_ids, strict=False)) if vpc else {}
+        return self._tables.get(subnet) or given.get(subnet)
 
     def _routes(self, subnet: str) -> list[Mapping[str, Any]]:
         table = self._table(subnet)

@@ -2,56 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
 
-# Gateway endpoints cost nothing, so that they exist with a NAT gateway too: image layers (in S3) and
-# the state table then don't pay for its traffic.
-GATEWAYS = {
-    "S3": ec2.GatewayVpcEndpointAwsService.S3,
-    "DynamoDb": ec2.GatewayVpcEndpointAwsService.DYNAMODB,
-}
-
-# What a task needs to start (image, logs, secrets), the fallback broker, what the controller
-# measures and moves, the agent of an EC2 instance, and ECS Exec.
-INTERFACES = {
-    "EcrApi": ec2.InterfaceVpcEndpointAwsService.ECR,
-    "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
-    "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
-    "Metrics": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING,
-    "Sqs": ec2.InterfaceVpcEndpointAwsService.SQS,
-    "Ssm": ec2.InterfaceVpcEndpointAwsService.SSM,
-    "SsmMessages": ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES,
-    "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
-    "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
-    "Sts": ec2.InterfaceVpcEndpointAwsService.STS,
-    "Ecs": ec2.InterfaceVpcEndpointAwsService.ECS,
-    "EcsAgent": ec2.InterfaceVpcEndpointAwsService.ECS_AGENT,
-    "EcsTelemetry": ec2.InterfaceVpcEndpointAwsService.ECS_TELEMETRY,
-}
+from infra.rules.endpoints import GATEWAYS, INTERFACES
 
 
-def add_gateways(vpc: ec2.Vpc) -> None:
-    """The free ones, for every subnet."""
+def add_gateways(vpc: ec2.IVpc, *, but: Collection[str] = ()) -> None:
+    """The free ones, for every subnet, without those that exist (``but``)."""
     for id, service in GATEWAYS.items():
-        vpc.add_gateway_endpoint(id, service=service)
+        if service not in but:
+            vpc.add_gateway_endpoint(id, service=ec2.GatewayVpcEndpointAwsService(service))
 
 
-def add_interfaces(vpc: ec2.Vpc, subnets: Sequence[ec2.ISubnet], *, clients: ec2.ISecurityGroup) -> None:
+def add_interfaces(
+    scope: Construct,
+    vpc: ec2.IVpc,
+    subnets: Sequence[ec2.ISubnet],
+    *,
+    clients: ec2.ISecurityGroup,
+    but: Collection[str] = (),
+) -> None:
     """The others, which only ``clients`` can reach, on one security group for them all."""
+    wanted = {id: service for id, service in INTERFACES.items() if service not in but}
+    if not wanted:
+        return
     group = ec2.SecurityGroup(
-        vpc,
+        scope,
         "Endpoints",
         vpc=vpc,
         description="Interface endpoints: HTTPS from the workers",
         allow_all_outbound=False,
     )
     group.add_ingress_rule(clients, ec2.Port.tcp(443), "workers, controller and beat")
-    for id, service in INTERFACES.items():
+    for id, service in wanted.items():
         vpc.add_interface_endpoint(
             id,
-            service=service,
+            service=ec2.InterfaceVpcEndpointAwsService(service),
             subnets=ec2.SubnetSelection(subnets=list(subnets)),
             security_groups=[group],
             open=False,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -59,6 +60,7 @@ class WorkerPool(Construct):
         self._release = release
         self._alarms = PoolAlarms(alarms=release.alarms, pool=pool, release=release.id)
         self._log_group = self._logs()
+        self._place = replace(release.place, more_groups=self._security_groups())
         self._roles = pool_roles(self, pool=pool, shared=release.roles, grants=release.grants)
         self.queues = [
             fallback_queue(
@@ -74,6 +76,12 @@ class WorkerPool(Construct):
         self._primary()
         self._fallback()
         self._alarms.tell(self)
+
+    def _security_groups(self) -> list[ec2.ISecurityGroup]:
+        return [
+            ec2.SecurityGroup.from_security_group_id(self, f"Group{number}", id, mutable=False)
+            for number, id in enumerate(self._pool.security_groups)
+        ]
 
     def _logs(self) -> logs.LogGroup:
         settings = self._release.settings
@@ -136,7 +144,7 @@ class WorkerPool(Construct):
             id,
             name=name,
             definition=task_definition(self, f"{id}Task", settings=release.settings, task=task),
-            place=release.place,
+            place=self._place,
             workers=workers,
             capacity=pool.capacity,
             strategies=strategies(release.settings, pool),

@@ -25,6 +25,7 @@ class Place:
     cluster: ecs.ICluster
     subnets: Sequence[ec2.ISubnet]
     security_group: ec2.ISecurityGroup
+    more_groups: Sequence[ec2.ISecurityGroup] = ()
 
 
 def exec_configuration(
@@ -78,7 +79,7 @@ def worker_service(
         propagate_tags=ecs.PropagatedTagSource.SERVICE,
         capacity_provider_strategies=strategies or None,
         vpc_subnets=ec2.SubnetSelection(subnets=list(place.subnets)),
-        security_groups=[place.security_group],
+        security_groups=[place.security_group, *place.more_groups],
     )
 
 
@@ -102,5 +103,5 @@ def singleton_service(
         enable_ecs_managed_tags=True,
         propagate_tags=ecs.PropagatedTagSource.SERVICE,
         vpc_subnets=ec2.SubnetSelection(subnets=list(place.subnets)),
-        security_groups=[place.security_group],
+        security_groups=[place.security_group, *place.more_groups],
     )

@@ -14,6 +14,7 @@ from infra.rules import (
     application,
     broker,
     capacity,
+    existing,
     image,
     naming,
     network,
@@ -31,6 +32,7 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     *account.RULES,
     *application.RULES,
     *network.RULES,
+    *existing.RULES,
     *broker.RULES,
     *image.RULES,
     *capacity.RULES,
@@ -41,6 +43,7 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
 )
 
 placeholder_account = account.placeholder
+overlaps = network.overlaps
 
 
 def remarks(settings: Settings) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from infra.rules.problem import Problem
@@ -58,12 +58,14 @@ def _nat_gateways(settings: Settings) -> Iterator[Problem]:
 
 def _cidr(settings: Settings) -> Iterator[Problem]:
     network = settings.network
+    if network.block is None:
+        return
     try:
-        block = ipaddress.ip_network(network.cidr)
+        block = ipaddress.ip_network(network.block)
     except ValueError as error:
         yield Problem(
             setting="network.cidr",
-            value=network.cidr,
+            value=network.block,
             rule=f"not a network ({error})",
             fix="e.g. 10.40.0.0/16",
         )
@@ -73,7 +75,7 @@ def _cidr(settings: Settings) -> Iterator[Problem]:
     if block.version != 4 or not block.is_private or block.prefixlen < 16 or block.num_addresses < needed:
         yield Problem(
             setting="network.cidr",
-            value=network.cidr,
+            value=network.block,
             rule=(
                 "a private IPv4 block, /16 or smaller, with a "
                 f"/{PRIVATE_PREFIX} and a /{PUBLIC_PREFIX} for each zone ({len(network.availability_zones)})"
@@ -94,6 +96,20 @@ def _retention(settings: Settings) -> Iterator[Problem]:
                 value=days,
                 rule=f"CloudWatch Logs takes only {', '.join(map(str, RETENTION_DAYS))} days",
                 fix=f"the nearest is {min(RETENTION_DAYS, key=lambda allowed: abs(allowed - days))}",
+            )
+
+
+def overlaps(settings: Settings, others: Iterable[Settings]) -> Iterator[str]:
+    """Environments whose VPC this one's can never be peered with. Allowed, since many never are."""
+    for other in others:
+        if other.name == settings.name or settings.on_this_machine or other.on_this_machine:
+            continue
+        here, there = settings.network.block, other.network.block
+        if here and there and ipaddress.ip_network(here).overlaps(ipaddress.ip_network(there)):
+            yield (
+                f"the VPCs of {settings.name} ({here}) and {other.name} ({there}) overlap: they can't be "
+                "peered, nor both with a third. Give each a network.cidr of its own before its first "
+                "deploy: a VPC that changes it is made anew."
             )
 
 

@@ -16,6 +16,7 @@ from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_
 from infra.checks import elasticache as catalogue
 from infra.checks.nag import acknowledge
 from infra.constructs.log_groups import log_group
+from infra.constructs.vpc import peer
 from infra.settings import Settings
 
 # ElastiCache has no append-only file ("AOF isn't supported on Redis versions 2.8.22 and later").
@@ -77,12 +78,13 @@ def _security_group(stack: cdk.Stack, settings: Settings) -> ec2.SecurityGroup:
         stack,
         "SecurityGroup",
         vpc=lookup_vpc(stack, settings, vpc_id=lookup(stack, settings, "vpc-id")),
-        description="The primary broker: workers only",
+        description="The primary broker: workers, and producers that the settings name",
         allow_all_outbound=False,
     )
-    group.add_ingress_rule(
-        lookup_workers(stack, settings), ec2.Port.tcp(settings.broker.port), "workers, controller and beat"
-    )
+    port = ec2.Port.tcp(settings.broker.port)
+    group.add_ingress_rule(lookup_workers(stack, settings), port, "workers, controller and beat")
+    for one in settings.broker.ingress:
+        group.add_ingress_rule(peer(one), port, "broker.ingress in the settings")
     return group
 
 

@@ -1,4 +1,8 @@
-"""The network of an environment: private subnets, their way to AWS's APIs, and the encryption key."""
+"""The network of an environment: private subnets, their way to AWS's APIs, and the encryption key.
+
+In a VPC of its own, or in one that exists: to that it adds the workers' security group and the endpoints that
+the settings don't name, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from infra.constructs.endpoints import add_gateways, add_interfaces
 from infra.constructs.key import environment_key
 from infra.constructs.log_groups import log_group
 from infra.constructs.roles import service_principal
+from infra.constructs.vpc import existing_vpc
 from infra.settings import Egress, Settings
 
 PRIVATE = "private"
@@ -21,7 +26,7 @@ PRIVATE = "private"
 class NetworkStack(EnvironmentStack):
     """``vpc``, its ``private_subnets``, the ``key`` of the environment and the workers' security group."""
 
-    vpc: ec2.Vpc
+    vpc: ec2.IVpc
     private_subnets: list[ec2.ISubnet]
     key: kms.Key
     worker_security_group: ec2.SecurityGroup
@@ -35,8 +40,8 @@ class NetworkStack(EnvironmentStack):
             protected=protected,
         )
         self.key = environment_key(self, settings)
-        self.vpc = _vpc(self, settings)
-        self.private_subnets = self.vpc.select_subnets(subnet_group_name=PRIVATE).subnets
+        self.vpc = existing_vpc(self, settings) or _vpc(self, settings)
+        self.private_subnets = list(self.vpc.private_subnets or self.vpc.isolated_subnets)
         self.worker_security_group = ec2.SecurityGroup(
             self,
             "Workers",
@@ -44,11 +49,20 @@ class NetworkStack(EnvironmentStack):
             description="Workers, controller and beat: nothing comes in",
             allow_all_outbound=True,
         )
-        _log_flows(self.vpc, self.key, settings)
-        add_gateways(self.vpc)
-        if settings.network.egress is Egress.ENDPOINTS:
-            add_interfaces(self.vpc, self.private_subnets, clients=self.worker_security_group)
+        if isinstance(self.vpc, ec2.Vpc):  # an existing one is watched by whoever made it
+            _log_flows(self.vpc, self.key, settings)
+        self._endpoints(settings)
         self._publish(settings)
+
+    def _endpoints(self, settings: Settings) -> None:
+        network = settings.network
+        there = network.existing.endpoints if network.existing else ()
+        if network.existing is None or network.existing.knows_route_tables:
+            add_gateways(self.vpc, but=there)
+        if network.egress is Egress.ENDPOINTS:
+            add_interfaces(
+                self, self.vpc, self.private_subnets, clients=self.worker_security_group, but=there
+            )
 
     def _publish(self, settings: Settings) -> None:
         publish(self, settings, "vpc-id", self.vpc.vpc_id)
@@ -58,6 +72,12 @@ class NetworkStack(EnvironmentStack):
         publish_list(self, settings, "availability-zones", list(settings.network.availability_zones))
         publish(self, settings, "worker-security-group-id", self.worker_security_group.security_group_id)
         publish(self, settings, "key-arn", self.key.key_arn)
+        cdk.CfnOutput(
+            self,
+            "WorkerSecurityGroupId",
+            value=self.worker_security_group.security_group_id,
+            description="Workers, controller and beat; what they must reach admits it: docs/network.md",
+        )
 
 
 def _vpc(stack: cdk.Stack, settings: Settings) -> ec2.Vpc:
@@ -75,7 +95,7 @@ def _vpc(stack: cdk.Stack, settings: Settings) -> ec2.Vpc:
     return ec2.Vpc(
         stack,
         "Vpc",
-        ip_addresses=ec2.IpAddresses.cidr(network.cidr),
+        ip_addresses=ec2.IpAddresses.cidr(str(network.block)),
         # Named zones: counting them would make synth ask AWS which there are.
         availability_zones=list(network.availability_zones),
         subnet_configuration=[private, public] if nat else [private],

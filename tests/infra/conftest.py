@@ -15,7 +15,7 @@ import pytest
 from infra import environments
 from infra.settings import Egress, Engine
 from tests.infra.synthesis import Synthesis, synthesize
-from tests.infra.variants import MIXED
+from tests.infra.variants import EXISTING, MIXED
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +32,7 @@ def variants(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
         replace(prod, name="endpoints", network=replace(prod.network, egress=Egress.ENDPOINTS)),
         replace(prod, name="redis", broker=replace(prod.broker, engine=Engine.REDIS, engine_version="7.1")),
         replace(prod, name="nofailover", broker=replace(prod.broker, failover=False)),
+        EXISTING,
     ]
     return synthesize(tmp_path_factory.mktemp("variants"), changed)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from taskfleet.contract import parameters
 
 from infra import environments
-from infra.constructs.endpoints import GATEWAYS, INTERFACES
-from infra.settings import Settings
-from tests.infra.synthesis import Synthesis, Template, of_type, only
+from infra.rules.endpoints import GATEWAYS, INTERFACES
+from infra.settings import ExistingVpc, Network, Settings
+from tests.infra.synthesis import Synthesis, Template, of_type, only, synthesize
+from tests.infra.variants import EXISTING
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 
@@ -41,8 +44,9 @@ def test_private_subnets_keep_their_ranges_whatever_the_way_out(
     subnets = of_type(blueprint.of(settings.name, "network"), "AWS::EC2::Subnet")
 
     ranges = [subnet["CidrBlock"] for id, subnet in subnets.items() if "private" in id]
+    first_two = str(settings.network.block).rpartition(".0.0/16")[0]
 
-    assert ranges == [f"10.40.{16 * index}.0/20" for index in range(len(ranges))]
+    assert ranges == [f"{first_two}.{16 * index}.0/20" for index in range(len(ranges))]
 
 
 def test_nat_is_one_gateway_per_zone_unless_fewer_are_asked_for(blueprint: Synthesis) -> None:
@@ -84,6 +88,62 @@ def test_the_free_endpoints_are_everywhere(blueprint: Synthesis, settings: Setti
     endpoints = of_type(blueprint.of(settings.name, "network"), "AWS::EC2::VPCEndpoint").values()
 
     assert len([one for one in endpoints if one["VpcEndpointType"] == "Gateway"]) == len(GATEWAYS)
+
+
+def test_to_an_existing_vpc_only_what_it_lacks_is_added(variants: Synthesis) -> None:
+    template = variants.of("existing", "network")
+    vpc = EXISTING.network.existing
+    assert vpc is not None
+    made = of_type(template, "AWS::EC2::VPCEndpoint").values()
+    names = {json.dumps(one["ServiceName"]).strip('"').rpartition("eu-west-1.")[2] for one in made}
+    types = {resource["Type"] for resource in template["Resources"].values()}
+
+    assert names >= set(INTERFACES.values()) - set(vpc.endpoints)
+    assert not names & set(vpc.endpoints)
+    assert all(one["VpcId"] == vpc.id for one in made)
+    assert types & {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::Route", "AWS::EC2::FlowLog"} == set()
+    assert base_parameter(template, EXISTING, "private-subnet-ids") == ",".join(vpc.subnet_ids)
+
+
+TAGGED = ExistingVpc(id="vpc-0123456789abcdef0", subnet_tag="Tier=private")
+ASKED = (
+    f"vpc-provider:account={environments.DEV.account}:filter.vpc-id={TAGGED.id}:region=eu-west-1:"
+    "returnAsymmetricSubnets=true:subnetGroupNameTag=Tier"
+)
+
+
+def tagged(tmp_path: Path, *zones: str, tier: str = "private") -> Synthesis:
+    """`dev` in a VPC of which AWS once said that it has these subnets."""
+    network = Network(existing=TAGGED, availability_zones=environments.ZONES[:2])
+    subnets = [
+        {"subnetId": f"subnet-0000000{zone[-1]}", "availabilityZone": zone, "routeTableId": "rtb-00000001"}
+        for zone in zones
+    ]
+    answer = {"vpcId": TAGGED.id, "subnetGroups": [{"name": tier, "type": "Private", "subnets": subnets}]}
+    settings = replace(environments.DEV, network=network)
+    return synthesize(tmp_path, [settings], {"env": "dev", **({ASKED: answer} if zones else {})})
+
+
+def test_subnets_are_looked_up_by_their_tag_where_that_is_asked_for(tmp_path: Path) -> None:
+    template = tagged(tmp_path, "eu-west-1b", "eu-west-1a", "eu-west-1c").of("dev", "network")
+    gateways = of_type(template, "AWS::EC2::VPCEndpoint").values()
+
+    given = base_parameter(template, environments.DEV, "private-subnet-ids")
+    assert given == "subnet-0000000a,subnet-0000000b", "in the order of the zones"
+    assert [one["RouteTableIds"] for one in gateways] == [["rtb-00000001"]] * 2
+
+
+def test_before_aws_was_asked_synth_goes_through_so_that_the_cdk_can_ask(tmp_path: Path) -> None:
+    tagged(tmp_path)
+
+    manifests = [json.loads(file.read_text()) for file in tmp_path.rglob("manifest.json")]
+    missing = [one for manifest in manifests for one in manifest.get("missing", [])]
+    assert {one["key"] for one in missing} == {ASKED}
+
+
+def test_a_zone_without_a_tagged_subnet_is_said(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"one subnet of vpc-0123456789abcdef0 .* found: subnet-0000000a in"):
+        tagged(tmp_path, "eu-west-1a", "eu-west-1c")
 
 
 @EVERYWHERE

@@ -13,9 +13,10 @@ from infra.checks.access import calls
 from infra.checks.access.policies import BEAT, CONTROLLER, WORKER
 from infra.checks.access.resolve import Account
 from infra.checks.paths import Paths, Rule
-from infra.settings import Settings
-from tests.infra.synthesis import Synthesis
+from infra.settings import Egress, Settings
+from tests.infra.synthesis import RELEASE, Synthesis
 from tests.infra.test_access import account
+from tests.infra.variants import DATABASE, EXISTING, WEB, WEB_RANGE
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 
@@ -28,6 +29,17 @@ INSTANCE = {"ecs", "ecs-agent", "ecs-telemetry"}
 SPARE = {"sts": "a team's own task that assumes a role, and `aws sts get-caller-identity` in a shell"}
 # In IAM → in an endpoint's name.
 ENDPOINT = {"cloudwatch": "monitoring"}
+
+
+ENDPOINTS = replace(
+    environments.PROD,
+    name="endpoints",
+    network=replace(environments.PROD.network, egress=Egress.ENDPOINTS),
+)
+
+
+def paths_of(synthesis: Synthesis, settings: Settings) -> Paths:
+    return Paths(account(synthesis, settings), settings.network)
 
 
 def called(caller: str) -> set[str]:
@@ -59,18 +71,18 @@ def closed(paths: Paths) -> list[str]:
 
 @EVERYWHERE
 def test_every_container_reaches_what_it_calls(blueprint: Synthesis, settings: Settings) -> None:
-    assert closed(Paths(account(blueprint, settings))) == []
+    assert closed(paths_of(blueprint, settings)) == []
 
 
 def test_every_container_reaches_what_it_calls_without_a_nat_gateway(variants: Synthesis) -> None:
-    paths = Paths(account(variants, replace(environments.PROD, name="endpoints")))
+    paths = paths_of(variants, ENDPOINTS)
 
     assert closed(paths) == []
     assert not paths.reaches_service(paths.services()[names.BEAT_SERVICE], "sns")  # which nobody calls
 
 
 def test_no_endpoint_is_paid_for_that_nobody_needs(variants: Synthesis) -> None:
-    paths = Paths(account(variants, replace(environments.PROD, name="endpoints")))
+    paths = paths_of(variants, ENDPOINTS)
     needed = START | INSTANCE | called(WORKER) | called(BEAT) | called(CONTROLLER) | SPARE.keys()
 
     assert set(paths._endpoints) == needed
@@ -78,7 +90,7 @@ def test_no_endpoint_is_paid_for_that_nobody_needs(variants: Synthesis) -> None:
 
 @EVERYWHERE
 def test_nobody_else_reaches_the_broker(blueprint: Synthesis, settings: Settings) -> None:
-    paths = Paths(account(blueprint, settings))
+    paths = paths_of(blueprint, settings)
     broker, port = paths.broker()
     (workers,) = {place.groups for place in paths.services().values()}
 
@@ -91,7 +103,7 @@ def test_nobody_else_reaches_the_broker(blueprint: Synthesis, settings: Settings
 def test_only_containers_are_in_the_workers_group(blueprint: Synthesis, settings: Settings) -> None:
     """Whoever is in it reaches the broker."""
     of = account(blueprint, settings)
-    (workers,) = {place.groups[0] for place in Paths(of).services().values()}
+    (workers,) = {place.groups[0] for place in Paths(of, settings.network).services().values()}
     members = {
         resource["Type"]
         for stack, template in of.templates.items()
@@ -101,6 +113,35 @@ def test_only_containers_are_in_the_workers_group(blueprint: Synthesis, settings
     }
 
     assert members <= {"AWS::ECS::Service", "AWS::EC2::LaunchTemplate"}
+
+
+def test_in_an_existing_vpc_all_is_open_that_must_be(variants: Synthesis) -> None:
+    """What the settings say of its endpoints counts: with one fewer, one path is closed."""
+    vpc = EXISTING.network.existing
+    assert vpc is not None
+    of = account(variants, EXISTING)
+    less = replace(EXISTING.network, existing=replace(vpc, endpoints=("s3", "ssm", "ecr.api", "ecr.dkr")))
+
+    assert closed(Paths(of, EXISTING.network)) == []
+    assert {one.rpartition(" to ")[2] for one in closed(Paths(of, less))} == {"sqs"}
+
+
+def test_whom_the_settings_name_reaches_the_broker_and_nobody_else(variants: Synthesis) -> None:
+    paths = paths_of(variants, EXISTING)
+    broker, port = paths.broker()
+    workers = paths.services()[names.BEAT_SERVICE].groups[0]
+    admitted = {rule.peer for rule in paths.admitted(broker)}
+
+    assert admitted == {workers, WEB, WEB_RANGE}
+    assert {(rule.first, rule.last) for rule in paths.admitted(broker)} == {(port, port)}
+
+
+def test_a_pools_own_security_groups_are_its_workers_alone(variants: Synthesis) -> None:
+    having = {
+        name for name, place in paths_of(variants, EXISTING).services().items() if DATABASE in place.groups
+    }
+
+    assert having == {f"low-{RELEASE}", f"low-{RELEASE}-fallback"}
 
 
 CUTS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -129,4 +170,4 @@ def test_a_path_that_is_cut_is_found(blueprint: Synthesis, cut: str) -> None:
 
     cut_off = Account(of.account, of.region, {name: changed(dict(one)) for name, one in of.templates.items()})
 
-    assert any(says in one for one in closed(Paths(cut_off)))
+    assert any(says in one for one in closed(Paths(cut_off, environments.DEV.network)))

@@ -19,6 +19,7 @@ from infra.settings import (
     Capacity,
     Egress,
     Execution,
+    ExistingVpc,
     Image,
     Limits,
     Network,
@@ -43,6 +44,14 @@ def limits(**changes: Any) -> Mapping[str, Any]:
 
 def broker(**changes: Any) -> Mapping[str, Any]:
     return {"broker": replace(Broker(), **changes)}
+
+
+def existing(*, cidr: str | None = None, egress: Egress = Egress.NAT, **changes: Any) -> Mapping[str, Any]:
+    given = {"id": "vpc-01234567", "subnet_ids": ("subnet-01234567", "subnet-01234568"), **changes}
+    zones = environments.ZONES[:2]
+    return {
+        "network": Network(existing=ExistingVpc(**given), cidr=cidr, egress=egress, availability_zones=zones)
+    }
 
 
 def network(**changes: Any) -> Mapping[str, Any]:
@@ -162,6 +171,67 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "public network": (network(cidr="8.8.0.0/16"), "'8.8.0.0/16'", ("a private IPv4 block",)),
     "network too small": (network(cidr="10.0.0.0/20"), "'10.0.0.0/20'", ("for each zone (2)", "take a /16")),
     "network too big": (network(cidr="10.0.0.0/8"), "'10.0.0.0/8'", ("/16 or smaller",)),
+    "an existing VPC with addresses": (
+        existing(cidr="10.0.0.0/16"),
+        "'10.0.0.0/16'",
+        ("network.cidr", "leave cidr out"),
+    ),
+    "not the id of a VPC": (existing(id="shop"), "'shop'", ("network.existing.id", "describe-vpcs")),
+    "a subnet too few": (
+        existing(subnet_ids=("subnet-01234567",)),
+        "('subnet-01234567',)",
+        ("network.existing.subnet_ids", "each of network.availability_zones (2)"),
+    ),
+    "subnets given and looked up": (
+        existing(subnet_tag="Tier=private"),
+        "Tier=private",
+        ("network.existing", "one of the two"),
+    ),
+    "a tag without a value": (
+        existing(subnet_ids=(), subnet_tag="private"),
+        "'private'",
+        ("network.existing.subnet_tag", "KEY=VALUE"),
+    ),
+    "a route table too few": (
+        existing(route_table_ids=("rtb-01234567",)),
+        "('rtb-01234567',)",
+        ("network.existing.route_table_ids", "one for each"),
+    ),
+    "an endpoint that nobody needs": (
+        existing(endpoints=("s3", "sns")),
+        "'sns'",
+        ("network.existing.endpoints", "and no other"),
+    ),
+    "no way to S3": (
+        existing(egress=Egress.ENDPOINTS, endpoints=("dynamodb",)),
+        "= ()",
+        ("network.existing.route_table_ids", "without a way to the internet, s3 are reached"),
+    ),
+    "a security group by its name": (
+        pool(security_groups=("database",)),
+        "'database'",
+        ("pool low: security_groups", "describe-security-groups"),
+    ),
+    "security groups without end": (
+        pool(security_groups=tuple(f"sg-0123456{number}" for number in range(5))),
+        "'sg-01234560'",
+        ("pool low: security_groups", "at most 4"),
+    ),
+    "everybody reaches the broker": (
+        broker(ingress=("0.0.0.0/0",)),
+        "'0.0.0.0/0'",
+        ("broker.ingress", "/16 or smaller"),
+    ),
+    "a public range reaches the broker": (
+        broker(ingress=("8.8.8.0/24",)),
+        "'8.8.8.0/24'",
+        ("broker.ingress", "private IPv4"),
+    ),
+    "somebody reaches the broker twice": (
+        broker(ingress=("sg-01234567",) * 2),
+        "'sg-01234567'",
+        ("broker.ingress", "none twice"),
+    ),
     "log retention": ({"log_retention_days": 10}, "= 10:", ("log_retention_days", "the nearest is 7")),
     "flow log retention": (network(flow_log_retention_days=100), "= 100:", ("flow_log", "the nearest is 90")),
     # broker
@@ -407,6 +477,16 @@ def test_all_problems_are_reported_together() -> None:
 )
 def test_what_is_right_is_let_through(changes: Mapping[str, Any]) -> None:
     assert rules.problems(replace(BASE, **changes)) == []
+
+
+def test_environments_that_overlap_are_reported_and_those_of_a_fresh_clone_do_not() -> None:
+    same = replace(environments.PROD, network=replace(environments.PROD.network, cidr="10.40.128.0/17"))
+    elsewhere = replace(same, **existing())
+
+    assert [list(rules.overlaps(one, environments.ALL)) for one in environments.ALL] == [[]] * 4
+    assert list(rules.overlaps(elsewhere, environments.ALL)) == []
+    (said,) = rules.overlaps(same, environments.ALL)
+    assert "prod (10.40.128.0/17) and dev (10.40.0.0/16) overlap" in said
 
 
 def test_unenforced_limits_are_said() -> None:

@@ -5,10 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 
 from infra import environments
-from infra.settings import Allow, Architecture, Capacity, Execution, Image, Pool
+from infra.settings import Allow, Architecture, Capacity, Egress, Execution, ExistingVpc, Image, Network, Pool
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 GIVEN = Image(uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/shop", digest=DIGEST)
+
+# A team's own VPC without a way to the internet, which has some of the endpoints; a database to reach, and a
+# web application that publishes.
+DATABASE, WEB, WEB_RANGE = "sg-0123456789abcdef0", "sg-0fedcba9876543210", "10.8.0.0/20"
+EXISTING = replace(
+    environments.PROD,
+    name="existing",
+    network=Network(
+        existing=ExistingVpc(
+            id="vpc-0123456789abcdef0",
+            subnet_ids=tuple(f"subnet-0123456789abcdef{zone}" for zone in range(3)),
+            route_table_ids=("rtb-0123456789abcdef0",) * 3,
+            endpoints=("s3", "ssm", "sqs", "ecr.api", "ecr.dkr"),
+        ),
+        availability_zones=environments.ZONES,
+        egress=Egress.ENDPOINTS,
+    ),
+    broker=replace(environments.PROD.broker, ingress=(WEB, WEB_RANGE)),
+    pools=tuple(
+        replace(pool, security_groups=(DATABASE,)) if pool.name == "low" else pool
+        for pool in environments.PROD.pools
+    ),
+)
 
 MIXED = replace(
     environments.DEV,

@@ -1,0 +1,27 @@
+"""The VPC endpoints that containers need: construct id → service, as AWS names it behind the region.
+
+What a task needs to start (image, logs, secrets), the fallback broker, what the controller measures and
+moves, the agent of an EC2 instance, and ECS Exec.
+"""
+
+from __future__ import annotations
+
+# They cost nothing, so that they exist with a NAT gateway too: image layers (in S3) and the state table then
+# don't pay for its traffic.
+GATEWAYS = {"S3": "s3", "DynamoDb": "dynamodb"}
+
+INTERFACES = {
+    "EcrApi": "ecr.api",
+    "EcrDocker": "ecr.dkr",
+    "Logs": "logs",
+    "Metrics": "monitoring",
+    "Sqs": "sqs",
+    "Ssm": "ssm",
+    "SsmMessages": "ssmmessages",
+    "SecretsManager": "secretsmanager",
+    "Kms": "kms",
+    "Sts": "sts",
+    "Ecs": "ecs",
+    "EcsAgent": "ecs-agent",
+    "EcsTelemetry": "ecs-telemetry",
+}
