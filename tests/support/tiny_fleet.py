@@ -62,12 +62,13 @@ class TinyFleet:
         self.promote("r1")
 
     def _create_table(self) -> None:
-        self.aws.client("dynamodb").create_table(
-            TableName=names.state_table(self.name),
-            KeySchema=[{"AttributeName": state.KEY, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": state.KEY, "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        for table in (names.state_table(self.name), names.tools_table(self.name)):
+            self.aws.client("dynamodb").create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": state.KEY, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": state.KEY, "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
         dead_letters.create_table(self.aws.client("dynamodb"), self.name)
 
     def deploy(

@@ -164,6 +164,11 @@ def state_table(environment: str) -> str:
     return f"{PROJECT}-{environment}-state"
 
 
+def tools_table(environment: str) -> str:
+    """The DynamoDB table of `taskfleet.tools`: locks, limits, and what was done once."""
+    return f"{PROJECT}-{environment}-tools"
+
+
 def alarm(environment: str, kind: str, *scope: str) -> str:
     """An alarm's name. ``kind`` is the name of its runbook; ``scope`` is pool, release or queue."""
     return "-".join((PROJECT, environment, kind, *scope))

@@ -1,0 +1,86 @@
+"""A team's tasks that use the tools; they record in the journal what ran, and when."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from example_tasks.work import journal
+from taskfleet import install
+from taskfleet.tools import Busy, fence, limited, once, rate, single
+
+RESULTS = "TOOLS_RESULTS"
+
+app = install(Celery("tools", set_as_current=False))
+app.conf.update(task_default_queue="low", result_backend=os.environ.get(RESULTS))
+
+
+def _work(n: int, seconds: float = 0.0, **facts: Any) -> None:
+    began = time.time()
+    time.sleep(seconds)
+    journal.write("worked", n=n, began=began, ended=time.time(), **facts)
+
+
+@app.task(name="tools.alone", shared=False)  # type: ignore[untyped-decorator]
+@single(wait_seconds=0.5, lease_seconds=3)
+def alone(n: int, seconds: float = 0.0) -> int:
+    _work(n, seconds, fence=fence())
+    return n
+
+
+@app.task(name="tools.two", shared=False, bind=True)  # type: ignore[untyped-decorator]
+@limited(2, by=("account",), wait_seconds=0.5)
+def two(self: Any, n: int, account: str) -> int:
+    _work(n, 1.0, account=account, retries=self.request.retries)
+    return n
+
+
+@app.task(name="tools.dropped", shared=False)  # type: ignore[untyped-decorator]
+@single(name="alone-too", on_busy="drop")
+def dropped(n: int, seconds: float = 0.0) -> None:
+    _work(n, seconds)
+
+
+@app.task(name="tools.refused", shared=False, autoretry_for=(Busy,), max_retries=0)  # type: ignore[untyped-decorator]
+@single(name="alone-too", on_busy="raise")
+def refused(n: int) -> None:
+    _work(n)
+
+
+@app.task(name="tools.killed", shared=False)  # type: ignore[untyped-decorator]
+@single(name="killed", wait_seconds=0.5, lease_seconds=3)
+def killed(n: int, place: str) -> None:
+    """Its first run is killed in the middle."""
+    first = not Path(place).exists()
+    Path(place).touch()
+    journal.write("began", n=n, fence=fence(), at=time.time())
+    if first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    _work(n)
+
+
+@app.task(name="tools.paid", shared=False)  # type: ignore[untyped-decorator]
+@once(by=("order",), wait_seconds=0.5)
+def paid(n: int, order: int, seconds: float = 0.0) -> str:
+    _work(n, seconds, order=order)
+    return f"{order} paid by {n}"
+
+
+@app.task(name="tools.fails_first", shared=False, bind=True, max_retries=3)  # type: ignore[untyped-decorator]
+@once()
+def fails_first(self: Any, n: int) -> int:
+    journal.write("tried", n=n)
+    if self.request.retries == 0:
+        raise self.retry(countdown=0)
+    _work(n)
+    return n
+
+
+@app.task(name="tools.slow_bank", shared=False)  # type: ignore[untyped-decorator]
+@rate("20/s", by=("bank",))
+def slow_bank(n: int, bank: str) -> None:
+    journal.write("called", n=n, bank=bank, at=time.time())

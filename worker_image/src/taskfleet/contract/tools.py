@@ -1,0 +1,21 @@
+"""The tools table: one DynamoDB item for each lock, limit and key of `taskfleet.tools`.
+
+Its key is the string ``id``. Not the state table: that one is small and scanned; here a team may have
+millions of items, which expire.
+"""
+
+from __future__ import annotations
+
+KEY = "id"
+# Seconds since the epoch: from then on DynamoDB deletes the item.
+EXPIRES = "expires"
+
+
+def limit(name: str, key: str) -> str:
+    """Who holds a slot of the limit ``name`` for ``key``: `holders`, `fence`, `version`."""
+    return f"limit#{name}#{key}"
+
+
+def once(name: str, key: str) -> str:
+    """Whether the work ``name`` is done for ``key``: as `limit`, and `done`, its result as JSON."""
+    return f"once#{name}#{key}"

@@ -1,0 +1,18 @@
+"""What teams write around Celery themselves, done once: each tool is a decorator below ``@app.task``.
+
+`single` and `limited` (`taskfleet.tools.limits`): one at a time, or at most n.
+`once` (`taskfleet.tools.done`): a result is kept, and a second run gets it.
+`rate` (`taskfleet.tools.rates`): so many per second over all workers.
+
+What must be correct (limits, once) is a conditional write in DynamoDB, which survives a failover of Redis
+and works while Redis is away. What may be approximate (rates) lives in Redis. A task that has to wait is
+published again under the same id for later: it holds no slot of a worker, and no retry is counted.
+"""
+
+from __future__ import annotations
+
+from taskfleet.tools.done import once
+from taskfleet.tools.limits import Busy, fence, limited, single
+from taskfleet.tools.rates import rate
+
+__all__ = ["Busy", "fence", "limited", "once", "rate", "single"]
