@@ -29,6 +29,7 @@ class Base:
     key_arn: str
     broker_secret_arn: str
     state_table_arn: str
+    tools_table_arn: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,9 @@ class Permissions:
             # kombu asks for a queue's redrive policy before it deletes a message that was rejected.
             _allow("Consume", (*_SEND, "sqs:GetQueueAttributes", *_CONSUME), own),
             _allow("Park", ("dynamodb:PutItem",), [self._dead_letters()]),
+            _allow(
+                "Tools", ("GetItem", "PutItem", "UpdateItem"), [self.base.tools_table_arn], service="dynamodb"
+            ),
             _allow(
                 "ProveGates",
                 ("dynamodb:PutItem",),

@@ -1,11 +1,11 @@
-"""The DynamoDB tables: the state of the releases, and the dead letters."""
+"""The DynamoDB tables: the state of the releases, the dead letters, and what the task tools hold."""
 
 from __future__ import annotations
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from taskfleet.contract import dead_letters, names, state
+from taskfleet.contract import dead_letters, names, state, tools
 
 from infra.base import stateful
 from infra.settings import Settings
@@ -50,6 +50,20 @@ def dead_letters_table(
         non_key_attributes=list(dead_letters.LISTED),
     )
     return table
+
+
+def tools_table(scope: Construct, *, settings: Settings, key: kms.IKey, protected: bool) -> dynamodb.Table:
+    """Locks, limits and what was done once, of the team's tasks (`taskfleet.tools`); all of it expires."""
+    return _table(
+        scope,
+        "Tools",
+        settings=settings,
+        key=key,
+        protected=protected,
+        name=names.tools_table(settings.name),
+        partition_key=dynamodb.Attribute(name=tools.KEY, type=_TEXT),
+        expires=tools.EXPIRES,
+    )
 
 
 def _table(

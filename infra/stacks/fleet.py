@@ -22,7 +22,7 @@ from infra.constructs.producers import producer_policy
 from infra.constructs.queues import dead_letter_queue
 from infra.constructs.roles import roles
 from infra.constructs.service import Place, exec_configuration, singleton_service
-from infra.constructs.tables import dead_letters_table, state_table
+from infra.constructs.tables import dead_letters_table, state_table, tools_table
 from infra.constructs.task import Task, task_definition
 from infra.constructs.topic import alarm_topic
 from infra.settings import Capacity, Settings
@@ -50,6 +50,7 @@ class FleetStack(EnvironmentStack):
         self.topic = alarm_topic(self, "Alarms", settings=settings, key=key)
         self.state_table = state_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters_table = dead_letters_table(self, settings=settings, key=key, protected=protected)
+        self.tools_table = tools_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters = {
             queue: dead_letter_queue(self, settings=settings, queue=queue, key=key)
             for pool in settings.pools
@@ -66,6 +67,7 @@ class FleetStack(EnvironmentStack):
         publish(self, settings, "cluster-arn", self.cluster.cluster_arn)
         publish(self, settings, "alarm-topic-arn", self.topic.topic_arn)
         publish(self, settings, "state-table-arn", self.state_table.table_arn)
+        publish(self, settings, "tools-table-arn", self.tools_table.table_arn)
 
     def _services(self, key: kms.IKey, image: WorkerImage) -> None:
         settings = self._settings
@@ -81,6 +83,7 @@ class FleetStack(EnvironmentStack):
                 key_arn=key.key_arn,
                 broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
                 state_table_arn=self.state_table.table_arn,
+                tools_table_arn=self.tools_table.table_arn,
             ),
         )
         producer_policy(self, settings, permissions)

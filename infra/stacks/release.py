@@ -53,6 +53,7 @@ class ReleaseStack(EnvironmentStack):
             key_arn=key.key_arn,
             broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
             state_table_arn=lookup(self, settings, "state-table-arn"),
+            tools_table_arn=lookup(self, settings, "tools-table-arn"),
         )
         grants = Permissions(stack=self, settings=settings, base=base).worker(release)
         return Release(

@@ -28,7 +28,7 @@ STATEFUL = {
         "AWS::ElastiCache::ReplicationGroup": {"ReplicationGroup"},
     },
     "fleet": {
-        "AWS::DynamoDB::Table": {"State1C20CC9A", "DeadLettersBBF8BAAB"},
+        "AWS::DynamoDB::Table": {"State1C20CC9A", "Tools14E15C69", "DeadLettersBBF8BAAB"},
         "AWS::SQS::Queue": {
             "Deadhigh12BD5DAB",
             "DeadlowA51BCC5E",

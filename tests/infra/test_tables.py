@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from taskfleet.contract import dead_letters as keys
-from taskfleet.contract import names, state
+from taskfleet.contract import names, state, tools
 
 from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type
 from tests.support.dead_letters import key_schema
@@ -44,12 +44,23 @@ def _resources(statement: dict[str, Any]) -> list[Any]:
     return given if isinstance(given, list) else [given]
 
 
-def test_both_tables_are_encrypted_recoverable_and_paid_by_use(blueprint: Synthesis) -> None:
-    assert set(tables(blueprint)) == {names.state_table("prod"), names.dead_letters_table("prod")}
+def test_all_tables_are_encrypted_recoverable_and_paid_by_use(blueprint: Synthesis) -> None:
+    assert set(tables(blueprint)) == {
+        names.state_table("prod"),
+        names.dead_letters_table("prod"),
+        names.tools_table("prod"),
+    }
     for table in tables(blueprint).values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["SSESpecification"]["SSEType"] == "KMS"
+
+
+def test_the_tools_table_is_the_contracts(blueprint: Synthesis) -> None:
+    table = tables(blueprint)[names.tools_table("prod")]
+
+    assert table["KeySchema"] == [{"AttributeName": tools.KEY, "KeyType": "HASH"}]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": tools.EXPIRES, "Enabled": True}
 
 
 def test_the_state_table_is_the_contracts(blueprint: Synthesis) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import chain
 from celery.canvas import Signature
+from taskfleet.tools import limited
 
 from example_tasks.app import app
 from example_tasks.work import accounts
@@ -29,6 +30,7 @@ def transform(amounts: list[int], **_later: object) -> dict[str, int]:
 
 
 @app.task(name="example_tasks.accounts.load", autoretry_for=RETRY_ON)
+@limited(2, by=("account_id",), wait_seconds=2)
 def load(summary: dict[str, int], account_id: int, **_later: object) -> str:
-    """Store the summary."""
+    """Store the summary; the accounts' system takes two calls for an account at a time."""
     return accounts.load(account_id, summary)

@@ -41,6 +41,7 @@ BASE = (
     "cluster-arn",
     "alarm-topic-arn",
     "state-table-arn",
+    "tools-table-arn",
 )
 
 
