@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import taskfleet
@@ -38,6 +39,14 @@ def test_the_public_names_are_those_that_are_documented() -> None:
     assert sorted(name for names in taskfleet.PUBLIC.values() for name in names) == sorted(taskfleet.__all__)
     for name in taskfleet.__all__:
         assert len(getattr(taskfleet, name).__doc__.split()) > 5, name
+
+
+def test_the_example_of_the_toolkit_is_python_that_runs() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (FOLDER / "toolkit.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)  # noqa: S102 - it is our own page
+    assert names["pay"](7) == "order 7 paid"
+    assert names["ask_bank"].apply(("a", 1)).successful()
 
 
 def test_install_works_however_often_and_after_whatever_was_imported() -> None:

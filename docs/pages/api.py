@@ -7,16 +7,21 @@ import re
 from typing import Any
 
 import taskfleet
+from taskfleet import tools
 
 _HEAD = """# Python API
 
-What an application's own code imports, all of it from `taskfleet`. Every other module is private: it may
-change in any version. This page is written from the docstrings by `make docs`.
+What an application's own code imports: from `taskfleet`, and tools for tasks from `taskfleet.tools`. Every
+other module is private: it may change in any version. `make docs` writes this page from the docstrings.
 
 ```python
 from celery import Celery
 from taskfleet import PublishError, idempotency_key, install
 ```
+"""
+_ANNOTATION = re.compile(r"(: |-> )(['\"])(.*?)\2(?=,| =|\)|$)")
+_TOOLS = """
+Imported from `taskfleet.tools`; what they are for is in [the toolkit](toolkit.md).
 """
 # What a docstring refers to by its full path is on this page, under its name.
 _REFERENCE = re.compile(r"`taskfleet\.(?:errors\.)?(\w+)`")
@@ -25,7 +30,9 @@ _REFERENCE = re.compile(r"`taskfleet\.(?:errors\.)?(\w+)`")
 def render() -> str:
     """The page's text."""
     names = [name for public in taskfleet.PUBLIC.values() for name in public]
-    return _HEAD + "".join(_section(name, getattr(taskfleet, name)) for name in names)
+    of_all = "".join(_section(name, getattr(taskfleet, name)) for name in names)
+    of_tools = "".join(_section(name, getattr(tools, name)) for name in tools.__all__)
+    return f"{_HEAD}{of_all}\n# Task tools\n{_TOOLS}{of_tools}"
 
 
 def _section(name: str, item: Any) -> str:
@@ -36,7 +43,8 @@ def _section(name: str, item: Any) -> str:
 def _declaration(name: str, item: Any) -> str:
     if inspect.isclass(item):
         return f"class {name}({item.__bases__[0].__name__})"
-    return f"{name}{inspect.signature(item)}".replace("'", "")
+    # Annotations are text, and so are printed in quotation marks; defaults keep theirs.
+    return _ANNOTATION.sub(r"\1\3", f"{name}{inspect.signature(item)}")
 
 
 def _link(found: re.Match[str]) -> str:
