@@ -71,6 +71,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             # Celery hears of a child's end an instant too early, and looks again only every 5 s.
             self.pool.maintain_pool()
         self.parking.step()
+        self.parking.outcomes.step()
         self.alone.step()
         self.revoking.step()
         draining.step(self)
@@ -122,6 +123,11 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         super().on_close()
         self.parking.forget()
         self.alone.forget()
+
+    def shutdown(self) -> None:
+        """As Celery's; what is still to be recorded comes first."""
+        self.parking.outcomes.close()
+        super().shutdown()
 
     def update_strategies(self) -> None:
         """As Celery's; what fails for good is kept (`taskfleet.worker.failures`)."""
@@ -179,5 +185,5 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         )
 
     def _parked(self, message: Message, finding: Finding) -> None:
-        message.ack_log_error(logger, self.connection_errors)
-        self.parking.outcomes.failed(message, finding)
+        accepted = partial(message.ack_log_error, logger, self.connection_errors)
+        self.parking.outcomes.failed(message, finding, accepted)

@@ -71,8 +71,7 @@ class KeepsFailures(Request):  # type: ignore[misc]
         if isinstance(error, NotStored):
             logger.warning("%s: %s; it is tried again here", self.id, error)
             task_ready(self, successful=True)
-            self.acknowledge()
-            return self.fleet_parking.outcomes.ended(self.id, error.result, self._context)
+            return self.fleet_parking.outcomes.ended(self.id, error.result, self._context, self.acknowledge)
         if isinstance(error, FailureNotStored):
             return self._end_of_failure(error)
         unpublished = _unpublished(error)
@@ -99,8 +98,9 @@ class KeepsFailures(Request):  # type: ignore[misc]
         if not self._keeping and not isinstance(failure.error, (*_NO_FAILURE, *_expected(self.task))):
             self._failure = Failure(failure.error, failure.traceback)
         task_ready(self)
-        self.acknowledge()
-        self.fleet_parking.outcomes.not_stored(self.id, failure.error, self._context, store=self.store_errors)
+        self.fleet_parking.outcomes.not_stored(
+            self.id, failure.error, self._context, store=self.store_errors, accepted=self.acknowledge
+        )
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Celery's; a hard time limit is a final failure, and has no traceback."""
