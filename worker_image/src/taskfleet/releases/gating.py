@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from taskfleet.releases.actions import Action, Move, PassGate, SendGate
@@ -32,7 +33,7 @@ def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
     missing = _missing(record, seen, rules)
     if not missing and _every_pool_runs(record, seen):
         yield PassGate(record.release)
-    elif seen.now - record.since > rules.gate_deadline_seconds:
+    elif _too_late(record, missing, seen, memory, rules):
         lacking = (
             ", ".join(f"{gate.queue} ({gate.broker})" for gate in missing) or "a live worker in each pool"
         )
@@ -40,6 +41,21 @@ def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
         yield Move(record.release, State.FAILED, reason)
     else:
         yield from (gate for gate in missing if _due(gate, record, seen, memory, rules))
+
+
+def _too_late(
+    record: Record, missing: list[SendGate], seen: Observation, memory: Memory, rules: Rules
+) -> bool:
+    """Whether its time is up. A controller that was away meanwhile first sends what is missing once more.
+
+    What can't even be sent, since Redis is away, ends at twice the time.
+    """
+    took = seen.now - record.since
+    if took <= rules.gate_deadline_seconds:
+        return False
+    sent = (memory.gates_sent.get(gate.key, math.inf) for gate in missing)
+    had_their_time = all(seen.now - at >= rules.gate_resend_seconds for at in sent)
+    return had_their_time or took > 2 * rules.gate_deadline_seconds
 
 
 def _due(gate: SendGate, record: Record, seen: Observation, memory: Memory, rules: Rules) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from taskfleet.logs import logger
@@ -12,18 +13,29 @@ from taskfleet.worker.starting import Starting
 NOT_ASKING_SECONDS = 60.0
 # A child that is started anew after each task leaves its slot empty for as long as its start takes.
 STARTS_WITHOUT_A_CHILD = 2
+# Between two looks no more than this counts: a loop that did not turn (its process was stopped, or starved)
+# saw nothing, and that is no fault of its children or its broker.
+MOST_BETWEEN_LOOKS_SECONDS = 5.0
 
 
 class Usefulness:
-    """Looked at by the worker's main loop; keeps since when something is missing."""
+    """Looked at by the worker's main loop; keeps since when something is missing, in seconds of looking."""
 
-    def __init__(self, consumer: Any, starting: Starting) -> None:
-        self._consumer, self._starting = consumer, starting
-        self._had_a_slot = self._had_no_room = time.monotonic()
+    def __init__(
+        self, consumer: Any, starting: Starting, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._consumer, self._starting, self._clock = consumer, starting, clock
+        self._looked_at = clock()
+        self._watched = 0.0
+        self._had_a_slot = self._had_no_room = self._asked = 0.0
+        self._asked_at: float | None = None  # as the channel says
         self._said: str | None = None
 
     def problem(self) -> str | None:
         """What keeps this worker from running what waits, or None. Said in the log when it begins."""
+        now = self._clock()
+        self._watched += min(now - self._looked_at, MOST_BETWEEN_LOOKS_SECONDS)
+        self._looked_at = now
         found = self._starting.problem() or self._no_slot() or self._not_asking()
         if found is not None and self._said is None:
             logger.error("this worker is of no use: %s", found)
@@ -31,10 +43,10 @@ class Usefulness:
         return found
 
     def _no_slot(self) -> str | None:
-        now, limit = time.monotonic(), self._consumer.app.conf.worker_proc_alive_timeout
+        limit = self._consumer.app.conf.worker_proc_alive_timeout
         if _a_child_is_ready(self._consumer.pool):
-            self._had_a_slot = now
-        age = now - self._had_a_slot
+            self._had_a_slot = self._watched
+        age = self._watched - self._had_a_slot
         if age <= max(NOT_ASKING_SECONDS, STARTS_WITHOUT_A_CHILD * limit):
             return None
         return (
@@ -43,12 +55,14 @@ class Usefulness:
         )
 
     def _not_asking(self) -> str | None:
-        now, channel = time.monotonic(), getattr(self._consumer.task_consumer, "channel", None)
+        channel = getattr(self._consumer.task_consumer, "channel", None)
         # Without queues (`control cancel_consumer`) there is nothing to ask for.
         if channel is None or not channel._active_queues or not channel.qos.can_consume():
-            self._had_no_room = now
+            self._had_no_room = self._watched
             return None
-        age = now - max(channel.asked_at or 0.0, self._had_no_room)
+        if channel.asked_at != self._asked_at:
+            self._asked_at, self._asked = channel.asked_at, self._watched
+        age = self._watched - max(self._asked, self._had_no_room)
         return (
             f"it has room, and last asked for messages {age:.0f} s ago" if age > NOT_ASKING_SECONDS else None
         )
