@@ -23,6 +23,8 @@ _GROUPS = (
     ("tests/fleet/test_drills",),
     ("tests/fleet", "tests/fleet/test_releases", "tests/fleet/test_teardown"),
     ("tests/taskfleet",),
+    ("tests/taskfleet/dead_letters", "tests/taskfleet/tools"),
+    ("tests/taskfleet/cli", "tests/taskfleet/controller", "tests/taskfleet/releases"),
     ("tests/brokers",),
     ("tests/local",),
     ("tests/brokers/test_redis_kills", "tests/brokers/test_redis_outages", "tests/brokers/test_redis_worker"),

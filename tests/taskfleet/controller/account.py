@@ -66,12 +66,13 @@ class Account:
 
     def _base(self) -> None:
         """What the fleet's stack makes."""
-        self.dynamodb.create_table(
-            TableName=names.state_table(self.name),
-            KeySchema=[{"AttributeName": keys.KEY, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": keys.KEY, "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        for table in (names.state_table(self.name), names.tools_table(self.name)):
+            self.dynamodb.create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": keys.KEY, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": keys.KEY, "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
         dead_letters.create_table(self.dynamodb, self.name)
         self.ecs.create_cluster(clusterName=names.cluster(self.name))
         for queue in ("high", "low", "etl"):

@@ -10,10 +10,11 @@ from typing import Any
 
 from celery import Celery
 from example_tasks.work import journal
-from taskfleet import install
-from taskfleet.tools import Busy, fence, limited, once, rate, single
+from taskfleet import idempotency_key, install
+from taskfleet.tools import Busy, chunked, fence, limited, once, rate, single
 
 RESULTS = "TOOLS_RESULTS"
+KILLED = "TOOLS_KILLED"
 
 app = install(Celery("tools", set_as_current=False))
 app.conf.update(task_default_queue="low", result_backend=os.environ.get(RESULTS))
@@ -84,3 +85,35 @@ def fails_first(self: Any, n: int) -> int:
 @rate("20/s", by=("bank",))
 def slow_bank(n: int, bank: str) -> None:
     journal.write("called", n=n, bank=bank, at=time.time())
+
+
+@app.task(name="tools.counts", shared=False)  # type: ignore[untyped-decorator]
+@chunked(lease_seconds=3)
+def counts(first: int, last: int) -> None:
+    """Publishes one task for each of its integers, each under an id that every try of the chunk gives it."""
+    for n in range(first, last + 1):
+        small.apply_async((n,), task_id=f"{idempotency_key()}-{n}")
+    if first == 31 and os.environ.get(KILLED) and not Path(os.environ[KILLED]).exists():
+        Path(os.environ[KILLED]).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="tools.small", shared=False)  # type: ignore[untyped-decorator]
+def small(n: int) -> None:
+    journal.write("small", n=n, key=idempotency_key())
+
+
+@app.task(name="tools.pages", shared=False, bind=True, max_retries=2)  # type: ignore[untyped-decorator]
+@chunked()
+def pages(self: Any, after: int) -> int | None:
+    """A page of ten rows of forty, from a cursor."""
+    journal.write("page", after=after)
+    return after + 10 if after < 30 else None
+
+
+@app.task(name="tools.paced", shared=False)  # type: ignore[untyped-decorator]
+@chunked(feeds="etl", most_waiting=3)
+def paced(first: int, last: int) -> None:
+    """Feeds a queue that nobody consumes."""
+    for n in range(first, last + 1):
+        small.apply_async((n,), queue="etl")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from taskfleet.cli import (
+    chunks,
     dead,
     doctor,
     failures,
@@ -48,6 +49,7 @@ for command in (
     queues.queues,
     scale.scale,
     scale.restart,
+    chunks.chunks,
     doctor.doctor,
     lint.lint,
     producer_env.producer_env,

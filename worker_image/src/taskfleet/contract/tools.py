@@ -1,4 +1,4 @@
-"""The tools table: one DynamoDB item for each lock, limit and key of `taskfleet.tools`.
+"""The tools table: one DynamoDB item for each lock, limit, key and chunked run of `taskfleet.tools`.
 
 Its key is the string ``id``. Not the state table: that one is small and scanned; here a team may have
 millions of items, which expire.
@@ -10,6 +10,9 @@ KEY = "id"
 # Seconds since the epoch: from then on DynamoDB deletes the item.
 EXPIRES = "expires"
 
+# The ids of all chunked runs that have not ended: `runs`, a set.
+CHUNKED = "chunked"
+
 
 def limit(name: str, key: str) -> str:
     """Who holds a slot of the limit ``name`` for ``key``: `holders`, `fence`, `version`."""
@@ -19,3 +22,8 @@ def limit(name: str, key: str) -> str:
 def once(name: str, key: str) -> str:
     """Whether the work ``name`` is done for ``key``: as `limit`, and `done`, its result as JSON."""
     return f"once#{name}#{key}"
+
+
+def chunked(run: str) -> str:
+    """Where a chunked run is (`taskfleet.tools.runs`)."""
+    return f"chunked#{run}"

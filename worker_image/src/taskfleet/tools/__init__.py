@@ -3,6 +3,7 @@
 `single` and `limited` (`taskfleet.tools.limits`): one at a time, or at most n.
 `once` (`taskfleet.tools.done`): a result is kept, and a second run gets it.
 `rate` (`taskfleet.tools.rates`): so many per second over all workers.
+`chunked` (`taskfleet.tools.chunks`): a long run of millions of rows, one chunk in the queue at a time.
 
 What must be correct (limits, once) is a conditional write in DynamoDB, which survives a failover of Redis
 and works while Redis is away. What may be approximate (rates) lives in Redis. A task that has to wait is
@@ -11,8 +12,23 @@ published again under the same id for later: it holds no slot of a worker, and n
 
 from __future__ import annotations
 
+from taskfleet.tools.chunks import chunked, start
 from taskfleet.tools.done import once
 from taskfleet.tools.limits import Busy, fence, limited, single
+from taskfleet.tools.ranges import cursor, dates, datetimes, integers
 from taskfleet.tools.rates import rate
 
-__all__ = ["Busy", "fence", "limited", "once", "rate", "single"]
+__all__ = [
+    "Busy",
+    "chunked",
+    "cursor",
+    "dates",
+    "datetimes",
+    "fence",
+    "integers",
+    "limited",
+    "once",
+    "rate",
+    "single",
+    "start",
+]

@@ -13,16 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
-from taskfleet.brokers import connections, credentials
-from taskfleet.brokers.redis.deadline import SSLConnection
 from taskfleet.logs import logger
-from taskfleet.per_process import PerProcess
-from taskfleet.settings import ProducerSettings
 from taskfleet.tools import running
 from taskfleet.tools.keys import KeyOf
 from taskfleet.tools.rescheduling import later, spread
@@ -101,7 +94,7 @@ def _is_reserved(task: Any) -> bool:
 
 def _take_turn(task: Any, key: str, between: float, burst: int, wait_seconds: float) -> None:
     try:
-        wait = reserve(_client(task), key, between=between, burst=burst)
+        wait = reserve(running.redis_of(task), key, between=between, burst=burst)
     except (RedisError, OSError) as error:
         logger.warning("%s waits, since Redis does not say whose turn it is: %s", task.name, error)
         later(task, spread(wait_seconds))
@@ -113,27 +106,3 @@ def _take_turn(task: Any, key: str, between: float, burst: int, wait_seconds: fl
 def reserve(client: Any, key: str, *, between: float, burst: int) -> float:
     """Seconds until the turn that is now reserved; ``between`` is seconds from one turn to the next."""
     return int(client.eval(_RESERVE, 1, key, between * 1e6, (burst - 1) * between * 1e6)) / 1e6
-
-
-def _client(task: Any) -> Any:
-    known = task.app.taskfleet
-    if not hasattr(known, "rates_client"):
-        known.rates_client = PerProcess(functools.partial(_connect, known.settings))
-    return known.rates_client.get()
-
-
-def _connect(settings: ProducerSettings) -> Any:
-    pool = redis.ConnectionPool(
-        connection_class=SSLConnection,
-        host=settings.broker_host,
-        port=settings.broker_port,
-        credential_provider=credentials.shared(),
-        socket_timeout=connections.WORKER_TIMEOUT_SECONDS,
-        socket_connect_timeout=connections.WORKER_TIMEOUT_SECONDS,
-        socket_keepalive=True,
-        health_check_interval=10,
-        retry=Retry(NoBackoff(), 1),
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
-    )
-    return redis.Redis(connection_pool=pool)

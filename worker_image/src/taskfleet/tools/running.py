@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import redis
 from botocore.exceptions import BotoCoreError, ClientError
 from celery import current_task
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from taskfleet import aws, in_memory
+from taskfleet.brokers import connections, credentials
+from taskfleet.brokers.redis.deadline import SSLConnection
 from taskfleet.logs import logger
+from taskfleet.per_process import PerProcess
+from taskfleet.settings import ProducerSettings
 from taskfleet.tools.leases import Lease, Leases
 
 # What DynamoDB or the way to it may raise: nothing is known then, and nothing is done.
@@ -29,6 +37,31 @@ def task_of_a_message() -> Any | None:
 def leases(task: Any) -> Leases:
     """Of the environment that the task runs in."""
     return Leases(aws.client("dynamodb"), task.app.taskfleet.settings.environment)
+
+
+def redis_of(task: Any) -> Any:
+    """The process's client of the primary broker's Redis, for the environment that the task runs in."""
+    known = task.app.taskfleet
+    if not hasattr(known, "tools_redis"):
+        known.tools_redis = PerProcess(functools.partial(_connect, known.settings))
+    return known.tools_redis.get()
+
+
+def _connect(settings: ProducerSettings) -> Any:
+    pool = redis.ConnectionPool(
+        connection_class=SSLConnection,
+        host=settings.broker_host,
+        port=settings.broker_port,
+        credential_provider=credentials.shared(),
+        socket_timeout=connections.WORKER_TIMEOUT_SECONDS,
+        socket_connect_timeout=connections.WORKER_TIMEOUT_SECONDS,
+        socket_keepalive=True,
+        health_check_interval=10,
+        retry=Retry(NoBackoff(), 1),
+        ssl_cert_reqs="required",
+        ssl_check_hostname=True,
+    )
+    return redis.Redis(connection_pool=pool)
 
 
 @contextlib.contextmanager
