@@ -7,6 +7,7 @@ table at the end. Exit code 0 if everything held, 1 if not, 2 without a fleet.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from drills import series
@@ -64,12 +65,24 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="the form that `make test` runs")
     parser.add_argument("--seeds", type=_at_least_once, default=10, help=f"of `{history.NAME}`: how many")
     parser.add_argument("--first", type=_at_least_once, default=1, help=f"of `{history.NAME}`: the first")
+    parser.add_argument(
+        "--rigs", type=_at_least_once, default=1, help=f"of `{history.NAME}`: so many side by side"
+    )
+    parser.add_argument(
+        "--shrink",
+        choices=("yes", "no"),
+        default="yes",
+        help="of failing seeds: their shortest prefixes",
+    )
     given = parser.parse_args()
     if not given.names:
         print(listing())
         return 0
+    # Servers and workers are ended by what waits for them, so this process must not just vanish.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     if given.names == [history.NAME]:
-        return _finish(history.run(range(given.first, given.first + given.seeds)))
+        seeds = range(given.first, given.first + given.seeds)
+        return _finish(history.run(seeds, rigs=given.rigs, shrink=given.shrink == "yes"))
     if history.NAME in given.names:
         parser.error(f"{history.NAME} has servers of its own: run it alone")
     try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from drills.history.outcomes import ACCEPTED, NEVER_INVOKED, REFUSED
 from drills.history.program import Fault, Kind
 from drills.history.record import Broken, Execution, History, Published
+from drills.history.stalls import stalled
 
 Task = tuple[int, int]  # the number of the publish, the number of the task in it
 
@@ -80,13 +81,16 @@ def _unexplained_duplicates(history: History, runs: Mapping[Task, list[Execution
 
 def _causes(history: History, invoked_at: float, first_end: float) -> list[Broken]:
     """Faults between a publish and its task's acknowledgement; a later one explains nothing."""
-    return [
-        broken
-        for broken in history.broken
-        if broken.fault is not Fault.PROMOTE
-        and broken.began_at <= first_end + ACKNOWLEDGED_SECONDS
-        and broken.ended_at + ACKNOWLEDGED_SECONDS >= invoked_at
-    ]
+
+    def explains(broken: Broken) -> bool:
+        after = stalled(history.stalls, first_end, broken.began_at)
+        before = stalled(history.stalls, broken.ended_at, invoked_at)
+        return (
+            broken.began_at <= first_end + ACKNOWLEDGED_SECONDS + after
+            and broken.ended_at + ACKNOWLEDGED_SECONDS + before >= invoked_at
+        )
+
+    return [each for each in history.broken if each.fault is not Fault.PROMOTE and explains(each)]
 
 
 def _keys_differ(runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
@@ -122,7 +126,7 @@ def _bodies(history: History) -> Iterator[str]:
 
 
 def _late(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
-    """Seconds when nothing is broken, `RECOVERY_SECONDS` after the last fault otherwise."""
+    """Seconds when nothing is broken, `RECOVERY_SECONDS` after the last fault otherwise; and stalls."""
     for each in history.published:
         if each.outcome != ACCEPTED or each.answered_at is None or each.publish.kind is Kind.REVOKED:
             continue
@@ -130,7 +134,7 @@ def _late(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[st
         due = each.answered_at + each.publish.delay_seconds
         broken = [b.ended_at for b in history.broken if b.began_at <= max(ends, default=due)]
         allowed = max([due + PROMPT_SECONDS, *(at + RECOVERY_SECONDS for at in broken)])
-        if ends and max(ends) > allowed:
+        if ends and max(ends) > allowed + stalled(history.stalls, each.answered_at, max(ends)):
             yield f"late: {_named(each)} was due at {due:.1f} and ended {max(ends) - due:.1f} s after it"
 
 
@@ -140,7 +144,9 @@ def _wrong_release(history: History, runs: Mapping[Task, list[Execution]]) -> It
             continue
         releases = {run.release for task in _tasks(each) for run in runs.get(task, ())}
         until = (each.answered_at or each.invoked_at) + POINTER_SECONDS
-        current = _current(history.pointer, each.invoked_at - POINTER_SECONDS, until)
+        since = each.invoked_at - POINTER_SECONDS
+        since -= stalled(history.stalls, since, each.invoked_at)
+        current = _current(history.pointer, since, until)
         if not releases <= current:
             yield f"wrong release: {_named(each)} ran on {sorted(releases)}, current were {sorted(current)}"
         if len(releases) > 1 and each.outcome == ACCEPTED:

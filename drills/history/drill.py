@@ -5,61 +5,56 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Mapping, Sequence
 
 from drills.history.check import violations
 from drills.history.counting import COUNTED, counts
 from drills.history.program import Step, program
 from drills.history.record import History
-from drills.history.rig import Rig
 from drills.history.run import Run
+from drills.history.seeds import Done, carry_out, fresh_rig
 from drills.history.shrink import Fails, shortest_prefix
+from drills.history.stalls import Stalls
 from drills.report import Check, Report
 
 NAME = "history"
 FAULT = (
-    "seeded random programs of publishes and faults, each checked against the promises; SEEDS=100, FIRST=1"
+    "seeded random programs of publishes and faults, each checked against the promises; "
+    "SEEDS=100 FIRST=1 RIGS=3 SHRINK=no"
 )
-# A failing prefix is looked for on a rig that no earlier program has used.
+# How many failing seeds a shortest prefix is looked for.
 MOST_SHRUNK = 3
 
 
-@contextlib.contextmanager
-def fresh_rig() -> Iterator[Rig]:
-    """A rig in a folder of its own; both are gone afterwards."""
-    with TemporaryDirectory(prefix="taskfleet-history-") as place:
-        rig = Rig(Path(place))
-        try:
-            yield rig
-        finally:
-            rig.close()
-
-
-def run(seeds: Sequence[int]) -> Report:
-    """Run them one after the other; a line for each."""
-    histories: list[History] = []
-    failed: dict[int, list[str]] = {}
-    with fresh_rig() as rig:
-        for seed in seeds:
-            began = time.monotonic()
-            history = Run(rig, seed, program(seed)).history()
-            histories.append(history)
-            found = violations(history)
-            if found:
-                failed[seed] = found
-            _say(history, found, time.monotonic() - began)
-    for seed in list(failed)[:MOST_SHRUNK]:
+def run(seeds: Sequence[int], *, rigs: int = 1, shrink: bool = True) -> Report:
+    """Run them, so many side by side; a line for each. ``shrink``: look for the shortest prefixes."""
+    done: list[Done] = []
+    began = time.monotonic()
+    for one in carry_out(seeds, rigs=rigs):
+        done.append(one)
+        _say(one, _progress(done, len(seeds), time.monotonic() - began))
+    failed = {one.history.seed: one.found for one in done if one.found}
+    for seed in list(failed)[: MOST_SHRUNK if shrink else 0]:
         _say_shortest(seed)
-    return _report(histories, failed)
+    return _report([one.history for one in done], failed)
 
 
-def _say(history: History, found: Sequence[str], seconds: float) -> None:
-    faults = ", ".join(f"{b.fault} {b.target} {b.ended_at - b.began_at:.1f} s" for b in history.broken)
-    print(f"seed {history.seed}: {'FAILS' if found else 'holds'}, {seconds:.0f} s; {faults}", flush=True)
-    for sentence in found:
+def _progress(done: Sequence[Done], seeds: int, seconds: float) -> str:
+    failed = sum(bool(one.found) for one in done)
+    left = seconds / len(done) * (seeds - len(done)) / 60
+    return f"[{len(done)}/{seeds}: {len(done) - failed} held, {failed} failed, {left:.0f} min left]"
+
+
+def _say(one: Done, progress: str) -> None:
+    faults = ", ".join(f"{b.fault} {b.target} {b.ended_at - b.began_at:.1f} s" for b in one.history.broken)
+    stood = sum(stall.ended_at - stall.began_at for stall in one.history.stalls)
+    still = f"; the machine stood still for {stood:.1f} s" if stood else ""
+    verdict = "FAILS" if one.found else "holds"
+    print(f"{progress} seed {one.history.seed}: {verdict}, {one.seconds:.0f} s; {faults}{still}", flush=True)
+    for sentence in one.found:
         print(f"    {sentence}", flush=True)
+    if one.kept:
+        print(f"    its history and logs: {one.kept}", flush=True)
 
 
 def _say_shortest(seed: int) -> None:
@@ -74,8 +69,9 @@ def _say_shortest(seed: int) -> None:
 
 def _fails(seed: int) -> Fails:
     def fails(steps: Sequence[Step]) -> bool:
-        with fresh_rig() as rig:
-            return bool(violations(Run(rig, seed, steps).history()))
+        """On a rig that no earlier program has used."""
+        with fresh_rig() as rig, contextlib.closing(Stalls()) as stalls:
+            return bool(violations(Run(rig, seed, steps, stalls).history()))
 
     return fails
 

@@ -1,13 +1,26 @@
 """One producer process: publishes what it reads from its standard input, and writes down what it was told.
 
+How it publishes is its second argument: `IN_TURN`, one after the other; `ASYNCIO`, each in a thread that a
+coroutine waits for, as an asynchronous web framework does; `GREENLETS`, each in one.
+
 One JSON object a line. A line of the log that says `invoked` has no second line if the process was killed
 in between: nobody knows then whether a broker accepted the task.
 """
 
 from __future__ import annotations
 
-import json
 import sys
+
+from drills.history.program import GREENLETS
+
+if sys.argv[2:] == [GREENLETS]:
+    # Before anything else is imported, as a server with greenlets does.
+    from gevent import monkey
+
+    monkey.patch_all()
+
+import asyncio
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,18 +31,42 @@ from taskfleet.errors import PublishError, TaskfleetError
 
 from drills.history import app as tasks
 from drills.history.outcomes import ACCEPTED, REFUSED, UNCERTAIN
-from drills.history.program import Kind
+from drills.history.program import ASYNCIO, Kind
 
 
 def main() -> None:
     """Until the standard input ends."""
-    out = Path(sys.argv[1]).open("a", buffering=1)  # noqa: SIM115 - as long as the process lives
+    log, how = sys.argv[1:]
+    out = Path(log).open("a", buffering=1)  # noqa: SIM115 - as long as the process lives
     _write(out, event="ready")
-    for line in sys.stdin:
-        given = json.loads(line)
-        _write(out, event="invoked", n=given["number"])
-        outcome, why = _outcome(given)
-        _write(out, event=outcome, n=given["number"], why=why)
+    if how == ASYNCIO:
+        asyncio.run(_in_coroutines(out))
+    elif how == GREENLETS:
+        _in_greenlets(out)
+    else:
+        for line in sys.stdin:
+            _carry_out(line, out)
+
+
+async def _in_coroutines(out: Any) -> None:
+    async with asyncio.TaskGroup() as together:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            together.create_task(asyncio.to_thread(_carry_out, line, out))
+
+
+def _in_greenlets(out: Any) -> None:
+    from gevent import spawn
+    from gevent.fileobject import FileObjectPosix
+
+    for line in FileObjectPosix(sys.stdin.fileno(), "r", closefd=False):
+        spawn(_carry_out, line, out)
+
+
+def _carry_out(line: str, out: Any) -> None:
+    given = json.loads(line)
+    _write(out, event="invoked", n=given["number"])
+    outcome, why = _outcome(given)
+    _write(out, event=outcome, n=given["number"], why=why)
 
 
 def _outcome(given: dict[str, Any]) -> tuple[str, str]:
@@ -49,6 +86,8 @@ def _publish(given: dict[str, Any]) -> None:
         chain(*(tasks.step.si(run, n, each, seconds).set(**options) for each in range(3))).apply_async()
     elif kind is Kind.GROUP:
         group(tasks.step.si(run, n, each, seconds).set(**options) for each in range(4)).apply_async()
+    elif kind is Kind.BULK:
+        group(tasks.step.si(run, n, each, seconds).set(**options) for each in range(50)).apply_async()
     elif kind is Kind.CHORD:
         headers = [tasks.header.si(run, n, each, seconds).set(**options) for each in range(3)]
         chord(headers)(tasks.body.s(run, n, 3).set(**options))

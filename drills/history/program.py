@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 SECONDS = 8.0  # from the first step to the last
@@ -12,6 +11,7 @@ PUBLISHES = 110
 MOST_FAULTS = 4
 PRODUCERS = 2
 QUEUES = ("high", "low")
+IN_TURN, ASYNCIO, GREENLETS = "in-turn", "asyncio", "greenlets"  # how a producer publishes
 
 
 class Kind(StrEnum):
@@ -24,12 +24,13 @@ class Kind(StrEnum):
     RETRY = "retry"  # fails twice, then ends
     CHAIN = "chain"
     GROUP = "group"
+    BULK = "bulk"  # a group of fifty
     CHORD = "chord"  # the last task is the body
     PARENT = "parent"  # task 0 publishes the others while it runs
     REVOKED = "revoked"  # a countdown that its producer revokes at once
 
 
-_TASKS = {Kind.CHAIN: 3, Kind.GROUP: 4, Kind.CHORD: 4, Kind.PARENT: 3}
+_TASKS = {Kind.CHAIN: 3, Kind.GROUP: 4, Kind.BULK: 50, Kind.CHORD: 4, Kind.PARENT: 3}
 _SHARES = {
     Kind.PLAIN: 8,
     Kind.COUNTDOWN: 3,
@@ -38,10 +39,27 @@ _SHARES = {
     Kind.RETRY: 3,
     Kind.CHAIN: 3,
     Kind.GROUP: 2,
+    Kind.BULK: 0.7,
     Kind.CHORD: 2,
     Kind.PARENT: 2,
     Kind.REVOKED: 1,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """``execution`` is how workers run tasks, ``producers`` how each producer publishes."""
+
+    execution: str
+    producers: tuple[str, ...]
+
+
+_PROCESSES = (
+    Processes(execution="prefork", producers=(IN_TURN, IN_TURN)),
+    Processes(execution="threads", producers=(IN_TURN, ASYNCIO)),
+    Processes(execution="prefork", producers=(IN_TURN, ASYNCIO)),
+    Processes(execution="gevent", producers=(IN_TURN, GREENLETS)),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +136,9 @@ def program(seed: int) -> tuple[Step, ...]:
     return tuple(sorted([*publishes, *faults, *promotions], key=lambda step: step.at))
 
 
-def prefix(steps: Sequence[Step], count: int) -> tuple[Step, ...]:
-    """The first ``count`` steps."""
-    return tuple(replace(step) for step in steps[:count])
+def processes(seed: int) -> Processes:
+    """The same for ten seeds in a row: others must be started first."""
+    return _PROCESSES[seed // 10 % len(_PROCESSES)]
 
 
 def _publish(dice: random.Random, number: int) -> Publish:
@@ -133,7 +151,7 @@ def _publish(dice: random.Random, number: int) -> Publish:
         kind=kind,
         queue=dice.choice(QUEUES),
         delay_seconds=round(dice.uniform(0.3, 6), 2) if delayed else 0.0,
-        task_seconds=dice.choice((0.0, 0.02, 0.1, 0.4)),
+        task_seconds=dice.choice((0.0, 0.02, 0.1, 0.4) if kind is not Kind.BULK else (0.0, 0.02)),
         priority=dice.choice((0, 3, 6, 9)) if kind is Kind.PRIORITY else None,
     )
 

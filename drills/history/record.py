@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drills.history.program import Fault, Publish
+from drills.history.stalls import Stall
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,8 @@ class History:
     """Everything that was seen of one run.
 
     ``left`` counts what is left on the brokers and in Redis' books; ``pointer`` is
-    the current release over time, as ``(since, release)``; ``bodies`` what each chord's body got, by publish.
+    the current release over time, as ``(since, release)``; ``bodies`` what each chord's body got, by publish;
+    ``stalls`` when the machine stood still.
     """
 
     seed: int
@@ -59,3 +61,4 @@ class History:
     bodies: Mapping[int, Sequence[Sequence[int]]]
     left: Mapping[str, int]
     dead_letters: Sequence[str] = field(default=())
+    stalls: Sequence[Stall] = field(default=())

@@ -19,10 +19,10 @@ import urllib.request
 from pathlib import Path
 
 from taskfleet.contract import names
-from taskfleet.contract.environment import APP, BROKER, FALLBACK, POOL, PRIMARY
+from taskfleet.contract.environment import APP, BROKER, EXECUTION, FALLBACK, POOL, PRIMARY
 
 from drills.history.app import RESULTS
-from drills.history.program import PRODUCERS, QUEUES
+from drills.history.program import QUEUES, Processes
 from local.broker.faults import Command
 from local.places import REPOSITORY
 from tests.support.ministack import MiniStack
@@ -62,18 +62,18 @@ class Account(MiniStack):
 class Producer:
     """A producer process and its log."""
 
-    def __init__(self, number: int, directory: Path, environment: dict[str, str]) -> None:
-        self.number, self._environment = number, environment
+    def __init__(self, number: int, directory: Path, environment: dict[str, str], how: str) -> None:
+        self.number, self._environment, self._how = number, environment, how
         self.log = directory / f"producer-{number}.jsonl"
-        self._errors = directory / f"producer-{number}.log"
+        self.errors = directory / f"producer-{number}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; returns when it takes publishes."""
         before = self._ready()
-        with self._errors.open("ab") as errors:
+        with self.errors.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "drills.history.producer", str(self.log)],
+                [sys.executable, "-m", "drills.history.producer", str(self.log), self._how],
                 env=self._environment,
                 stdin=subprocess.PIPE,
                 stdout=errors,
@@ -115,12 +115,18 @@ class Producer:
 class Worker:
     """A worker that is started again whenever it ends."""
 
-    def __init__(self, fleet: TinyFleet, release: str, broker: str, results: str) -> None:
+    def __init__(self, fleet: TinyFleet, release: str, broker: str, results: str, execution: str) -> None:
         self.name = f"{release}-{broker}"
         self._fleet = fleet
         self._place = fleet.directory / self.name
-        self._place.mkdir()
-        more = {POOL.name: "low", BROKER.name: broker, APP.name: "drills.history.app:app", RESULTS: results}
+        self._place.mkdir(exist_ok=True)
+        more = {
+            POOL.name: "low",
+            BROKER.name: broker,
+            EXECUTION.name: execution,
+            APP.name: "drills.history.app:app",
+            RESULTS: results,
+        }
         self._environment = fleet.worker_environment(release, ",".join(QUEUES), **more) | {
             "TMPDIR": str(self._place),
             "PYTHONPATH": str(REPOSITORY),
@@ -132,8 +138,12 @@ class Worker:
 
     def start(self) -> None:
         """Start it; returns when it is ready."""
+        before = self._readies()
         self._thread.start()
-        wait_for(lambda: self.log.exists() and "ready." in self.log.read_text(), seconds=60, what=self.name)
+        wait_for(lambda: self._readies() > before, seconds=60, what=self.name)
+
+    def _readies(self) -> int:
+        return self.log.read_text().count("ready.") if self.log.exists() else 0
 
     def _keep(self) -> None:
         while not self._over.is_set():
@@ -191,17 +201,37 @@ class Rig:
         for release in RELEASES:
             self.fleet.deploy(release, QUEUES)
         self.promote(RELEASES[0])
+        self.workers: list[Worker] = []
+        self.producers: list[Producer] = []
+        self._processes: Processes | None = None
+
+    def have(self, processes: Processes) -> None:
+        """Such workers and producers; they are others afterwards, unless they were such ones already."""
+        if processes == self._processes:
+            return
+        self._end_processes()
+        self._processes = processes
+        results = self._results.url
         self.workers = [
-            Worker(self.fleet, release, broker, self._results.url)
+            Worker(self.fleet, release, broker, results, processes.execution)
             for release in RELEASES
             for broker in (PRIMARY, FALLBACK)
         ]
-        environment = self.fleet.environment(**{RESULTS: self._results.url, "PYTHONPATH": str(REPOSITORY)})
-        self.producers = [Producer(number, directory, environment) for number in range(PRODUCERS)]
+        environment = self.fleet.environment(**{RESULTS: results, "PYTHONPATH": str(REPOSITORY)})
+        self.producers = [
+            Producer(number, self.directory, environment, how)
+            for number, how in enumerate(processes.producers)
+        ]
         for worker in self.workers:
             worker.start()
         for producer in self.producers:
             producer.start()
+
+    def _end_processes(self) -> None:
+        for producer in self.producers:
+            producer.stop()
+        for worker in self.workers:
+            worker.stop()
 
     def promote(self, release: str) -> None:
         """Make it the current release."""
@@ -233,6 +263,14 @@ class Rig:
         how = {"list": "llen", "zset": "zcard", "hash": "hlen", "set": "scard"}
         return int(getattr(client, how[kind])(key)) if kind in how else 1
 
+    def logs(self) -> dict[str, Path]:
+        """Where each process writes, by a name for it."""
+        return {
+            **{worker.name: worker.log for worker in self.workers},
+            **{f"producer-{each.number}": each.log for each in self.producers},
+            **{f"producer-{each.number}-errors": each.errors for each in self.producers},
+        }
+
     def dead_letters(self) -> list[str]:
         """Each with its reason."""
         return [f"{each.task} {each.task_id}: {each.reason}" for each in self.fleet.store.headings(QUEUES)]
@@ -244,10 +282,7 @@ class Rig:
 
     def close(self) -> None:
         """End everything."""
-        for producer in self.producers:
-            producer.stop()
-        for worker in self.workers:
-            worker.stop()
+        self._end_processes()
         self.fleet.close()
         self.account.stop()
         self._results.stop()

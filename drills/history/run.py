@@ -12,14 +12,16 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from example_tasks.work import journal
 
 from drills.history.outcomes import KILLED, NEVER_INVOKED
-from drills.history.program import Break, Fault, Publish, Step
+from drills.history.program import Break, Fault, Publish, Step, processes
 from drills.history.record import Broken, Execution, History, Published
 from drills.history.rig import RELEASES, Producer, Rig, Worker, wait_until_idle
+from drills.history.stalls import Stalls
 from local.broker.faults import Command
 from local.broker.faults import Fault as Front
 from local.emulator.faults import ERROR, HANG, PASS
@@ -32,14 +34,16 @@ _PRODUCERS_SECONDS = 30.0
 class Run:
     """One program under way."""
 
-    def __init__(self, rig: Rig, seed: int, steps: Sequence[Step]) -> None:
-        self._rig, self._seed, self._steps = rig, seed, steps
+    def __init__(self, rig: Rig, seed: int, steps: Sequence[Step], stalls: Stalls) -> None:
+        self._rig, self._seed, self._steps, self._stalls = rig, seed, steps, stalls
+        self._began_at = time.time()
         self._run = f"s{seed}-{uuid.uuid4().hex[:6]}"
         self._dice = random.Random(seed)  # noqa: S311 - no secret
         self._broken: list[Broken] = []
         self._pointer = [(0.0, rig.current)]
         self._waiting: list[threading.Thread] = []
-        self._logs = [_size(producer) for producer in rig.producers]
+        rig.have(processes(seed))
+        self._before = {path: _size(path) for path in rig.logs().values()}
 
     def history(self) -> History:
         """Carry the steps out, wait until nothing is left, and say what happened."""
@@ -117,8 +121,15 @@ class Run:
         return {line["n"] for line in self._lines(producer) if line["event"] not in ("ready", "invoked")}
 
     def _lines(self, producer: Producer) -> list[dict[str, Any]]:
-        text = producer.log.read_bytes()[self._logs[producer.number] :].decode()
+        text = self._since(producer.log).decode()
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def logs(self) -> dict[str, bytes]:
+        """What each process has logged since this program began."""
+        return {name: self._since(path) for name, path in self._rig.logs().items()}
+
+    def _since(self, path: Path) -> bytes:
+        return path.read_bytes()[self._before.get(path, 0) :] if path.exists() else b""
 
     def _collect(self, left: dict[str, int]) -> History:
         records = [line for line in journal.read(self._rig.fleet.journal) if line["run"] == self._run]
@@ -135,6 +146,7 @@ class Run:
             bodies=bodies,
             left=left,
             dead_letters=self._rig.dead_letters(),
+            stalls=self._stalls.since(self._began_at),
         )
 
     def _published(self, publish: Publish) -> Published:
@@ -174,8 +186,8 @@ def executions(records: Sequence[dict[str, Any]]) -> Iterator[Execution]:
         )
 
 
-def _size(producer: Producer) -> int:
-    return producer.log.stat().st_size if producer.log.exists() else 0
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _stop_worker(worker: Worker, step: Break) -> None:

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from drills.history import drill
 from drills.history.check import violations
 from drills.history.counting import counts
+from drills.history.kept import keep
 from drills.history.outcomes import ACCEPTED, KILLED, REFUSED
-from drills.history.program import Fault, Kind, Publish, Step, program
+from drills.history.program import ASYNCIO, GREENLETS, IN_TURN, Fault, Kind, Publish, Step, processes, program
 from drills.history.record import Broken, Execution, History, Published
 from drills.history.shrink import shortest_prefix
+from drills.history.stalls import Stall, stalled
 
-# A worker that is killed, one that hangs for longer than its lease, a broker that is killed with a producer.
-SEEDS = (3, 14)
+# A broker that hangs and a worker that is killed between two promotions; two killed workers that run threads.
+SEEDS = (9, 13)
+
+WATCHED = """
+import json, time
+from drills.history.stalls import Stalls
+
+stalls = Stalls()
+print("watches", flush=True)
+input()
+time.sleep(0.2)
+print(json.dumps([[stall.began_at, stall.ended_at] for stall in stalls.since(0)]))
+"""
 
 
 def published(kind: Kind = Kind.PLAIN, outcome: str = ACCEPTED, **more: float) -> Published:
@@ -116,6 +136,34 @@ def test_what_ends_late_without_a_fault_is_late() -> None:
     assert violations(history(published(Kind.COUNTDOWN, delay_seconds=15), ran(at=130))) == []
 
 
+def test_what_the_machine_stood_still_for_is_not_late() -> None:
+    late = history(published(), ran(at=130))
+
+    assert violations(replace(late, stalls=[Stall(began_at=105, ended_at=116)])) == []
+    assert the_only(replace(late, stalls=[Stall(began_at=105, ended_at=107)])).startswith("late")
+    assert the_only(replace(late, stalls=[Stall(began_at=80, ended_at=99)])).startswith("late")
+
+
+def test_a_stall_of_the_machine_is_no_cause_to_run_again() -> None:
+    twice = history(published(), ran(), ran(at=110))
+
+    assert the_only(replace(twice, stalls=[Stall(began_at=100.2, ended_at=112)])).startswith("run again")
+
+
+def test_a_process_that_may_not_run_notes_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", WATCHED], stdin=PIPE, stdout=PIPE, text=True) as watched:
+        assert watched.stdout is not None
+        watched.stdout.readline()
+        stopped_at = time.time()
+        watched.send_signal(signal.SIGSTOP)
+        time.sleep(0.6)
+        watched.send_signal(signal.SIGCONT)
+        answer, _ = watched.communicate("\n")
+
+    found = [Stall(began_at=began, ended_at=ended) for began, ended in json.loads(answer)]
+    assert stalled(found, stopped_at, stopped_at + 0.6) > 0.4
+
+
 def test_a_release_that_was_not_current_must_not_run_it() -> None:
     assert the_only(history(published(), ran(release="r2"))).startswith("wrong release")
     promoted = replace(history(published(), ran(release="r2")), pointer=[(0.0, "r1"), (103.0, "r2")])
@@ -148,6 +196,13 @@ def test_a_seed_gives_one_program_and_another_seed_another() -> None:
     assert [step.at for step in program(7)] == sorted(step.at for step in program(7))
 
 
+def test_workers_and_producers_of_every_kind_come_up() -> None:
+    chosen = [processes(seed) for seed in range(200)]
+
+    assert {each.execution for each in chosen} == {"prefork", "threads", "gevent"}
+    assert {how for each in chosen for how in each.producers} == {IN_TURN, ASYNCIO, GREENLETS}
+
+
 def test_every_kind_and_every_fault_comes_up() -> None:
     steps = [step for seed in range(200) for step in program(seed)]
 
@@ -168,8 +223,16 @@ def test_the_shortest_prefix_that_fails_is_found() -> None:
     assert shortest_prefix(steps, lambda _steps: False) is None
 
 
+def test_what_a_failing_seed_did_is_kept(tmp_path: Path) -> None:
+    place = keep(history(published(), ran()), ["late: publish 1"], {"r1-primary": b"a line\n"}, tmp_path)
+
+    kept = json.loads((place / "history.json").read_text())
+    assert (kept["seed"], kept["found"], kept["executions"][0]["key"]) == (1, ["late: publish 1"], "a")
+    assert (place / "r1-primary.log").read_text() == "a line\n"
+
+
 def test_a_handful_of_seeds_holds() -> None:
-    report = drill.run(SEEDS)
+    report = drill.run(SEEDS, rigs=len(SEEDS))
 
     assert report.holds, report.table()
     assert int(str(report.figures["executed"])) > 100
