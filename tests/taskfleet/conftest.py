@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from taskfleet import aws as aws_clients
@@ -38,3 +40,19 @@ def stopped_aws(fleet: TinyFleet, own_aws: MiniStack, monkeypatch: pytest.Monkey
         monkeypatch.setenv(variable, value)
     aws_clients._clients.after_fork()
     return own_aws
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """As often as it has items, no thread of ours can be started; each attempt takes one."""
+    attempts: list[str] = []
+    start = threading.Thread.start
+
+    def failing(thread: Any) -> None:
+        if thread.name.startswith("taskfleet-") and attempts:
+            attempts.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", failing)
+    return attempts

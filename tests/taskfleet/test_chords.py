@@ -93,6 +93,19 @@ def test_a_body_runs_though_a_header_task_is_killed_in_what_counts_it(
     assert fleet.executed("body") == [3]
 
 
+def test_a_child_that_is_forked_as_the_end_of_another_is_recorded_can_store_results(fleet: TinyFleet) -> None:
+    app = start(
+        fleet,
+        fleet.valkey.url,
+        **{env.CONCURRENCY.name: "1", env.APP.name: "tests.taskfleet.slow_outcomes:app"},
+    )
+    dies = app.signature("behalf.dies-before-it-is-counted", (1, "on_chord_part_return"))
+
+    result = chord([dies], app=app)(app.signature("behalf.body"))
+
+    assert result.get(timeout=60) == [1]
+
+
 def test_a_chord_that_can_never_be_complete_ends_as_a_failure(
     fleet: TinyFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any
-
 import pytest
 from taskfleet.publishing.breaker import Breaker, State
 from taskfleet.publishing.probe import Probe
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
-
-
-@pytest.fixture
-def no_threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """As often as it has items, no thread of ours can be started; each attempt takes one."""
-    attempts: list[str] = []
-    start = threading.Thread.start
-
-    def failing(thread: Any) -> None:
-        if thread.name.startswith("taskfleet-") and attempts:
-            attempts.pop()
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", failing)
-    return attempts
 
 
 def test_a_new_process_publishes_all_the_same(fleet: TinyFleet, no_threads: list[str]) -> None:

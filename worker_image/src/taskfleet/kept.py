@@ -24,6 +24,10 @@ FAILED_SECONDS = 1.0
 SHORTEST_PART = 0.8
 
 
+class Interrupted(OSError):
+    """Whoever read for all of them was made to stop: a read that begins anew may bring it."""
+
+
 class _Look(Generic[T]):
     """The read that is under way, or was the last."""
 
@@ -116,13 +120,16 @@ class Kept(Generic[T]):
     def _run(self, future: Future[T]) -> None:
         try:
             value = self._read()
-        except Exception as error:  # noqa: BLE001 - whoever waits for it is told
+        except BaseException as error:
+            # Whoever waits for it is told, also of what ends this thread, or the task that reads in its own.
             again = FAILED_SECONDS if self.known is None else self._keep_seconds
             self._until = self._clock() + again
             if self.known is not None:
                 logger.warning("%s can't be read again, what was read last holds: %s", self._what, error)
-            future.set_exception(error)
-            return
+            future.set_exception(error if isinstance(error, Exception) else Interrupted(repr(error)))
+            if isinstance(error, Exception):
+                return
+            raise
         keep = self._keep_seconds * random.uniform(SHORTEST_PART, 1)  # noqa: S311 - spreads load
         self.known, self._until = value, self._clock() + keep
         future.set_result(value)

@@ -21,10 +21,15 @@ SLOT_SECONDS = 600
 # An item has 400 KB. So many ids in one entry leave room for others.
 MOST_IDS = 1000
 _PAGE = 100
+# DynamoDB may answer a part of a page at a time, or nothing of it while it throttles.
+_TRIES = 5
 
 
 class Revokes:
-    """Of one environment. Errors of AWS pass through as they are."""
+    """Of one environment. Errors of AWS pass through as they are.
+
+    ``TimeoutError`` if DynamoDB answers only in part, again and again.
+    """
 
     def __init__(self, dynamodb: Any, environment: str, clock: Callable[[], float] = time.time) -> None:
         self._dynamodb, self._table, self._clock = dynamodb, names.state_table(environment), clock
@@ -61,11 +66,14 @@ class Revokes:
 
     def _page(self, keys: list[dict[str, Any]]) -> Iterator[str]:
         wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
-        while wanted:
+        for _ in range(_TRIES):
             reply = self._dynamodb.batch_get_item(RequestItems=wanted)
             for item in reply["Responses"].get(self._table, ()):
-                yield from item["asked"]["SS"]
+                yield from item.get("asked", {}).get("SS", ())
             wanted = reply.get("UnprocessedKeys")
+            if not wanted:
+                return
+        raise TimeoutError(f"DynamoDB left some keys of a page unread {_TRIES} times")
 
 
 def _parts(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:

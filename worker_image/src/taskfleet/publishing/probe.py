@@ -30,11 +30,15 @@ class Probe:
             if self._running:
                 return
             self._running = True
+        thread = threading.Thread(target=self._run, name="taskfleet-probe", daemon=True)
         try:
-            threading.Thread(target=self._run, name="taskfleet-probe", daemon=True).start()
+            thread.start()
         except RuntimeError as error:  # the process has as many threads as it may have
             logger.warning("the primary broker can't be probed, the next publish tries again: %s", error)
             self._running = False
+        except BaseException:  # a time limit of the task that publishes
+            self._running = thread.is_alive()
+            raise
 
     def _run(self) -> None:
         logger.warning("the primary broker does not accept tasks: publishing to SQS until it answers")

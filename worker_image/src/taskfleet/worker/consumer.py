@@ -67,14 +67,16 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         self._stamp(
             "draining" if is_draining else "running", None if is_draining else self.usefulness.problem()
         )
-        if hasattr(self.pool, "maintain_pool"):
+        _each(
             # Celery hears of a child's end an instant too early, and looks again only every 5 s.
-            self.pool.maintain_pool()
-        self.parking.step()
-        self.parking.outcomes.step()
-        self.alone.step()
-        self.revoking.step()
-        draining.step(self)
+            getattr(self.pool, "maintain_pool", lambda: None),
+            self.parking.step,
+            self.parking.outcomes.step,
+            self.alone.step,
+            self.revoking.step,
+            partial(draining.step, self),
+            passing=self.connection_errors,
+        )
 
     def _tick_while_waiting(self) -> None:
         """Without an event loop (gevent, SQS in threads) the timer has its own thread, which would tick for a
@@ -126,6 +128,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def shutdown(self) -> None:
         """As Celery's; what is still to be recorded comes first."""
+        self.revoking.stop()
         self.parking.outcomes.close()
         super().shutdown()
 
@@ -187,3 +190,14 @@ class Consumer(StockConsumer):  # type: ignore[misc]
     def _parked(self, message: Message, finding: Finding) -> None:
         accepted = partial(message.ack_log_error, logger, self.connection_errors)
         self.parking.outcomes.failed(message, finding, accepted)
+
+
+def _each(*steps: Callable[[], object], passing: tuple[type[BaseException], ...]) -> None:
+    """One that fails, always perhaps, must neither keep the others from their turn nor end the worker."""
+    for step in steps:
+        try:
+            step()
+        except passing:
+            raise  # the consumer connects anew
+        except Exception:  # noqa: BLE001 - whatever it is
+            logger.exception("a part of the worker's main loop failed; the others go on")

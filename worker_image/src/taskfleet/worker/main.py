@@ -8,7 +8,7 @@ from celery.signals import celeryd_after_setup, celeryd_init
 from taskfleet import applications, config, enforced, hardening, logs
 from taskfleet.errors import PointerUnknown
 from taskfleet.settings import WorkerSettings
-from taskfleet.worker import expiring, timing
+from taskfleet.worker import expiring, forking, timing
 
 
 def build(settings: WorkerSettings) -> Celery:
@@ -30,6 +30,7 @@ def build(settings: WorkerSettings) -> Celery:
 def _before_children(app: Celery, unused: list[str]) -> None:
     _report(app, unused)
     _know_the_queues(app)
+    forking.free_locks_in_children()
 
 
 def _add_queues(app: Celery, settings: WorkerSettings) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from celery.worker import state
 from celery.worker.control import Panel, _find_requests_by_id
 from kombu.utils.functional import maybe_list
@@ -26,26 +24,40 @@ class Revoking:
         self._consumer = consumer
         self._applied: set[str] = set()
         self._read: set[str] = set()
-        self._complete = self._started = False
+        self._complete = False
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
         state.revoked.expires = KEEP_SECONDS
 
     def start(self) -> None:
         """Before the first message: what was asked for while this worker was not there."""
-        if self._started:
-            return
-        self._started = True
-        self._look(aws.PROMPT)
-        self.step()
-        threading.Thread(target=self._run, name="taskfleet-revokes", daemon=True).start()
+        if self._thread is None:
+            self._look(aws.PROMPT)
+            self.step()
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._over.set()
 
     def step(self) -> None:
         """Apply what is new, as if a broadcast had brought it; from the main loop."""
+        if self._thread is None:
+            self._thread = self._read_on()
         new, self._applied = self._read - self._applied, self._read | self._applied
         for entry in sorted(new):
             try:
                 self._apply(*json.loads(entry))
             except Exception:  # noqa: BLE001 - one that can't be applied must not keep the others
                 logger.exception("the revoke %s can't be applied", entry)
+
+    def _read_on(self) -> threading.Thread | None:
+        thread = threading.Thread(target=self._run, name="taskfleet-revokes", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # this process has as many threads as it may have
+            logger.warning("no thread can be started to read revokes, trying on: %s", error)
+            return None
+        return thread
 
     def _apply(self, command: str, arguments: dict[str, Any]) -> None:
         """Celery's command asks the result backend of each id; here that is left to who fetches the task."""
@@ -55,8 +67,7 @@ class Revoking:
             Panel.data[command](_State(self._consumer), **arguments)
 
     def _run(self) -> None:
-        while True:
-            time.sleep(EVERY_SECONDS)
+        while not self._over.wait(EVERY_SECONDS):
             self._look(aws.PATIENT)
 
     def _look(self, config: Any) -> None:
@@ -64,8 +75,8 @@ class Revoking:
         try:
             kept = Revokes(aws.client("dynamodb", config), environment)
             self._read = kept.newest() if self._complete else kept.all()
-        except (BotoCoreError, ClientError) as error:
-            logger.warning("revokes can't be read, trying on: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a thread that ends reads no revoke any more
+            logger.warning("revokes can't be read, trying on: %r", error)
         else:
             self._complete = True
 

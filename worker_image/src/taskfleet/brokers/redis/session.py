@@ -175,20 +175,21 @@ class Session:
     # -- its thread -----------------------------------------------------------------------------------
 
     def _run(self, over: threading.Event) -> None:
-        commands, cursor = self.make_commands(), "0"
-        pause = commands.lease.beat_seconds
+        commands: Commands | None = None
+        cursor, pause = "0", RETRY_SECONDS
         while not over.is_set() and os.getpid() == self._pid:
             self._wake.wait(pause)
             self._wake.clear()
             if over.is_set():
                 return
             try:
+                commands = commands or self.make_commands()
                 cursor = self._beat(commands, cursor)
                 self._renewed()
                 pause = commands.lease.beat_seconds
             except Exception as error:  # noqa: BLE001 - whatever it is, a thread that ends lets the lease lapse
                 logger.warning("Redis did not take this worker's beat, trying on: %r", error)
-                commands, pause = self.make_commands(), RETRY_SECONDS
+                commands, pause = None, RETRY_SECONDS
 
     def _beat(self, commands: Commands, cursor: str) -> str:
         ids, alive = self._ids, False
