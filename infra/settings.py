@@ -193,6 +193,13 @@ class Image:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Results:
+    """A result backend of the environment's own: a DynamoDB table, paid by request."""
+
+    expires_seconds: int = 24 * 3600  # from then on DynamoDB deletes a result, within days
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that differs between environments. One instance each in `infra.environments`."""
 
@@ -204,6 +211,8 @@ class Settings:
     app: str = "example_tasks.app:app"
     broker: Broker = Broker()
     image: Image = Image()
+    # Default: the application's own result_backend, or CELERY_RESULT_BACKEND in `variables` or `secrets`.
+    results: Results | None = None
     default_queue: str = "low"
     drain_deadline_seconds: int = 24 * 3600
     alarm_dead_letters: int = 10  # new ones within five minutes that page somebody

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskfleet.contract import container
+from taskfleet.contract import container, results
 from taskfleet.contract import environment as contract
 
 from infra.settings import Capacity, Pool, Settings
@@ -47,9 +47,18 @@ def worker_variables(
         contract.TIME_LIMIT_SECONDS: limits.time_limit_seconds,
         contract.SOFT_SHUTDOWN_SECONDS: limits.soft_shutdown_seconds,
     }
+    if backend := result_backend(settings):
+        own[contract.RESULT_BACKEND] = backend
     named = _named(settings, {**_shared(settings, endpoint), **own})
     # On Fargate ECS gives it; on an instance nobody would, once its metadata is out of reach.
     return {**named, container.REGION: settings.region} if pool.capacity is Capacity.EC2 else named
+
+
+def result_backend(settings: Settings) -> str | None:
+    """The URL of the environment's own result backend; None where it has none."""
+    if settings.results is None:
+        return None
+    return results.url(settings.name, settings.region, expires_seconds=settings.results.expires_seconds)
 
 
 def _shared(settings: Settings, endpoint: Endpoint) -> dict[contract.Variable, object]:

@@ -69,6 +69,7 @@ class Permissions:
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
             ),
             self._revoke("dynamodb:BatchGetItem", "dynamodb:UpdateItem"),
+            *self._results("dynamodb:UpdateItem"),  # counts the header tasks of a chord
         ]
         return Grants(
             statements=statements, wildcards={**_exec_wildcards(self), **self._manifest_wildcards()}
@@ -95,10 +96,10 @@ class Permissions:
         return Grants(statements=statements, wildcards={**_exec_wildcards(self), **publish.wildcards})
 
     def producer(self) -> Grants:
-        """Publish to whichever release is current, revoke, and nothing else."""
+        """Publish to whichever release is current, revoke, use results, and nothing else."""
         publish = self._publish()
         revoke = self._revoke("dynamodb:UpdateItem")
-        return Grants(statements=[*publish.statements, revoke], wildcards=publish.wildcards)
+        return Grants(statements=[*publish.statements, revoke, *self._results()], wildcards=publish.wildcards)
 
     def _publish(self) -> Grants:
         everything = f"{names.fallback_prefix(self._env)}*"
@@ -192,6 +193,14 @@ class Permissions:
             {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.REVOKES]}},
         )
 
+    def _results(self, *more: str) -> list[iam.PolicyStatement]:
+        """What Celery's DynamoDB backend does: look at its table, then keep, read and forget results."""
+        if self.settings.results is None:
+            return []
+        looks = ("DescribeTable", "DescribeTimeToLive", "GetItem", "PutItem", "DeleteItem")
+        actions = (*(f"dynamodb:{action}" for action in looks), *more)
+        return [_allow("Results", actions, [self._table(names.results_table(self._env))])]
+
     def _broker_password(self) -> iam.PolicyStatement:
         return _allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn])
 
@@ -217,9 +226,10 @@ class Permissions:
         return parameters.release_manifests(self._env)
 
     def _dead_letters(self) -> str:
-        return self.stack.format_arn(
-            service="dynamodb", resource="table", resource_name=names.dead_letters_table(self._env)
-        )
+        return self._table(names.dead_letters_table(self._env))
+
+    def _table(self, name: str) -> str:
+        return self.stack.format_arn(service="dynamodb", resource="table", resource_name=name)
 
     def _queue(self, name: str) -> str:
         return self.stack.format_arn(service="sqs", resource=name)

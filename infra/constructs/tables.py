@@ -1,11 +1,11 @@
-"""The DynamoDB tables: the state of the releases, the dead letters, and what the task tools hold."""
+"""The DynamoDB tables: the state of the releases, dead letters, what the task tools hold, and results."""
 
 from __future__ import annotations
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from taskfleet.contract import dead_letters, names, state, tools
+from taskfleet.contract import dead_letters, names, results, state, tools
 
 from infra.base import stateful
 from infra.settings import Settings
@@ -63,6 +63,20 @@ def tools_table(scope: Construct, *, settings: Settings, key: kms.IKey, protecte
         name=names.tools_table(settings.name),
         partition_key=dynamodb.Attribute(name=tools.KEY, type=_TEXT),
         expires=tools.EXPIRES,
+    )
+
+
+def results_table(scope: Construct, *, settings: Settings, key: kms.IKey, protected: bool) -> dynamodb.Table:
+    """What tasks returned, and how far chords are: Celery's DynamoDB backend; results expire."""
+    return _table(
+        scope,
+        "Results",
+        settings=settings,
+        key=key,
+        protected=protected,
+        name=names.results_table(settings.name),
+        partition_key=dynamodb.Attribute(name=results.KEY, type=_TEXT),
+        expires=results.EXPIRES,
     )
 
 

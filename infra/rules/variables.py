@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # One that the stacks don't set themselves: a user may.
 _FREE = frozenset({environment.LOG_LEVEL.name})
 _OWN = frozenset(variable.name for variable in environment.VARIABLES) - _FREE
+_SCHEME = re.compile(r"[a-z][a-z0-9+-]*:")
 _PREFIXES = {
     "TASKFLEET_": "belongs to the blueprint",
     "AWS_": "is set by ECS",
@@ -37,6 +38,8 @@ def _names(settings: Settings) -> Iterator[Problem]:
 
 def _reserved(settings: Settings) -> Iterator[Problem]:
     for where, name in _all(settings):
+        if name == environment.RESULT_BACKEND.name and settings.results is None:
+            continue  # the team's own: the environment has none
         reason = _reason(name)
         if reason is not None:
             yield Problem(setting=where, value=name, rule=f"this name {reason}", fix="rename it, or drop it")
@@ -76,4 +79,25 @@ def _all(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from (("secrets", name) for name in settings.secrets)
 
 
-RULES = (_names, _reserved, _once, _secret_arns)
+def _result_backend(settings: Settings) -> Iterator[Problem]:
+    url = settings.variables.get(environment.RESULT_BACKEND.name)
+    if url is not None and (not _SCHEME.match(url) or url.startswith("rpc:")):
+        yield Problem(
+            setting="variables",
+            value=url,
+            rule="a result backend is a URL, and not rpc://, which answers in a queue of one broker",
+            fix="results=Results() for a DynamoDB table, or the URL of a database or cache of your own",
+        )
+
+
+def _results_expire(settings: Settings) -> Iterator[Problem]:
+    if settings.results is not None and settings.results.expires_seconds < 1:
+        yield Problem(
+            setting="results.expires_seconds",
+            value=settings.results.expires_seconds,
+            rule="a result is kept for a second at least",
+            fix="raise it, or drop `results` for none",
+        )
+
+
+RULES = (_names, _reserved, _once, _secret_arns, _result_backend, _results_expire)

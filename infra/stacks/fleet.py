@@ -7,13 +7,13 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 from taskfleet.contract import environment as variables
-from taskfleet.contract import names
+from taskfleet.contract import names, results
 
 from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers, publish
 from infra.constructs.alarms import Alarms
 from infra.constructs.capacity import Instances
 from infra.constructs.dashboard import FleetDashboard
-from infra.constructs.environment import Endpoint, service_variables
+from infra.constructs.environment import Endpoint, result_backend, service_variables
 from infra.constructs.fleet_alarms import add_fleet_alarms
 from infra.constructs.image import WorkerImage
 from infra.constructs.log_groups import log_group
@@ -22,7 +22,7 @@ from infra.constructs.producers import producer_policy
 from infra.constructs.queues import dead_letter_queue
 from infra.constructs.roles import roles
 from infra.constructs.service import Place, exec_configuration, singleton_service
-from infra.constructs.tables import dead_letters_table, state_table, tools_table
+from infra.constructs.tables import dead_letters_table, results_table, state_table, tools_table
 from infra.constructs.task import Task, task_definition
 from infra.constructs.topic import alarm_topic
 from infra.settings import Capacity, Settings
@@ -51,6 +51,8 @@ class FleetStack(EnvironmentStack):
         self.state_table = state_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters_table = dead_letters_table(self, settings=settings, key=key, protected=protected)
         self.tools_table = tools_table(self, settings=settings, key=key, protected=protected)
+        if settings.results is not None:
+            results_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters = {
             queue: dead_letter_queue(self, settings=settings, queue=queue, key=key)
             for pool in settings.pools
@@ -68,6 +70,7 @@ class FleetStack(EnvironmentStack):
         publish(self, settings, "alarm-topic-arn", self.topic.topic_arn)
         publish(self, settings, "state-table-arn", self.state_table.table_arn)
         publish(self, settings, "tools-table-arn", self.tools_table.table_arn)
+        publish(self, settings, "result-backend", result_backend(settings) or results.NONE)
 
     def _services(self, key: kms.IKey, image: WorkerImage) -> None:
         settings = self._settings

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from taskfleet import aws as aws_clients
 from taskfleet.cli.main import fleet as command
-from taskfleet.contract import names, parameters
+from taskfleet.contract import names, parameters, results
 from taskfleet.revokes import Revokes
 
 from infra.checks.access import policies
@@ -109,6 +109,11 @@ def test_producer_env_prints_what_a_producer_must_know(aws_environment: MiniStac
         ssm.put_parameter(Name=parameters.base("outside", name), Value=value, Type="String", Overwrite=True)
 
     done = CliRunner().invoke(command, ["-e", "outside", "producer-env"])
+    backend = parameters.base("outside", "result-backend")
+    ssm.put_parameter(Name=backend, Value="dynamodb://@x/y", Type="String", Overwrite=True)
+    with_results = CliRunner().invoke(command, ["-e", "outside", "producer-env"])
+    ssm.put_parameter(Name=backend, Value=results.NONE, Type="String", Overwrite=True)
+    without = CliRunner().invoke(command, ["-e", "outside", "producer-env"])
     missing = CliRunner().invoke(command, ["-e", "nowhere", "producer-env"])
 
     assert done.output.splitlines() == [
@@ -118,5 +123,7 @@ def test_producer_env_prints_what_a_producer_must_know(aws_environment: MiniStac
         "TASKFLEET_BROKER_PORT=6380",
         "AWS_REGION=us-east-1",
     ]
+    assert "CELERY_RESULT_BACKEND=dynamodb://@x/y" in with_results.output.splitlines()
+    assert without.output == done.output
     assert missing.exit_code == 1
     assert "deploy nowhere first" in missing.output

@@ -24,6 +24,7 @@ from infra.settings import (
     Limits,
     Network,
     Pool,
+    Results,
     Settings,
 )
 
@@ -408,6 +409,17 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "'CELERY_BROKER_URL'",
         ("overrides Celery's configuration",),
     ),
+    "result backend of the settings": (
+        {"results": Results(), "variables": {"CELERY_RESULT_BACKEND": "redis://cache.example/0"}},
+        "'CELERY_RESULT_BACKEND'",
+        ("a setting of its own", "drop it"),
+    ),
+    "result backend on a broker": (
+        {"variables": {"CELERY_RESULT_BACKEND": "rpc://"}},
+        "'rpc://'",
+        ("a queue of one broker", "Results()"),
+    ),
+    "results that never are": ({"results": Results(expires_seconds=0)}, "= 0:", ("a second at least",)),
     "variable name": ({"variables": {"MY-FLAG": "x"}}, "'MY-FLAG'", ("letters, digits and underscores",)),
     "variable and secret": (
         {
@@ -471,6 +483,9 @@ def test_all_problems_are_reported_together() -> None:
         broker(engine_version="9.0", nodes=6),
         broker(nodes=2, failover=False),
         {"variables": {"LOG_FORMAT": "x", "TASKFLEET_LOG_LEVEL": "DEBUG"}},
+        {"variables": {"CELERY_RESULT_BACKEND": "rediss://cache.example:6379/0?ssl_cert_reqs=required"}},
+        {"secrets": {"CELERY_RESULT_BACKEND": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x"}},
+        {"results": Results(expires_seconds=7 * 24 * 3600)},
         {"image": Image(uri="example.com:5000/worker", digest=DIGEST)},
         {"network": Network(availability_zones=("eu-west-1a", "eu-west-1b"), nat_gateways=1)},
     ],

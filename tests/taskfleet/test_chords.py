@@ -10,6 +10,7 @@ import pytest
 from celery import Celery, chord, group
 from celery.exceptions import ChordError, Reject
 from taskfleet.contract import environment as env
+from taskfleet.contract import names, results
 from taskfleet.dead_letters.letter import Kind
 from taskfleet.dead_letters.unsent import Unsent
 from taskfleet.errors import PublishError
@@ -28,9 +29,24 @@ def backend(request: pytest.FixtureRequest, fleet: TinyFleet, aws: MiniStack, tm
     if request.param == "redis":
         return fleet.valkey.url
     if request.param == "dynamodb":
-        return f"dynamodb://@localhost:{aws.port}/results-{fleet.name}"
+        return results_table(aws, fleet.name)
     (tmp_path / "results").mkdir()
     return f"file://{tmp_path}/results"
+
+
+def results_table(aws: MiniStack, environment: str) -> str:
+    """The table as the fleet's stack makes it, and the URL that its workers get."""
+    dynamodb, name = aws.client("dynamodb"), names.results_table(environment)
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": results.KEY, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": results.KEY, "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    dynamodb.update_time_to_live(
+        TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": results.EXPIRES}
+    )
+    return results.url(environment, "us-east-1", expires_seconds=3600)
 
 
 def start(fleet: TinyFleet, backend: str, **more: str) -> Celery:

@@ -7,11 +7,12 @@ import click
 from taskfleet import aws
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import show_json
-from taskfleet.contract import container, names, parameters
+from taskfleet.contract import container, names, parameters, results
 from taskfleet.contract import environment as env
 from taskfleet.errors import TaskfleetError
 
 _FROM_BASE = {env.BROKER_HOST.name: "broker-host", env.BROKER_PORT.name: "broker-port"}
+_RESULTS = "result-backend"  # an environment that was deployed by an earlier version has not said
 
 
 @click.command("producer-env")
@@ -36,11 +37,14 @@ def producer_env(operator: Operator) -> None:
 
 def _read(operator: Operator) -> dict[str, str]:
     wanted = {parameters.base(operator.environment, name): key for key, name in _FROM_BASE.items()}
-    reply = operator.client("ssm").get_parameters(Names=list(wanted))
-    if missing := reply["InvalidParameters"]:
+    backend = parameters.base(operator.environment, _RESULTS)
+    reply = operator.client("ssm").get_parameters(Names=[*wanted, backend])
+    if missing := sorted(wanted.keys() & set(reply["InvalidParameters"])):
         raise TaskfleetError(
             f"{', '.join(missing)}: there is no such parameter; deploy {operator.environment} first, "
             "or look in its account and region (AWS_PROFILE, AWS_REGION)"
         )
     found = {one["Name"]: one["Value"] for one in reply["Parameters"]}
-    return {key: found[name] for name, key in wanted.items()}
+    variables = {key: found[name] for name, key in wanted.items()}
+    own = found.get(backend, results.NONE)
+    return variables if own == results.NONE else {**variables, env.RESULT_BACKEND.name: own}

@@ -79,6 +79,11 @@ PINNED_RELEASE = Variable(
     "a producer that publishes to this release, not to the current one",
     frozenset(),
 )
+RESULT_BACKEND = Variable(
+    "CELERY_RESULT_BACKEND",
+    "where results are kept, read by Celery itself: before what the application says",
+    frozenset(),
+)
 METRICS_PORT = Variable("TASKFLEET_METRICS_PORT", "the controller's `/metrics`; 9808 unless set", frozenset())
 
 VARIABLES: tuple[Variable, ...] = tuple(v for v in list(globals().values()) if isinstance(v, Variable))

@@ -169,6 +169,11 @@ def tools_table(environment: str) -> str:
     return f"{PROJECT}-{environment}-tools"
 
 
+def results_table(environment: str) -> str:
+    """The DynamoDB table of task results, where the settings ask for it (`taskfleet.contract.results`)."""
+    return f"{PROJECT}-{environment}-results"
+
+
 def alarm(environment: str, kind: str, *scope: str) -> str:
     """An alarm's name. ``kind`` is the name of its runbook; ``scope`` is pool, release or queue."""
     return "-".join((PROJECT, environment, kind, *scope))

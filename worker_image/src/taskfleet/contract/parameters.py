@@ -42,6 +42,7 @@ BASE = (
     "alarm-topic-arn",
     "state-table-arn",
     "tools-table-arn",
+    "result-backend",
 )
 
 
