@@ -86,5 +86,7 @@ def _report(histories: Sequence[History], failed: Mapping[int, Sequence[str]]) -
         Check(f"{held} of {len(histories)} seeds held{these}", not failed),
         Check(f"lost 0: {sums['lost']}", sums["lost"] == 0),
     ]
-    figures = {"seeds": len(histories), "held": held, **{name: sums[name] for name in COUNTED}}
+    still = sum(bool(history.stalls) for history in histories)
+    seeds = {"seeds": len(histories), "held": held, "in_which_the_machine_stood_still": still}
+    figures = {**seeds, **{name: sums[name] for name in COUNTED}}
     return Report(name=NAME, checks=checks, figures=figures)

@@ -49,7 +49,8 @@ class History:
     """Everything that was seen of one run.
 
     ``left`` counts what is left on the brokers and in Redis' books; ``pointer`` is
-    the current release over time, as ``(since, release)``; ``bodies`` what each chord's body got, by publish;
+    the current release over time, before the program too, as ``(since, release)``;
+    ``bodies`` what each chord's body got, by publish;
     ``stalls`` when the machine stood still.
     """
 

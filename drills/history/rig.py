@@ -191,6 +191,7 @@ class Rig:
         self.directory = directory
         for name in ("valkey", "results", "account", "fleet"):
             (directory / name).mkdir(parents=True)
+        self.of_server = threading.Lock()  # held by a fault of the server: a second one waits for its end
         self.valkey = Valkey(directory / "valkey", durable=True)
         self._results = Valkey(directory / "results")
         self.account = Account(directory / "account")
@@ -200,6 +201,7 @@ class Rig:
         self.fleet = TinyFleet(f"h{free_port()}", directory / "fleet", self.valkey, self.account)
         for release in RELEASES:
             self.fleet.deploy(release, QUEUES)
+        self.pointer: list[tuple[float, str]] = []  # what producers were told, since when
         self.promote(RELEASES[0])
         self.workers: list[Worker] = []
         self.producers: list[Producer] = []
@@ -235,8 +237,13 @@ class Rig:
 
     def promote(self, release: str) -> None:
         """Make it the current release."""
-        self.current = release
         self.fleet.promote(release)
+        self.pointer.append((time.time() if self.pointer else 0.0, release))
+
+    @property
+    def current(self) -> str:
+        """The current release."""
+        return self.pointer[-1][1]
 
     def front(self, command: Command) -> None:
         """Have the broker's front fail so."""

@@ -40,7 +40,6 @@ class Run:
         self._run = f"s{seed}-{uuid.uuid4().hex[:6]}"
         self._dice = random.Random(seed)  # noqa: S311 - no secret
         self._broken: list[Broken] = []
-        self._pointer = [(0.0, rig.current)]
         self._waiting: list[threading.Thread] = []
         rig.have(processes(seed))
         self._before = {path: _size(path) for path in rig.logs().values()}
@@ -89,7 +88,6 @@ class Run:
         if step.fault is Fault.PROMOTE:
             other = RELEASES[1 - RELEASES.index(rig.current)]
             rig.promote(other)
-            self._pointer.append((time.time(), other))
             return other
         with _OF_BROKERS[step.fault](rig, step):
             time.sleep(step.seconds)
@@ -142,7 +140,7 @@ class Run:
             published=[self._published(s) for s in self._steps if isinstance(s, Publish)],
             executions=list(executions(records)),
             broken=self._broken,
-            pointer=self._pointer,
+            pointer=list(self._rig.pointer),
             bodies=bodies,
             left=left,
             dead_letters=self._rig.dead_letters(),
@@ -229,20 +227,22 @@ _OF_PRODUCERS: dict[Fault, Callable[[Producer, Break], None]] = {
 
 @contextlib.contextmanager
 def _killed(rig: Rig, _step: Break) -> Iterator[None]:
-    rig.valkey.kill()
-    try:
-        yield
-    finally:
-        rig.valkey.start()
+    with rig.of_server:
+        rig.valkey.kill()
+        try:
+            yield
+        finally:
+            rig.valkey.start()
 
 
 @contextlib.contextmanager
 def _stopped(rig: Rig, _step: Break) -> Iterator[None]:
-    rig.valkey.pause()
-    try:
-        yield
-    finally:
-        rig.valkey.resume()
+    with rig.of_server:
+        rig.valkey.pause()
+        try:
+            yield
+        finally:
+            rig.valkey.resume()
 
 
 def _front(fault: Front) -> Callable[[Rig, Break], contextlib.AbstractContextManager[None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -48,6 +49,8 @@ def carry_out(seeds: Sequence[int], *, rigs: int) -> Iterator[Done]:
         waiting.put(seed)
     done: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
     over = threading.Event()
+    # What is broken on purpose is in the line of its seed.
+    logging.getLogger("taskfleet.front").setLevel(logging.ERROR)
     stalls = Stalls()
     threads = [
         threading.Thread(target=_work, args=(waiting, done, over, stalls), name=f"rig-{number}")

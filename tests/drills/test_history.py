@@ -144,10 +144,12 @@ def test_what_the_machine_stood_still_for_is_not_late() -> None:
     assert the_only(replace(late, stalls=[Stall(began_at=80, ended_at=99)])).startswith("late")
 
 
-def test_a_stall_of_the_machine_is_no_cause_to_run_again() -> None:
+def test_a_stall_is_a_cause_while_the_task_was_under_way() -> None:
     twice = history(published(), ran(), ran(at=110))
 
-    assert the_only(replace(twice, stalls=[Stall(began_at=100.2, ended_at=112)])).startswith("run again")
+    assert violations(replace(twice, stalls=[Stall(began_at=100.2, ended_at=100.6)])) == []
+    assert the_only(replace(twice, stalls=[Stall(began_at=99, ended_at=99.9)])).startswith("run again")
+    assert the_only(replace(twice, stalls=[Stall(began_at=108, ended_at=109)])).startswith("run again")
 
 
 def test_a_process_that_may_not_run_notes_it() -> None:
@@ -168,6 +170,19 @@ def test_a_release_that_was_not_current_must_not_run_it() -> None:
     assert the_only(history(published(), ran(release="r2"))).startswith("wrong release")
     promoted = replace(history(published(), ran(release="r2")), pointer=[(0.0, "r1"), (103.0, "r2")])
     assert violations(promoted) == []
+
+
+def test_a_producer_that_was_idle_may_know_an_older_pointer() -> None:
+    moved: list[tuple[float, str]] = [(0.0, "r2"), (80.0, "r1")]
+    first = replace(history(published(), ran(release="r2")), pointer=moved)
+    before = replace(published(), publish=replace(published().publish, number=2), invoked_at=98.0)
+    again = replace(
+        first, published=[before, *first.published], executions=[ran(release="r2"), replace(ran(), n=2)]
+    )
+
+    assert violations(first) == []
+    assert the_only(again).startswith("wrong release: publish 1")
+    assert the_only(replace(first, pointer=[(0.0, "r2"), (60.0, "r1")])).startswith("wrong release")
 
 
 def test_a_chain_stays_on_its_release() -> None:
