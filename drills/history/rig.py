@@ -32,6 +32,7 @@ from tests.support.valkey import Valkey
 
 RELEASES = ("r1", "r2")
 _AGAIN_SECONDS = 0.5
+_START_SECONDS = 180.0  # several rigs start at once, on a machine that has other things to do
 
 
 class Account(MiniStack):
@@ -46,7 +47,7 @@ class Account(MiniStack):
                 stderr=log,
                 cwd=REPOSITORY,
             )
-        wait_for(self.answers, seconds=60, what=f"the account on port {self.port}")
+        wait_for(self.answers, seconds=_START_SECONDS, what=f"the account on port {self.port}")
 
     def fault(self, service: str, fault: str) -> None:
         """See `local.emulator.faults`."""
@@ -80,7 +81,7 @@ class Producer:
                 stderr=errors,
                 cwd=REPOSITORY,
             )
-        wait_for(lambda: self._ready() > before, seconds=60, what=f"producer {self.number}")
+        wait_for(lambda: self._ready() > before, seconds=_START_SECONDS, what=f"producer {self.number}")
 
     def _ready(self) -> int:
         return self.log.read_text().count('"ready"') if self.log.exists() else 0
@@ -140,7 +141,7 @@ class Worker:
         """Start it; returns when it is ready."""
         before = self._readies()
         self._thread.start()
-        wait_for(lambda: self._readies() > before, seconds=60, what=self.name)
+        wait_for(lambda: self._readies() > before, seconds=_START_SECONDS, what=self.name)
 
     def _readies(self) -> int:
         return self.log.read_text().count("ready.") if self.log.exists() else 0
@@ -181,7 +182,8 @@ class Worker:
         """End it for good."""
         self._over.set()
         self.signal(signal.SIGKILL)
-        self._thread.join(10)
+        if self._thread.ident is not None:
+            self._thread.join(10)
 
 
 class Rig:
@@ -195,17 +197,27 @@ class Rig:
         self.valkey = Valkey(directory / "valkey", durable=True)
         self._results = Valkey(directory / "results")
         self.account = Account(directory / "account")
-        self.valkey.start()
-        self._results.start()
-        self.account.start()
-        self.fleet = TinyFleet(f"h{free_port()}", directory / "fleet", self.valkey, self.account)
-        for release in RELEASES:
-            self.fleet.deploy(release, QUEUES)
         self.pointer: list[tuple[float, str]] = []  # what producers were told, since when
-        self.promote(RELEASES[0])
         self.workers: list[Worker] = []
         self.producers: list[Producer] = []
         self._processes: Processes | None = None
+        self._closing = contextlib.ExitStack()
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        for server in (self.valkey, self._results, self.account):
+            self._closing.callback(server.stop)
+            server.start()
+        self.fleet = TinyFleet(f"h{free_port()}", self.directory / "fleet", self.valkey, self.account)
+        self._closing.callback(self.fleet.close)
+        for release in RELEASES:
+            self.fleet.deploy(release, QUEUES)
+        self.promote(RELEASES[0])
+        self._closing.callback(self._end_processes)
 
     def have(self, processes: Processes) -> None:
         """Such workers and producers; they are others afterwards, unless they were such ones already."""
@@ -289,11 +301,7 @@ class Rig:
 
     def close(self) -> None:
         """End everything."""
-        self._end_processes()
-        self.fleet.close()
-        self.account.stop()
-        self._results.stop()
-        self.valkey.stop()
+        self._closing.close()
 
 
 # What Redis holds of a fleet that does nothing: the books of living sessions, bindings, bells.

@@ -1,7 +1,8 @@
 """When the machine itself stood still: a thread that only sleeps notes each time that it was woken late.
 
 A bound in seconds is held to a process that may run. On a machine that is shared, what the checker calls late
-may be a second in which nobody ran: the bounds are longer by what was measured here, and by nothing else.
+may be a second in which nobody ran: the bounds are longer by what was measured here. The brokers' front is a
+thread of this process too: while it stands still, no broker answers.
 """
 
 from __future__ import annotations
