@@ -98,7 +98,7 @@ def report(results: Mapping[tuple[str, str], Result]) -> Report:
 
 
 def table(results: Mapping[tuple[str, str], Result]) -> str:
-    """The same in Markdown, for the README."""
+    """The same in Markdown, for the documentation (`docs/measured.md`)."""
     rows: list[tuple[Any, ...]] = [_COLUMNS, ("---",) * len(_COLUMNS)]
     for (kind, fault), result in results.items():
         longest, recovery = shown(*result.longest_publish), shown(*result.recovery)

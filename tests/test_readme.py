@@ -17,7 +17,10 @@ from tests.infra.synthesis import Synthesis
 from tests.test_runbooks import parse
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
+# What it says in short stands on these pages in full.
+FULL = ("guarantees", "your-project", "deploying", "costs", "measured")
+TEXT = "\n".join([README, *((ROOT / "docs" / f"{page}.md").read_text() for page in FULL)])
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "runbooks").glob("*.md"))]
 PATH = re.compile(
     r"`((?:benchmarks|drills|infra|local|runbooks|taskfleet|tests|worker_image)/[\w./]*|[\w-]+\.(?:py|md|toml|json|lock))`"
@@ -25,7 +28,7 @@ PATH = re.compile(
 
 
 def test_no_link_is_dead() -> None:
-    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in target]
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in target]
     assert targets
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
@@ -55,7 +58,7 @@ def test_every_drill_it_names_exists() -> None:
 
 
 def test_every_drill_has_its_row_and_leads_to_where_it_is_written() -> None:
-    rows = dict(re.findall(r"\[`([a-z-]+)`\]\((drills/\w+\.py)\)", TEXT))
+    rows = dict(re.findall(r"\[`([a-z-]+)`\]\(\.\./(drills/\w+\.py)\)", TEXT))
 
     assert set(rows) == set(DRILLS)
     assert [name for name, file in rows.items() if f'"{name}"' not in (ROOT / file).read_text()] == []
@@ -77,3 +80,33 @@ def test_what_an_environment_costs_is_what_the_command_prints(
     templates = [t for name, t in blueprint.templates.items() if name.startswith(stacks)]
     dollars = round(sum(line.dollars for line in bill(environment, templates)))
     assert f"| `{environment}` | ${dollars} |" in TEXT
+    assert environment == "staging" or re.search(rf"`{environment}`\s(?:costs\s)?\${dollars}\b", README)
+
+
+def test_the_figures_of_the_first_table_are_those_of_the_benchmark() -> None:
+    """Of each column: tasks lost and publishes that failed, and the longest publish of a Redis that hangs."""
+    measured = re.findall(
+        r"^\| ([^|]+) \| broker-(kill|hang) \| \d+ \| (\d+) \| \d+ \| (\d+) \| \d+ \| ([\d.]+ s) \|",
+        TEXT,
+        re.MULTILINE,
+    )
+    killed = {who: (errors, lost) for who, fault, errors, lost, _ in measured if fault == "kill"}
+    longest = {who: seconds for who, fault, _, _, seconds in measured if fault == "hang"}
+    lost, failed, slow = (
+        re.search(rf"^\| {row} \| (.+) \|$", README, re.MULTILINE)
+        for row in (
+            "tasks that were accepted and lost",
+            "publishes that failed",
+            "the longest publish.*?hangs",
+        )
+    )
+    assert lost
+    assert failed
+    assert slow
+    assert lost[1].split(" | ") == [lost for _, lost in killed.values()]
+    assert failed[1].split(" | ") == [errors for errors, _ in killed.values()]
+    assert slow[1].split(" | ") == list(longest.values())
+
+
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    assert len(README.splitlines()) <= 120
