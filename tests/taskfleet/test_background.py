@@ -206,6 +206,18 @@ def test_a_child_is_not_kept_by_what_another_thread_was_making_as_it_was_forked(
     assert os.waitstatus_to_exitcode(status) == 0
 
 
+def test_a_lazy_object_in_some_module_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django's settings make themselves when they are asked for their class, and raise if they can't."""
+
+    class Settings:
+        @property
+        def __class__(self) -> Any:
+            raise RuntimeError("settings are not configured")
+
+    monkeypatch.setattr(deadline, "settings", Settings(), raising=False)
+    forking.free_locks_in_children()
+
+
 def test_a_part_of_the_main_loop_that_fails_keeps_no_other_from_its_turn() -> None:
     turns: list[str] = []
 

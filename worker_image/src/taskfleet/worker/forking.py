@@ -29,9 +29,13 @@ def free_locks_in_children() -> None:
 
 
 def _lazy_attributes() -> Iterator[Any]:
-    """kombu's are a kind of Python's, which have such a lock up to 3.11."""
+    """kombu's are a kind of Python's, which have such a lock up to 3.11.
+
+    Types are asked for without ``isinstance``: of a lazy object (Django's settings) that makes what it
+    stands for, and may raise.
+    """
     for module in list(sys.modules.values()):
         names = list(getattr(module, "__dict__", {}).values())
-        for cls in (each for each in names if isinstance(each, type)):
+        for cls in (each for each in names if issubclass(type(each), type)):
             found = list(vars(cls).values())
-            yield from (each for each in found if isinstance(each, functools.cached_property))
+            yield from (each for each in found if issubclass(type(each), functools.cached_property))
