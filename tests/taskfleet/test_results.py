@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, group
-from taskfleet.errors import SettingsError
+from taskfleet import InvalidTask, SettingsError
 
 from tests.support.tiny_fleet import TinyFleet
 from tests.support.valkey import Valkey
@@ -150,6 +150,15 @@ def test_a_backend_that_was_there_before_install_takes_no_part_either(results: V
 
     assert app.backend is before
     results.resume()
+
+
+def test_a_publish_that_is_refused_for_its_id_disturbs_no_later_wait(app: Celery, results: Valkey) -> None:
+    with pytest.raises(InvalidTask):
+        app.tasks["answer"].apply_async(task_id=4711)
+    result = app.tasks["answer"].delay()
+    _store(results, result.id, 1)
+
+    assert result.get(timeout=5) == 1
 
 
 def test_results_over_the_broker_are_refused(fleet: TinyFleet) -> None:

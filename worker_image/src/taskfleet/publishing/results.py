@@ -31,8 +31,9 @@ class LazyConsumer(ResultConsumer):  # type: ignore[misc]
         self._wanted: dict[str, None] = {}
 
     def consume_from(self, task_id: str) -> None:
-        """Remember it; nothing is sent."""
-        self._wanted[task_id] = None
+        """Remember it; nothing is sent. What is no text is no task's id: its publish is refused."""
+        if isinstance(task_id, str):
+            self._wanted[task_id] = None
 
     def cancel_for(self, task_id: str) -> None:
         """As Celery's."""
