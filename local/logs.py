@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,8 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for service, line in files.lines(follow=not chosen.no_follow):
             print(line if chosen.json else readable(service, line), flush=True)
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.stderr.close()  # `make logs | head` is no error
+    except KeyboardInterrupt:
+        print()
+    except BrokenPipeError:  # `make logs | head`: Python would complain when it flushes the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

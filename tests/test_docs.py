@@ -47,7 +47,6 @@ def test_the_example_of_the_toolkit_is_python_that_runs() -> None:
     exec(example, names)  # noqa: S102 - it is our own page
     assert names["pay"](7) == "order 7 paid"
     assert names["ask_bank"].apply(("a", 1)).successful()
-    assert names["integers"](1, 2, size=1)
 
 
 def test_install_works_however_often_and_after_whatever_was_imported() -> None:

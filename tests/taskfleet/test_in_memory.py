@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery, chain, chord
@@ -22,19 +23,19 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Celery:
     monkeypatch.delenv(ENVIRONMENT.name, raising=False)
     made = install(Celery("shop", set_as_current=False))
 
-    @made.task(name="shop.add", shared=False)  # type: ignore[untyped-decorator]
+    @made.task(name="shop.add", shared=False)
     def add(x: int, y: int) -> int:
         return x + y
 
-    @made.task(name="shop.total", shared=False)  # type: ignore[untyped-decorator]
+    @made.task(name="shop.total", shared=False)
     def total(each: list[int]) -> int:
         return sum(each)
 
-    @made.task(name="shop.twice", shared=False, bind=True)  # type: ignore[untyped-decorator]
-    def twice(self: object) -> int:
-        if not self.request.retries:  # type: ignore[attr-defined]
-            raise self.retry(countdown=0)  # type: ignore[attr-defined]
-        return int(self.request.retries)  # type: ignore[attr-defined]
+    @made.task(name="shop.twice", shared=False, bind=True)
+    def twice(self: Any) -> int:
+        if not self.request.retries:
+            raise self.retry(countdown=0)
+        return int(self.request.retries)
 
     return made
 

@@ -26,33 +26,38 @@ def _work(n: int, seconds: float = 0.0, **facts: Any) -> None:
     journal.write("worked", n=n, began=began, ended=time.time(), **facts)
 
 
-@app.task(name="tools.alone", shared=False)  # type: ignore[untyped-decorator]
+@app.task(name="tools.alone", shared=False)
 @single(wait_seconds=0.5, lease_seconds=3)
 def alone(n: int, seconds: float = 0.0) -> int:
     _work(n, seconds, fence=fence())
     return n
 
 
-@app.task(name="tools.two", shared=False, bind=True)  # type: ignore[untyped-decorator]
+@app.task(name="tools.two", shared=False, bind=True)
 @limited(2, by=("account",), wait_seconds=0.5)
 def two(self: Any, n: int, account: str) -> int:
-    _work(n, 1.0, account=account, retries=self.request.retries)
+    _work(n, 1.0, account=account, retries=self.request.retries, expires=self.request.expires)
     return n
 
 
-@app.task(name="tools.dropped", shared=False)  # type: ignore[untyped-decorator]
+@app.task(name="tools.total", shared=False)
+def total(each: list[int]) -> int:
+    return sum(each)
+
+
+@app.task(name="tools.dropped", shared=False)
 @single(name="alone-too", on_busy="drop")
 def dropped(n: int, seconds: float = 0.0) -> None:
     _work(n, seconds)
 
 
-@app.task(name="tools.refused", shared=False, autoretry_for=(Busy,), max_retries=0)  # type: ignore[untyped-decorator]
+@app.task(name="tools.refused", shared=False, autoretry_for=(Busy,), max_retries=0)
 @single(name="alone-too", on_busy="raise")
 def refused(n: int) -> None:
     _work(n)
 
 
-@app.task(name="tools.killed", shared=False)  # type: ignore[untyped-decorator]
+@app.task(name="tools.killed", shared=False)
 @single(name="killed", wait_seconds=0.5, lease_seconds=3)
 def killed(n: int, place: str) -> None:
     """Its first run is killed in the middle."""
@@ -64,14 +69,14 @@ def killed(n: int, place: str) -> None:
     _work(n)
 
 
-@app.task(name="tools.paid", shared=False)  # type: ignore[untyped-decorator]
+@app.task(name="tools.paid", shared=False)
 @once(by=("order",), wait_seconds=0.5)
 def paid(n: int, order: int, seconds: float = 0.0) -> str:
     _work(n, seconds, order=order)
     return f"{order} paid by {n}"
 
 
-@app.task(name="tools.fails_first", shared=False, bind=True, max_retries=3)  # type: ignore[untyped-decorator]
+@app.task(name="tools.fails_first", shared=False, bind=True, max_retries=3)
 @once()
 def fails_first(self: Any, n: int) -> int:
     journal.write("tried", n=n)
@@ -81,13 +86,13 @@ def fails_first(self: Any, n: int) -> int:
     return n
 
 
-@app.task(name="tools.slow_bank", shared=False)  # type: ignore[untyped-decorator]
+@app.task(name="tools.slow_bank", shared=False)
 @rate("20/s", by=("bank",))
 def slow_bank(n: int, bank: str) -> None:
     journal.write("called", n=n, bank=bank, at=time.time())
 
 
-@app.task(name="tools.counts", shared=False)  # type: ignore[untyped-decorator]
+@app.task(name="tools.counts", shared=False)
 @chunked(lease_seconds=3)
 def counts(first: int, last: int) -> None:
     """Publishes one task for each of its integers, each under an id that every try of the chunk gives it."""
@@ -98,12 +103,12 @@ def counts(first: int, last: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@app.task(name="tools.small", shared=False)  # type: ignore[untyped-decorator]
+@app.task(name="tools.small", shared=False)
 def small(n: int) -> None:
     journal.write("small", n=n, key=idempotency_key())
 
 
-@app.task(name="tools.pages", shared=False, bind=True, max_retries=2)  # type: ignore[untyped-decorator]
+@app.task(name="tools.pages", shared=False, bind=True, max_retries=2)
 @chunked()
 def pages(self: Any, after: int) -> int | None:
     """A page of ten rows of forty, from a cursor."""
@@ -111,7 +116,7 @@ def pages(self: Any, after: int) -> int | None:
     return after + 10 if after < 30 else None
 
 
-@app.task(name="tools.paced", shared=False)  # type: ignore[untyped-decorator]
+@app.task(name="tools.paced", shared=False)
 @chunked(feeds="etl", most_waiting=3)
 def paced(first: int, last: int) -> None:
     """Feeds a queue that nobody consumes."""

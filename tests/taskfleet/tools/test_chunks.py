@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from celery import Celery
+from taskfleet import aws
 from taskfleet.contract import environment as env
 from taskfleet.publishing.publisher import only
-from taskfleet.tools import cursor, integers, start
+from taskfleet.tools import chunks, cursor, integers, start
+from taskfleet.tools.chunks import publish
 from taskfleet.tools.runs import Runs, State
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 from tests.taskfleet.tools import tasks
+
+PAGE = Path(__file__).parents[3] / "docs" / "toolkit.md"
+WORDS = ("no", "one", "two", "three", "four", "five", "six")
 
 
 @pytest.fixture
@@ -104,6 +110,32 @@ def test_a_paused_run_goes_on_and_a_cancelled_one_does_not(fleet: TinyFleet, app
     assert len(list(fleet.events("page"))) == 4
     assert not runs.become(second, State.RUNNING)
     assert not runs.become(first, State.PAUSED)
+
+
+def test_a_run_goes_on_on_the_current_release(fleet: TinyFleet, app: Celery, runs: Runs) -> None:
+    start(tasks.pages, cursor(0), run="pages")
+    assert fleet.waiting("low", "r1") == 1
+    fleet.deploy("r2")
+    fleet.promote("r2")
+    app.taskfleet.bind(fleet.settings(pinned_release="r1"))  # as a worker of r1 is
+    run = runs.read("pages")
+    assert run is not None
+    publish(app, runs, run)
+    assert fleet.waiting("low", "r2") == 1
+
+
+def test_a_chunk_costs_what_the_documentation_says(fleet: TinyFleet, app: Celery, runs: Runs) -> None:
+    calls: Counter[str] = Counter()
+    client = aws.client("dynamodb")
+    run = start(tasks.pages, cursor(0), run="pages")
+    client.meta.events.register(
+        "provide-client-params.dynamodb.*", lambda model, **_: calls.update([model.name])
+    )
+    options = chunks._Options(0.0, None, None, lease_seconds=30.0)
+    chunks._Step(tasks.pages, lambda after: after + 10, run, 0, options).take()
+    reads, writes = calls["GetItem"], calls["PutItem"] + calls["UpdateItem"]
+    assert f"for each chunk {WORDS[reads]} reads and {WORDS[writes]} writes of DynamoDB" in PAGE.read_text()
+    assert reads + writes == calls.total()
 
 
 def test_a_run_over_nothing_is_done_at_once(fleet: TinyFleet, app: Celery, runs: Runs) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from taskfleet.contract import names
@@ -13,6 +15,7 @@ from taskfleet.tools.leases import SKEW_SECONDS, Contended, Done, Item, Lease, L
 
 from tests.support.ministack import MiniStack
 
+PAGE = Path(__file__).parents[3] / "docs" / "toolkit.md"
 NOW = 1_000_000.0
 
 
@@ -114,6 +117,20 @@ def test_of_many_at_once_only_so_many_get_it(leases: Leases) -> None:
         got = list(threads.map(attempt, range(24)))
     assert 1 <= sum(got) <= 3
     assert sum(isinstance(leases.take("k", most=3, seconds=30), Lease) for _ in range(4)) == 3 - sum(got)
+
+
+@pytest.mark.parametrize("end", ["free", "finish"])
+def test_a_use_costs_what_the_documentation_says(leases: Leases, aws: MiniStack, end: str) -> None:
+    calls: Counter[str] = Counter()
+    events = leases._table._dynamodb.meta.events
+    events.register("provide-client-params.dynamodb.*", lambda model, **_: calls.update([model.name]))
+    lease = take(leases)
+    if end == "free":
+        leases.free(lease)
+    else:
+        leases.finish(lease, "1", keep_seconds=60)
+    assert calls == {"GetItem": 1, "PutItem": 1, "UpdateItem": 1}
+    assert PAGE.read_text().count("| one read and two writes of DynamoDB |") == 3
 
 
 def test_a_result_is_kept_for_its_time_and_the_first_one_counts(leases: Leases, clock: Clock) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery, chain
+from celery import Celery, chain, chord
 from taskfleet.contract import environment as env
 from taskfleet.publishing.publisher import only
 from taskfleet.tools.limits import limited
 from taskfleet.tools.rates import seconds_between
 
+from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 from tests.taskfleet.tools import tasks
@@ -23,9 +27,9 @@ Start = Callable[..., Any]
 
 @pytest.fixture
 def start(fleet: TinyFleet) -> Start:
-    def start(**more: str) -> Any:
+    def start(release: str = "r1", **more: str) -> Any:
         app = {env.APP.name: "tests.taskfleet.tools.tasks:app", tasks.RESULTS: fleet.valkey.url}
-        return fleet.start_worker("r1", **app, **more)
+        return fleet.start_worker(release, **app, **more)
 
     return start
 
@@ -48,16 +52,20 @@ def most_at_once(lines: list[dict[str, Any]]) -> int:
 
 
 @pytest.mark.parametrize("execution", ["prefork", "threads"])
-def test_one_at_a_time_over_two_workers_on_both_brokers(
+def test_one_at_a_time_over_workers_of_both_brokers_and_of_two_releases(
     fleet: TinyFleet, app: Celery, start: Start, execution: str
 ) -> None:
+    fleet.deploy("r2")
     start(**{env.EXECUTION.name: execution})
     start(**{env.EXECUTION.name: execution, env.BROKER.name: env.FALLBACK})
-    for n in range(8):
-        with only(env.PRIMARY if n % 2 else env.FALLBACK):
-            app.send_task("tools.alone", (n, 0.3))
-    lines = worked(fleet, 8)
-    assert sorted(line["n"] for line in lines) == list(range(8))
+    start("r2", **{env.EXECUTION.name: execution})
+    places = ((env.PRIMARY, "low.r1"), (env.FALLBACK, "low.r1"), (env.PRIMARY, "low.r2"))
+    for n in range(9):
+        broker, queue = places[n % len(places)]
+        with only(broker):
+            app.send_task("tools.alone", (n, 0.3), queue=queue)
+    lines = worked(fleet, 9)
+    assert sorted(line["n"] for line in lines) == list(range(9))
     assert most_at_once(lines) == 1
     assert all(one["fence"] < other["fence"] for one, other in pairwise(lines))
 
@@ -66,13 +74,15 @@ def test_two_at_a_time_of_each_account_and_who_waits_holds_no_slot(
     fleet: TinyFleet, app: Celery, start: Start
 ) -> None:
     start(**{env.CONCURRENCY.name: "4", env.EXECUTION.name: "threads"})
-    results = [app.send_task("tools.two", (n,), {"account": "a"}) for n in range(5)]
-    results.append(app.send_task("tools.two", (5,), {"account": "b"}))
+    expires = datetime.now(UTC) + timedelta(hours=1)
+    results = [app.send_task("tools.two", (n,), {"account": "a"}, expires=expires) for n in range(5)]
+    results.append(app.send_task("tools.two", (5,), {"account": "b"}, expires=expires))
     assert [result.get(timeout=60) for result in results] == list(range(6))
     lines = worked(fleet, 6)
     assert most_at_once([line for line in lines if line["account"] == "a"]) == 2
     assert [line["n"] for line in lines].index(5) <= 3, "another account's task went past those that waited"
     assert {line["retries"] for line in lines} == {0}, "waiting is no retry"
+    assert {datetime.fromisoformat(line["expires"]) for line in lines} == {expires}
 
 
 def test_what_follows_a_task_that_waited_follows_it(fleet: TinyFleet, app: Celery, start: Start) -> None:
@@ -81,6 +91,8 @@ def test_what_follows_a_task_that_waited_follows_it(fleet: TinyFleet, app: Celer
     wait_for(lambda: fleet.waiting("low", "r1") == 0, seconds=60, what="its start")
     steps = chain(app.signature("tools.alone", (1, 0.1)), app.signature("tools.paid", kwargs={"order": 7}))
     assert steps.apply_async().get(timeout=60) == "7 paid by 1"
+    both = chord([app.signature("tools.alone", (n, 0.5)) for n in (2, 3)], app.signature("tools.total"))
+    assert both.apply_async().get(timeout=60) == 5
 
 
 def test_busy_may_drop_or_raise(fleet: TinyFleet, app: Celery, start: Start) -> None:
@@ -150,6 +162,36 @@ def test_while_redis_is_away_limits_hold_on_sqs(fleet: TinyFleet, app: Celery, s
         app.send_task("tools.alone", (n, 0.3), ignore_result=True)
     lines = worked(fleet, 4)
     assert most_at_once(lines) == 1
+
+
+def test_while_dynamodb_is_away_nobody_runs_what_is_limited_and_nothing_is_lost(
+    fleet: TinyFleet, app: Celery, stopped_aws: MiniStack, start: Start
+) -> None:
+    start(**{env.EXECUTION.name: "threads"})
+    app.send_task("tools.alone", (1,), ignore_result=True)
+    worked(fleet, 1)
+    stopped_aws.signal(signal.SIGSTOP)
+    app.send_task("tools.alone", (2,), ignore_result=True)
+    app.send_task("tools.small", (3,), ignore_result=True)
+    wait_for(lambda: list(fleet.events("small")), seconds=60, what="a task without a limit")
+    time.sleep(1)
+    assert len(list(fleet.events("worked"))) == 1
+    stopped_aws.signal(signal.SIGCONT)
+    assert [line["n"] for line in worked(fleet, 2)] == [1, 2]
+
+
+def test_while_redis_is_away_nobody_knows_the_rate_and_tasks_wait(
+    fleet: TinyFleet, app: Celery, start: Start
+) -> None:
+    start(**{env.BROKER.name: env.FALLBACK})
+    fleet.valkey.kill()
+    app.send_task("tools.slow_bank", (1, "a"), ignore_result=True)
+    app.send_task("tools.small", (2,), ignore_result=True)
+    wait_for(lambda: list(fleet.events("small")), seconds=60, what="a task without a rate")
+    time.sleep(1)
+    assert list(fleet.events("called")) == []
+    fleet.valkey.start()
+    wait_for(lambda: list(fleet.events("called")), seconds=60, what="its turn")
 
 
 @pytest.mark.parametrize("written", ["70", "0/s", "-1/s", "70/d", "s", ""])

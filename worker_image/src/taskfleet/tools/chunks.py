@@ -27,7 +27,7 @@ from taskfleet.logs import logger
 from taskfleet.publishing import behalf
 from taskfleet.publishing.address import versioned
 from taskfleet.tools import ranges, running
-from taskfleet.tools.leases import Contended, Lease
+from taskfleet.tools.leases import Lease
 from taskfleet.tools.ranges import Place
 from taskfleet.tools.rescheduling import later, spread
 from taskfleet.tools.runs import Run, Runs, State
@@ -160,7 +160,14 @@ class _Step:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         leases, key = running.leases(self._task), keys.limit(keys.CHUNKED, self._id)
-        lease = self._known(leases.take, key, most=1, seconds=self._options.lease_seconds)
+        lease = running.take(
+            self._task,
+            leases,
+            key,
+            most=1,
+            seconds=self._options.lease_seconds,
+            wait_seconds=_BUSY_SECONDS,
+        )
         if not isinstance(lease, Lease):
             later(self._task, spread(_BUSY_SECONDS))
         try:
@@ -174,7 +181,7 @@ class _Step:
         """What DynamoDB says; while it says nothing, the step waits."""
         try:
             return call(*args, **kwargs)
-        except (*running.UNKNOWN, Contended) as error:
+        except running.UNKNOWN as error:
             logger.warning("chunked run %s waits at step %d: %r", self._id, self._number, error)
             later(self._task, spread(_BUSY_SECONDS))
 

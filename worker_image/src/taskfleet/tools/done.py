@@ -14,7 +14,7 @@ from taskfleet.idempotency import idempotency_key
 from taskfleet.logs import logger
 from taskfleet.tools import running
 from taskfleet.tools.keys import KeyOf
-from taskfleet.tools.leases import Contended, Done
+from taskfleet.tools.leases import Done
 from taskfleet.tools.limits import LEASE_SECONDS
 from taskfleet.tools.rescheduling import later, spread
 
@@ -60,13 +60,7 @@ def once(
                 return function(*args, **kwargs)
             known = idempotency_key() if by is None else key_of(args, kwargs)
             leases, key = running.leases(task), keys.once(name or task.name, known)
-            try:
-                lease = leases.take(key, most=1, seconds=lease_seconds)
-            except (*running.UNKNOWN, Contended) as error:
-                logger.warning(
-                    "%s waits, since it is not known whether %s is done: %r", task.name, key, error
-                )
-                later(task, spread(wait_seconds))
+            lease = running.take(task, leases, key, most=1, seconds=lease_seconds, wait_seconds=wait_seconds)
             if isinstance(lease, Done):
                 logger.info("%s: %s is done already", task.name, key)
                 return json.loads(lease.result)

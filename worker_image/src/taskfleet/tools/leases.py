@@ -13,22 +13,16 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
-
-from taskfleet.contract import names
 from taskfleet.contract import tools as keys
+from taskfleet.tools.table import Table
 
 SKEW_SECONDS = 5.0
 # How long an item lives that nobody holds: its token must not begin anew, and grows with the clock anyhow.
 KEEP_SECONDS = 24 * 3600
 _TRIES = 8
 _PAUSE_SECONDS = 0.05
-
-_serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ class Leases:
     """Of one environment. Errors of AWS pass through as they are."""
 
     def __init__(self, dynamodb: Any, environment: str, clock: Callable[[], float] = time.time) -> None:
-        self._dynamodb, self._table, self._clock = dynamodb, names.tools_table(environment), clock
+        self._table, self._clock = Table(dynamodb, environment), clock
 
     def take(self, key: str, *, most: int, seconds: float) -> Lease | Done | None:
         """A lease; `Done` if there is a result; None if ``most`` are held. May raise `Contended`."""
@@ -92,32 +86,29 @@ class Leases:
 
     def renew(self, lease: Lease, seconds: float) -> bool:
         """Whether it is held still."""
-        now = self._clock()
+        until = self._clock() + seconds
         return self._change(
             lease,
-            "SET holders.#owner = :until, #expires = :expires ADD version :one",
-            {":until": now + seconds, ":expires": now + seconds + KEEP_SECONDS},
+            f"SET #holders.#owner = :until, #{keys.EXPIRES} = :expires ADD #version :one",
+            {":until": until, ":expires": until + KEEP_SECONDS},
         )
 
     def free(self, lease: Lease) -> bool:
         """End it; whether it was held still."""
-        return self._change(lease, "REMOVE holders.#owner ADD version :one", {}, named=("#owner",))
+        return self._change(lease, "REMOVE #holders.#owner ADD #version :one", {})
 
     def finish(self, lease: Lease, result: str, *, keep_seconds: float) -> bool:
         """End it and keep the result. If another did the work after the lease had ended, the first counts."""
         return self._change(
             lease,
-            "SET done = if_not_exists(done, :result), #expires = :expires "
-            "REMOVE holders.#owner ADD version :one",
+            f"SET #done = if_not_exists(#done, :result), #{keys.EXPIRES} = :expires "
+            "REMOVE #holders.#owner ADD #version :one",
             {":result": result, ":expires": self._clock() + keep_seconds},
-            condition="attribute_exists(holders)",
+            condition="attribute_exists(#holders)",
         )
 
     def _read(self, key: str) -> Item:
-        reply = self._dynamodb.get_item(
-            TableName=self._table, Key=_wire({keys.KEY: key}), ConsistentRead=True
-        )
-        item = {name: _deserialize(value) for name, value in reply.get("Item", {}).items()}
+        item = self._table.get(key)
         if item and float(item[keys.EXPIRES]) < self._clock():
             item.pop("done", None)  # DynamoDB deletes within days of the end, not at it
         return Item(
@@ -135,16 +126,8 @@ class Leases:
             "holders": dict(item.holders),
             keys.EXPIRES: expires,
         }
-        return self._conditional(
-            self._dynamodb.put_item,
-            Item=_wire(content),
-            ConditionExpression="version = :before" if item.version > 1 else "attribute_not_exists(version)",
-            **(
-                {"ExpressionAttributeValues": _wire({":before": item.version - 1})}
-                if item.version > 1
-                else {}
-            ),
-        )
+        condition = "#version = :before" if item.version > 1 else "attribute_not_exists(#version)"
+        return self._table.put(content, condition=condition, values={":before": item.version - 1})
 
     def _change(
         self,
@@ -152,35 +135,8 @@ class Leases:
         update: str,
         values: Mapping[str, Any],
         *,
-        named: tuple[str, ...] = ("#owner", "#expires"),
-        condition: str = "attribute_exists(holders.#owner)",
+        condition: str = "attribute_exists(#holders.#owner)",
     ) -> bool:
-        known = {"#owner": lease.owner, "#expires": keys.EXPIRES}
-        return self._conditional(
-            self._dynamodb.update_item,
-            Key=_wire({keys.KEY: lease.key}),
-            UpdateExpression=update,
-            ConditionExpression=condition,
-            ExpressionAttributeNames={name: known[name] for name in named},
-            ExpressionAttributeValues=_wire({":one": 1, **values}),
+        return self._table.update(
+            lease.key, update, {":one": 1, **values}, condition=condition, attributes={"owner": lease.owner}
         )
-
-    def _conditional(self, call: Callable[..., Any], **request: Any) -> bool:
-        try:
-            call(TableName=self._table, **request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
-
-
-def _wire(values: Mapping[str, Any]) -> dict[str, Any]:
-    """As DynamoDB takes it, which knows no float."""
-    return {name: _serialize(_number(value)) for name, value in values.items()}
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _number(each) for name, each in value.items()}
-    return Decimal(f"{value:.3f}") if isinstance(value, float) else value

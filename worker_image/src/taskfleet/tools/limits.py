@@ -14,7 +14,7 @@ from taskfleet.errors import TaskfleetError
 from taskfleet.logs import logger
 from taskfleet.tools import running
 from taskfleet.tools.keys import KeyOf
-from taskfleet.tools.leases import Contended, Lease
+from taskfleet.tools.leases import Lease
 from taskfleet.tools.rescheduling import later, spread
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,11 +73,9 @@ def limited(
             if task is None:
                 return function(*args, **kwargs)
             leases, key = running.leases(task), keys.limit(name or task.name, key_of(args, kwargs))
-            try:
-                lease = leases.take(key, most=most, seconds=lease_seconds)
-            except (*running.UNKNOWN, Contended) as error:
-                logger.warning("%s waits, since it is not known who holds %s: %r", task.name, key, error)
-                later(task, spread(wait_seconds))
+            lease = running.take(
+                task, leases, key, most=most, seconds=lease_seconds, wait_seconds=wait_seconds
+            )
             if not isinstance(lease, Lease):
                 _busy(task, key, on_busy, wait_seconds)
             token = _held.set(lease)

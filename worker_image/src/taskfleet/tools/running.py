@@ -20,7 +20,8 @@ from taskfleet.brokers.redis.deadline import SSLConnection
 from taskfleet.logs import logger
 from taskfleet.per_process import PerProcess
 from taskfleet.settings import ProducerSettings
-from taskfleet.tools.leases import Lease, Leases
+from taskfleet.tools.leases import Contended, Done, Lease, Leases
+from taskfleet.tools.rescheduling import later, spread
 
 # What DynamoDB or the way to it may raise: nothing is known then, and nothing is done.
 UNKNOWN = (BotoCoreError, ClientError)
@@ -62,6 +63,17 @@ def _connect(settings: ProducerSettings) -> Any:
         ssl_check_hostname=True,
     )
     return redis.Redis(connection_pool=pool)
+
+
+def take(
+    task: Any, of: Leases, key: str, *, most: int, seconds: float, wait_seconds: float
+) -> Lease | Done | None:
+    """As `Leases.take`. While it is not known who holds the key, the task waits: it is published again."""
+    try:
+        return of.take(key, most=most, seconds=seconds)
+    except (*UNKNOWN, Contended) as error:
+        logger.warning("%s waits, since it is not known who holds %s: %r", task.name, key, error)
+        later(task, spread(wait_seconds))
 
 
 @contextlib.contextmanager
