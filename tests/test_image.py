@@ -49,6 +49,11 @@ def test_the_image_is_not_root_and_its_base_is_an_argument() -> None:
     assert all(int(part) > 0 for part in users[-1].split(":")), "a number above 0, so that ECS can check it"
 
 
+def test_the_operators_command_is_not_in_it() -> None:
+    """A container's role may do next to nothing of it: operators run it from a checkout, as themselves."""
+    assert not re.search(r"(?<!task)fleet\b", (IMAGE / "Dockerfile").read_text())
+
+
 def test_the_locked_requirements_alone_run_every_role(tmp_path: Path) -> None:
     """In the checkout's environment a package that the image lacks can hide: something else brought it."""
     uv, python = ROOT / ".venv/bin/uv", tmp_path / "venv/bin/python"
@@ -64,7 +69,6 @@ def test_the_locked_requirements_alone_run_every_role(tmp_path: Path) -> None:
         "taskfleet.worker.consumer",
         "taskfleet.beat.scheduler",
         "taskfleet.controller.controller",
-        "taskfleet.cli.main",
         "example_tasks.app",
         "gevent",
     )
