@@ -36,7 +36,10 @@ def runs(settings: Settings) -> dict[str, Any]:
         "app": settings.app,
         "default_queue": settings.default_queue,
         "variables": dict(settings.variables),
-        "secrets": dict(settings.secrets),
+        "secrets": {
+            name: (given.arn, given.field) if given.field else given.arn
+            for name, given in settings.secret_variables.items()
+        },
         "pools": [_pool(pool) for pool in settings.pools],
     }
 

@@ -7,7 +7,7 @@ value, the rule and the fix.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
@@ -199,6 +199,16 @@ class Results:
     expires_seconds: int = 24 * 3600  # from then on DynamoDB deletes a result, within days
 
 
+@dataclass(frozen=True)
+class Secret:
+    """Where the value of a secret variable is: ECS reads it there whenever a container starts."""
+
+    arn: str  # of a secret in Secrets Manager, or of a SecureString in SSM's Parameter Store
+    _: KW_ONLY
+    field: str = ""  # one field of a secret that is a JSON object; "": all of it
+    key: str = ""  # the ARN of the customer-managed key that it is encrypted with; "": AWS's own key
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that differs between environments. One instance each in `infra.environments`."""
@@ -222,7 +232,14 @@ class Settings:
     keep_data: bool = True  # stateful resources are retained and protected
     on_this_machine: bool = False  # the `local` environment: deployed to the emulated account
     variables: Mapping[str, str] = field(default_factory=dict)  # more environment, for the tasks
-    secrets: Mapping[str, str] = field(default_factory=dict)  # variable name → secret ARN
+    secrets: Mapping[str, str | Secret] = field(default_factory=dict)  # variable name → its ARN, or more
+
+    @property
+    def secret_variables(self) -> dict[str, Secret]:
+        """`secrets`, with what is given as an ARN alone in the same form."""
+        return {
+            name: Secret(given) if isinstance(given, str) else given for name, given in self.secrets.items()
+        }
 
     @property
     def confirmed_queues(self) -> tuple[str, ...]:

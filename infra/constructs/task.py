@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aws_cdk import Duration, Size, Stack
+from aws_cdk import Duration, Size
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 from taskfleet.contract import container as contract
 from taskfleet.contract import names
 
 from infra.checks.nag import acknowledge
+from infra.constructs import secrets
 from infra.constructs.roles import Roles
 from infra.settings import Architecture, Capacity, Settings
 
@@ -50,7 +50,7 @@ def task_definition(scope: Construct, id: str, *, settings: Settings, task: Task
         image=task.image,
         command=list(contract.command(task.role)),
         environment=dict(task.variables),
-        secrets=_secrets(scope, settings),
+        secrets=secrets.injected(settings),
         user=contract.USER,
         readonly_root_filesystem=True,
         # Reaps what a killed child leaves behind, and passes signals on.
@@ -84,22 +84,6 @@ def _definition(scope: Construct, id: str, settings: Settings, task: Task) -> ec
             operating_system_family=ecs.OperatingSystemFamily.LINUX,
         ),
     )
-
-
-def _secrets(scope: Construct, settings: Settings) -> dict[str, ecs.Secret]:
-    """The user's own secrets; ECS puts them into the environment when the container starts."""
-    return {
-        variable: ecs.Secret.from_secrets_manager(_secret(Stack.of(scope), variable, arn))
-        for variable, arn in settings.secrets.items()
-    }
-
-
-def _secret(stack: Stack, variable: str, arn: str) -> secretsmanager.ISecret:
-    id = f"Secret-{variable}"
-    existing = stack.node.try_find_child(id)
-    if existing is not None:
-        return existing  # type: ignore[return-value]  # made by the next line for another task
-    return secretsmanager.Secret.from_secret_complete_arn(stack, id, arn)
 
 
 def _health_check() -> ecs.HealthCheck:

@@ -18,6 +18,7 @@ from infra.rules import (
     image,
     naming,
     network,
+    secrets,
     times,
     types,
     variables,
@@ -39,6 +40,7 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     *times.RULES,
     *alarms.RULES,
     *variables.RULES,
+    *secrets.RULES,
     *access.RULES,
 )
 

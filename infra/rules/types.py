@@ -65,7 +65,8 @@ def _words(wanted: Any) -> str:
     if get_origin(wanted) is tuple:
         return f"a tuple, each item {_words(get_args(wanted)[0])}"
     if _is_mapping(wanted):
-        return "a dict of texts"
+        of = get_args(wanted)[1]
+        return "a dict of texts" if of is str else f"a dict, each value {_words(of)}"
     plain = {int: "a whole number", str: "a text", bool: "True or False", type(None): "None"}
     article = "an" if wanted.__name__[0] in "AEIOU" else "a"
     return plain.get(wanted, f"{article} {wanted.__name__}")

@@ -63,17 +63,6 @@ def _once(settings: Settings) -> Iterator[Problem]:
         )
 
 
-def _secret_arns(settings: Settings) -> Iterator[Problem]:
-    for name, arn in settings.secrets.items():
-        if not re.fullmatch(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+", arn):
-            yield Problem(
-                setting=f"secrets[{name!r}]",
-                value=arn,
-                rule="a secret is named by its ARN in Secrets Manager; its value never stands in this file",
-                fix="arn:aws:secretsmanager:<region>:<account>:secret:<name>",
-            )
-
-
 def _all(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from (("variables", name) for name in settings.variables)
     yield from (("secrets", name) for name in settings.secrets)
@@ -100,4 +89,4 @@ def _results_expire(settings: Settings) -> Iterator[Problem]:
         )
 
 
-RULES = (_names, _reserved, _once, _secret_arns, _result_backend, _results_expire)
+RULES = (_names, _reserved, _once, _result_backend, _results_expire)

@@ -34,7 +34,7 @@ def account(synthesis: Synthesis, settings: Settings) -> Account:
 def asked_of(settings: Settings, of: Account) -> Iterator[tuple[str, Asked]]:
     """All that was ever seen, and what ECS does to start containers."""
     yield from report.questions(calls.read(), settings, of, release=RELEASE)
-    yield from report.at_start(of)
+    yield from report.at_start(of, settings)
 
 
 @EVERYWHERE

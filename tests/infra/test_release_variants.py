@@ -141,7 +141,7 @@ def test_the_teams_variables_and_secrets_reach_every_container(mixed: Synthesis)
         for one in of_type(mixed.of("dev", stack), "AWS::ECS::TaskDefinition").values():
             container = one["ContainerDefinitions"][0]
             assert {"Name": "SHOP", "Value": "7"} in container["Environment"]
-            assert container["Secrets"] == [{"Name": "STRIPE_KEY", "ValueFrom": MIXED.secrets["STRIPE_KEY"]}]
+            assert {one["Name"] for one in container["Secrets"]} == MIXED.secrets.keys()
 
 
 def test_a_person_is_mailed(mixed: Synthesis) -> None:

@@ -25,12 +25,16 @@ from infra.settings import (
     Network,
     Pool,
     Results,
+    Secret,
     Settings,
 )
 
 BASE = replace(environments.STAGING, account="123456789012")
 HIGH, LOW = environments.HIGH, environments.LOW
 DIGEST = "sha256:" + "0" * 64
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-AbCdEf"
+PARAMETER = "arn:aws:ssm:eu-west-1:123456789012:parameter/shop/token"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/mrk-0123456789abcdef"
 Change = Callable[[], Mapping[str, Any]]
 
 
@@ -392,6 +396,52 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "= 600:",
         ("may take 2130 s to drain", "2130 or more"),
     ),
+    # secrets
+    "secret in the clear": (
+        {"secrets": {"TOKEN": "hunter2"}},
+        "'hunter2'",
+        ("secrets['TOKEN']", "whole ARN"),
+    ),
+    "secret without its six characters": (
+        {"secrets": {"TOKEN": SECRET.removesuffix("-AbCdEf")}},
+        "secret:shop'",
+        ("secrets['TOKEN']", "six characters"),
+    ),
+    "secret with its field in the ARN": (
+        {"secrets": {"TOKEN": f"{SECRET}:password::"}},
+        ":password::'",
+        ("secrets['TOKEN']", "Secret(arn, field=…)"),
+    ),
+    "secret of another region": (
+        {"secrets": {"TOKEN": SECRET.replace("eu-west-1", "us-east-1")}},
+        "us-east-1",
+        ("own account and region", "replicate-secret-to-regions"),
+    ),
+    "parameter of another account": (
+        {"secrets": {"TOKEN": Secret("arn:aws:ssm:eu-west-1:210987654321:parameter/shop/token")}},
+        "210987654321",
+        ("own account and region",),
+    ),
+    "field of a parameter": (
+        {"secrets": {"TOKEN": Secret("arn:aws:ssm:eu-west-1:123456789012:parameter/shop", field="token")}},
+        "'token'",
+        ("secrets['TOKEN'].field", "given whole"),
+    ),
+    "field with a version": (
+        {"secrets": {"TOKEN": Secret(SECRET, field="token:AWSPREVIOUS:")}},
+        "'token:AWSPREVIOUS:'",
+        ("secrets['TOKEN'].field", "the name alone"),
+    ),
+    "alias as a key": (
+        {"secrets": {"TOKEN": Secret(SECRET, key="arn:aws:kms:eu-west-1:123456789012:alias/shop")}},
+        "alias/shop'",
+        ("secrets['TOKEN'].key", "never by an alias"),
+    ),
+    "key of another region": (
+        {"secrets": {"TOKEN": Secret(SECRET, key="arn:aws:kms:us-east-1:123456789012:key/0123")}},
+        "us-east-1",
+        ("secrets['TOKEN'].key", "in eu-west-1"),
+    ),
     # variables
     "variable of the blueprint": (
         {"variables": {"TASKFLEET_POOL": "x"}},
@@ -405,7 +455,7 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     ),
     "variable of ECS": ({"variables": {"AWS_REGION": "x"}}, "'AWS_REGION'", ("is set by ECS",)),
     "variable of Celery": (
-        {"secrets": {"CELERY_BROKER_URL": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x"}},
+        {"secrets": {"CELERY_BROKER_URL": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf"}},
         "'CELERY_BROKER_URL'",
         ("overrides Celery's configuration",),
     ),
@@ -424,15 +474,10 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "variable and secret": (
         {
             "variables": {"TOKEN": "x"},
-            "secrets": {"TOKEN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x"},
+            "secrets": {"TOKEN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf"},
         },
         "'TOKEN'",
         ("either a plain variable or a secret", "drop one"),
-    ),
-    "secret in the clear": (
-        {"secrets": {"TOKEN": "hunter2"}},
-        "'hunter2'",
-        ("secrets['TOKEN']", "by its ARN"),
     ),
 }
 
@@ -484,7 +529,17 @@ def test_all_problems_are_reported_together() -> None:
         broker(nodes=2, failover=False),
         {"variables": {"LOG_FORMAT": "x", "TASKFLEET_LOG_LEVEL": "DEBUG"}},
         {"variables": {"CELERY_RESULT_BACKEND": "rediss://cache.example:6379/0?ssl_cert_reqs=required"}},
-        {"secrets": {"CELERY_RESULT_BACKEND": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x"}},
+        {
+            "secrets": {
+                "CELERY_RESULT_BACKEND": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf"
+            }
+        },
+        {
+            "secrets": {
+                "SHOP": Secret(SECRET, field="user.name", key=KEY),
+                "TOKEN": Secret(PARAMETER, key=KEY),
+            }
+        },
         {"results": Results(expires_seconds=7 * 24 * 3600)},
         {"image": Image(uri="example.com:5000/worker", digest=DIGEST)},
         {"network": Network(availability_zones=("eu-west-1a", "eu-west-1b"), nat_gateways=1)},

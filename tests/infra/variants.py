@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from infra import environments
-from infra.settings import Allow, Architecture, Capacity, Egress, Execution, ExistingVpc, Image, Network, Pool
+from infra.settings import (
+    Allow,
+    Architecture,
+    Capacity,
+    Egress,
+    Execution,
+    ExistingVpc,
+    Image,
+    Network,
+    Pool,
+    Secret,
+)
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 GIVEN = Image(uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/shop", digest=DIGEST)
@@ -33,6 +44,13 @@ EXISTING = replace(
     ),
 )
 
+# A team's secrets: one as it is, a field of one under a key of the team's, and a parameter under it.
+_HERE = "eu-west-1:111111111111"
+STRIPE = f"arn:aws:secretsmanager:{_HERE}:secret:stripe-AbCdEf"
+SHOP_DATABASE = f"arn:aws:secretsmanager:{_HERE}:secret:shop/database-GhIjKl"
+MAIL = f"arn:aws:ssm:{_HERE}:parameter/shop/mail"
+KEY = f"arn:aws:kms:{_HERE}:key/01234567-89ab-cdef-0123-456789abcdef"
+
 MIXED = replace(
     environments.DEV,
     image=replace(GIVEN, architecture=Architecture.X86_64),
@@ -56,7 +74,11 @@ MIXED = replace(
         Pool(name="big", queues=("render",), capacity=Capacity.EC2, instance_type="m7i.large", min_workers=0),
     ),
     variables={"SHOP": "7"},
-    secrets={"STRIPE_KEY": "arn:aws:secretsmanager:eu-west-1:111111111111:secret:stripe-AbCdEf"},
+    secrets={
+        "STRIPE_KEY": STRIPE,
+        "DATABASE_PASSWORD": Secret(SHOP_DATABASE, field="password", key=KEY),
+        "MAIL_TOKEN": Secret(MAIL, key=KEY),
+    },
     alarm_email="oncall@example.com",
     runbook_url="https://example.com/book",
 )

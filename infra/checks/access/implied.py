@@ -7,9 +7,10 @@ with a task's execution role before the container runs: ECS guide, "Amazon ECS t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from infra.checks.access.resolve import Account
+from infra.settings import Secret
 from local.emulator.calls import Asked
 
 _DATA_KEY, _DECRYPT = "kms:GenerateDataKey", "kms:Decrypt"
@@ -19,6 +20,7 @@ _KMS = {
     "secretsmanager:GetSecretValue": (_DECRYPT,),
     "dynamodb:*": (_DECRYPT,),
 }
+_SECRETS = {"secretsmanager": "GetSecretValue", "ssm": "GetParameters"}
 
 
 def of_key(question: Asked, account: Account) -> Iterator[Asked]:
@@ -30,8 +32,12 @@ def of_key(question: Asked, account: Account) -> Iterator[Asked]:
             yield Asked(action, key, via)
 
 
-def at_start(account: Account) -> Iterator[tuple[str, Asked]]:
-    """(execution role's logical id, question) for each container of each task definition."""
+def at_start(account: Account, secrets: Iterable[Secret] = ()) -> Iterator[tuple[str, Asked]]:
+    """(execution role's logical id, question) for each container of each task definition.
+
+    ``secrets`` are the team's: a template does not say which key a secret is under.
+    """
+    keys = {secret.arn: secret.key for secret in secrets if secret.key}
     for stack, template in account.templates.items():
         for resource in template["Resources"].values():
             if resource["Type"] != "AWS::ECS::TaskDefinition":
@@ -39,10 +45,12 @@ def at_start(account: Account) -> Iterator[tuple[str, Asked]]:
             given = resource["Properties"]
             role = given["ExecutionRoleArn"]["Fn::GetAtt"][0]
             for container in given["ContainerDefinitions"]:
-                yield from ((role, one) for one in _of_container(account, account.value(container, stack)))
+                yield from (
+                    (role, one) for one in _of_container(account, account.value(container, stack), keys)
+                )
 
 
-def _of_container(account: Account, container: dict[str, object]) -> Iterator[Asked]:
+def _of_container(account: Account, container: dict[str, object], keys: Mapping[str, str]) -> Iterator[Asked]:
     options = container["LogConfiguration"]["Options"]  # type: ignore[index]
     group = f"arn:aws:logs:{account.region}:{account.account}:log-group:{options['awslogs-group']}:*"
     yield Asked("logs:CreateLogStream", group)
@@ -57,7 +65,11 @@ def _of_container(account: Account, container: dict[str, object]) -> Iterator[As
         for action in ("BatchCheckLayerAvailability", "GetDownloadUrlForLayer", "BatchGetImage"):
             yield Asked(f"ecr:{action}", repository)
     for secret in container.get("Secrets", []):  # type: ignore[attr-defined]
-        yield Asked("secretsmanager:GetSecretValue", secret["ValueFrom"])
+        arn = ":".join(secret["ValueFrom"].split(":")[:7])  # without the field
+        service, action = next((name, action) for name, action in _SECRETS.items() if f":{name}:" in arn)
+        yield Asked(f"{service}:{action}", arn)
+        if arn in keys:
+            yield Asked(_DECRYPT, keys[arn], {"kms:ViaService": f"{service}.{account.region}.amazonaws.com"})
 
 
 def _keys(account: Account) -> Iterator[str]:

@@ -27,9 +27,9 @@ def questions(
                 yield from ((call.caller, more) for more in implied.of_key(question, account))
 
 
-def at_start(account: Account) -> Iterator[tuple[str, Asked]]:
+def at_start(account: Account, settings: Settings) -> Iterator[tuple[str, Asked]]:
     """(whose execution role, question): what ECS does to start the containers."""
-    for role, question in implied.at_start(account):
+    for role, question in implied.at_start(account, settings.secret_variables.values()):
         yield next(name for name, (_, begins) in policies.ROLES.items() if role[:-8] == begins), question
 
 
