@@ -1,12 +1,16 @@
-"""An application with tasks of its own bases, as teams have them; for `test_retries` and `test_expiry`."""
+"""An application with tasks of its own bases, as teams have them; for `test_retries`, `test_expiry`
+and `test_worker`."""
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 from celery import Celery, Task
 from example_tasks.work import journal
 from taskfleet import install
+from taskfleet.contract.messages import DELIVERIES_HEADER
 
 
 class OwnTask(Task):  # type: ignore[misc]
@@ -49,6 +53,15 @@ def too_large(self: Any, what: str = "") -> None:
 @app.task(name="own.not-json", bind=True, base=OwnTask)
 def not_json(self: Any, what: object = None) -> None:
     raise self.retry(args=(object(),), countdown=0)
+
+
+@app.task(name="own.killed", bind=True, max_retries=1, default_retry_delay=0)
+def killed(self: Any, n: int, times: int) -> None:
+    """Killed in each try, and in each delivery of the last one, until it was killed ``times`` times."""
+    _began(self)
+    if self.request.retries + self.request.get(DELIVERIES_HEADER) < times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    journal.write("record", run=self.name, n=n)
 
 
 @app.task(name="own.short-lived", expires=5)

@@ -153,13 +153,14 @@ def test_sigterm_is_heard_while_redis_hangs(fleet: TinyFleet) -> None:
 
 
 def test_a_killed_child_loses_nothing_and_counts_as_a_retry(fleet: TinyFleet) -> None:
-    worker = fleet.start_worker("r1")
-    app = fleet.app()
-    app.send_task("example_tasks.drill.die", ["dying", 1], {"times": 1})
+    """In its last retry as well, where Celery takes the machine's fault for the task's."""
+    worker = fleet.start_worker("r1", **{env.APP.name: "tests.taskfleet.own_tasks:app"})
+    fleet.app().send_task("own.killed", [1, 3])
 
-    fleet.wait_executed("dying", 1)
+    fleet.wait_executed("own.killed", 1, seconds=60)
 
-    assert [line["retries"] for line in fleet.events("dying")] == [0, 1]
+    assert [line["retries"] for line in fleet.events("began-own")] == [0, 1, 1, 1]
+    assert fleet.dead_letters("low") == 0
     assert worker.poll() is None
 
 

@@ -30,7 +30,6 @@ FAILING = {
     "ends.early": Kind.FAILED,
     "ends.kept-back": Kind.FAILED,
     "ends.rejected": Kind.REJECTED,
-    "ends.killed": Kind.RETRIES_EXHAUSTED,
 }
 NO_FAILURE = (
     "ends.as-expected",
@@ -56,8 +55,8 @@ def begun(fleet: TinyFleet, event: str = "began-badly") -> int:
 
 @pytest.mark.parametrize("execution", ["prefork", "threads", "gevent"])
 def test_each_final_failure_is_kept_once_and_nothing_else(fleet: TinyFleet, execution: str) -> None:
-    # Neither a thread nor a greenlet can be killed, or stopped at its time limit.
-    only_in_processes = {"ends.late", "ends.killed"} if execution != "prefork" else set()
+    # Neither a thread nor a greenlet can be stopped at its time limit.
+    only_in_processes = {"ends.late"} if execution != "prefork" else set()
     failing = {name: kind for name, kind in FAILING.items() if name not in only_in_processes}
     app = fleet.app()
     for name in (*failing, *NO_FAILURE):
@@ -139,13 +138,15 @@ def test_what_a_task_rejects_on_sqs_runs_once_and_is_kept(fleet: TinyFleet) -> N
     assert fleet.sqs_depth(names.dead_letter_queue(fleet.name, "low")) == 0
 
 
-def test_a_task_that_may_be_retried_for_ever_may_not_kill_for_ever(fleet: TinyFleet) -> None:
+def test_no_task_may_kill_for_ever(fleet: TinyFleet) -> None:
+    """One that may be retried for ever, and one that has no retry left: that of a lost process is none."""
     fleet.start_worker("r1", **APP)
-    fleet.app().send_task("ends.killed-for-ever")
+    for name in ("ends.killed-for-ever", "ends.killed"):
+        fleet.app().send_task(name)
 
-    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
+    wait_for(lambda: fleet.dead_letters("low") == 2, seconds=90, what="the letters")
 
-    assert letters(fleet)["ends.killed-for-ever"].kind is Kind.TOO_MANY_DELIVERIES
+    assert {letter.kind for letter in letters(fleet).values()} == {Kind.TOO_MANY_DELIVERIES}
     assert begun(fleet, "began-killed") == MOST_DELIVERIES
     wait_for(lambda: unacknowledged(fleet) == 0 and not fleet.waiting("low", "r1"), what="nothing left")
 

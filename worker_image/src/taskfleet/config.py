@@ -30,7 +30,8 @@ def defaults() -> dict[str, Any]:
         "task_acks_late": True,
         # acks_late alone still loses the task of a child that was killed (FACTS, 1: In flight) …
         "task_reject_on_worker_lost": True,
-        # … and with this the loss counts as a retry; else it is poison after `limits.MOST_DELIVERIES`.
+        # … and with this the loss counts as a retry while there are any. In the last one the message is given
+        # back, and is poison after `limits.MOST_DELIVERIES`.
         "task_retry_on_worker_lost": True,
         # An event per publish is a second message, and goes to an exchange, which neither broker has.
         "task_send_sent_event": False,

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
-from billiard.exceptions import Terminated, TimeLimitExceeded
+from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, InvalidTaskError, MaxRetriesExceededError, Reject, Retry
 from celery.worker.request import Request
 from celery.worker.state import task_ready
@@ -79,6 +79,12 @@ class KeepsFailures(Request):  # type: ignore[misc]
             logger.error("%s is given back, its retry can't be published: %s", self.id, unpublished)
             task_ready(self)
             return self.reject(requeue=True)
+        if self._lost_its_process_in_its_last_try(error):
+            logger.error(
+                "%s is given back, its process was lost and it has no retry left: %r", self.id, error
+            )
+            task_ready(self)
+            return self.reject(requeue=True)
         cause = unpublished or error
         if not self._keeping and not isinstance(cause, (*_NO_FAILURE, *_expected(self.task))):
             self._failure = Failure(cause, exc_info.traceback)
@@ -140,6 +146,25 @@ class KeepsFailures(Request):  # type: ignore[misc]
             logger.exception("what became of task %s could not be recorded in full", self.id)
             if not self.acknowledged:
                 end()
+
+    def _lost_its_process_in_its_last_try(self, error: BaseException) -> bool:
+        """Then the machine is to blame, not the task: its deliveries are counted, as for any worker's loss.
+
+        Celery takes it for a failure. It is one where the task itself exits, which is the error's cause then.
+        A task whose end was stored has ended.
+        """
+        task, most = self.task, self.task.max_retries
+        return (
+            isinstance(error, WorkerLostError)
+            and error.__cause__ is None
+            and not self._keeping
+            and task.acks_late
+            and task.reject_on_worker_lost
+            and task.retry_on_worker_lost
+            and most is not None
+            and (self._context.retries or 0) >= most
+            and not super()._success_was_stored()
+        )
 
     def _retry_worker_lost(self, exc: Any, exc_info: Any) -> bool:
         if self.task.max_retries is None:
