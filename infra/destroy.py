@@ -38,7 +38,7 @@ def main() -> int:
             print(f"nothing is deleted: {reason}", file=sys.stderr)
             return 1
         cloudformation = session.client("cloudformation")
-        found = environment_stacks(cloudformation, settings.name)
+        found = stacks.of_environment(cloudformation, settings.name)
         if reasons := [reason for one in found if (reason := stacks.foreign(settings.name, one))]:
             print("nothing is deleted:", *reasons, sep="\n- ", file=sys.stderr)
             return 1
@@ -72,19 +72,6 @@ def refused(settings: Settings, sts: Any) -> str | None:
             "choose its profile (AWS_PROFILE)"
         )
     return None
-
-
-def environment_stacks(cloudformation: Any, environment: str) -> list[dict[str, Any]]:
-    """Every stack with a name of this environment's, whoever made it, as `describe_stacks` gives it."""
-    long_lived = {names.stack(environment, part) for part in names.LONG_LIVED}
-    prefix = names.release_stack_prefix(environment)
-    pages = cloudformation.get_paginator("describe_stacks").paginate()
-    return [
-        stack
-        for page in pages
-        for stack in page["Stacks"]
-        if stack["StackName"] in long_lived or stack["StackName"].startswith(prefix)
-    ]
 
 
 def _releases(environment: str, found: Sequence[dict[str, Any]]) -> list[str]:

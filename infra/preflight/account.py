@@ -153,10 +153,12 @@ def _exists(iam: Any, role: str) -> bool:
 
 
 def _stacks(settings: Settings, cloudformation: Any) -> Finding:
-    wanted = (names.stack(settings.name, part) for part in names.LONG_LIVED)
-    found = [one for name in wanted if (one := stacks.find(cloudformation, name))]
-    if reasons := [reason for one in found if (reason := stacks.foreign(settings.name, one))]:
+    of_name = stacks.of_environment(cloudformation, settings.name)
+    if reasons := [reason for one in of_name if (reason := stacks.foreign(settings.name, one))]:
         return Finding(what="stacks", state=State.MISSING, found="somebody else's", then="; ".join(reasons))
+    # Only these are what every deploy updates.
+    wanted = {names.stack(settings.name, part) for part in names.LONG_LIVED}
+    found = [one for one in of_name if one["StackName"] in wanted]
     busy = [one["StackName"] for one in found if one["StackStatus"].endswith("_IN_PROGRESS")]
     busy = [name for name in busy if not _in_review(found, name)]
     if busy:

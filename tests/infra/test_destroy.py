@@ -8,6 +8,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from taskfleet.cli import stacks
 from taskfleet.contract import names
 
 from infra import destroy, environments
@@ -72,13 +73,13 @@ def test_only_the_environments_own_releases_are_found_and_all_of_them_deleted(aw
     for name in (f"{environment}-release-r1", f"taskfleet-{environment}x-release-r1"):
         _make(aws, name, None)
 
-    found = destroy.environment_stacks(cloudformation, environment)
+    found = stacks.of_environment(cloudformation, environment)
     releases = destroy._releases(environment, found)
     assert releases == [f"taskfleet-{environment}-release-r1"]
     assert {one["StackName"] for one in found} == {fleet, *releases}
 
     destroy._delete(cloudformation, environment, releases)
-    left = destroy.environment_stacks(cloudformation, environment)
+    left = stacks.of_environment(cloudformation, environment)
     assert [one["StackName"] for one in left] == [fleet]
 
 
@@ -97,7 +98,7 @@ def test_nothing_is_deleted_where_a_stack_of_such_a_name_is_somebody_elses(
     said = capsys.readouterr().err
     assert f"the stack {theirs} is not ours" in said
     assert "project=taskfleet and environment=local" in said
-    left = {one["StackName"] for one in destroy.environment_stacks(aws.client("cloudformation"), "local")}
+    left = {one["StackName"] for one in stacks.of_environment(aws.client("cloudformation"), "local")}
     assert left == {ours, theirs}
     for name in left:
         aws.client("cloudformation").delete_stack(StackName=name)

@@ -32,6 +32,19 @@ def foreign(environment: str, stack: dict[str, Any]) -> str | None:
     )
 
 
+def of_environment(cloudformation: Any, environment: str) -> list[dict[str, Any]]:
+    """Every stack with a name of this environment's, whoever made it, as `describe_stacks` gives it."""
+    long_lived = {names.stack(environment, part) for part in names.LONG_LIVED}
+    prefix = names.release_stack_prefix(environment)
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
+    return [
+        stack
+        for page in pages
+        for stack in page["Stacks"]
+        if stack["StackName"] in long_lived or stack["StackName"].startswith(prefix)
+    ]
+
+
 def delete(cloudformation: Any, stack: str, *, environment: str, wait: bool) -> None:
     """Delete a stack of this environment; one that is gone already is fine.
 

@@ -1,0 +1,64 @@
+"""What preflight says of an account: whose its stacks are."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import replace
+
+import boto3
+import pytest
+from taskfleet.contract import names
+
+from infra import environments
+from infra.preflight import account
+from infra.preflight.finding import State
+from infra.settings import Settings
+from tests.support.ministack import MiniStack
+
+TEMPLATE = json.dumps({"Resources": {"Kept": {"Type": "AWS::SQS::Queue", "Properties": {}}}})
+
+
+@pytest.fixture
+def session(aws: MiniStack, monkeypatch: pytest.MonkeyPatch) -> boto3.Session:
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    return boto3.Session(region_name=aws.environment["AWS_REGION"])
+
+
+@pytest.fixture
+def mine() -> Settings:
+    """An environment of its own: tests share the account."""
+    return replace(environments.DEV, name=f"t{uuid.uuid4().hex[:6]}")
+
+
+def make_stack(session: boto3.Session, name: str, environment: str | None) -> None:
+    tags = names.stack_tags(environment) if environment else {}
+    session.client("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=TEMPLATE,
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
+
+
+def test_releases_that_are_ours_are_fine(session: boto3.Session, mine: Settings) -> None:
+    for name in (names.stack(mine.name, "fleet"), names.release_stack(mine.name, "r1")):
+        make_stack(session, name, mine.name)
+    make_stack(session, f"{mine.name}-release-r1", None)
+
+    (found,) = account.ours(mine, session)
+
+    assert (found.state, found.found) == (State.OK, "1 of 3 there, and ours")
+
+
+@pytest.mark.parametrize("whose", [None, "staging"])
+@pytest.mark.parametrize("part", ["network", "release-r1"])
+def test_a_stack_of_a_name_of_ours_that_is_not_tagged_ours_is_refused(
+    session: boto3.Session, mine: Settings, part: str, whose: str | None
+) -> None:
+    make_stack(session, names.stack(mine.name, part), whose)
+
+    (found,) = account.ours(mine, session)
+
+    assert (found.state, found.found) == (State.MISSING, "somebody else's")
+    assert f"the stack taskfleet-{mine.name}-{part} is not ours" in found.then
