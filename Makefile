@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status logs fleet synth diff preflight deploy destroy cost drill bench fuzz test test-quick check lint lock docs image setup
+.PHONY: help up down try status logs fleet synth diff preflight deploy destroy cost drill bench fuzz test test-quick test-image-python check lint lock docs image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -85,6 +85,9 @@ test: setup ## all tests; make test ARGS="tests/local -k front" for some
 
 test-quick: setup ## what needs no servers, in a minute
 	@$(BIN)/python -m pytest --numprocesses=2 -m "not slow" $(ARGS)
+
+test-image-python: setup ## the package's quick tests on the image's Python, if this machine has it (IMAGE_PYTHON=… says where)
+	@$(BIN)/python -m infra.checks.image_python $(ARGS)
 
 check: lint test ## what CI runs: style and types, then all tests
 

@@ -10,6 +10,7 @@ from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 from taskfleet import aws
 from taskfleet.contract import names, parameters, state
+from taskfleet.publishing import parameters as parameters_module
 from taskfleet.publishing.parameters import READ_SECONDS, Parameters, Throttled
 from taskfleet.publishing.pointer import Releases
 from taskfleet.releases.items import from_pointer, wire
@@ -69,7 +70,12 @@ def test_no_publish_of_500_processes_fails_and_all_follow_a_promotion() -> None:
     assert sum(count > PER_SECOND for count in list(ssm.asked.values())[5:]) < 5
 
 
-def test_without_the_state_table_a_throttled_read_is_tried_again_for_as_long_as_a_publish_has() -> None:
+def test_without_the_state_table_a_throttled_read_is_tried_again_for_as_long_as_a_publish_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        parameters_module, "PAUSE_SECONDS", (0.45, 0.45)
+    )  # the third would end too late, and is cut short
     ssm = Ssm()
     ssm.asked[1000] = PER_SECOND  # the rest of this second is taken
 

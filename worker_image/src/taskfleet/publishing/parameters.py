@@ -63,10 +63,10 @@ class Parameters:
                 value = self._state_table(name)
                 if value is not None:
                     return value
-                pause = random.uniform(*PAUSE_SECONDS)  # noqa: S311 - spreads load
-                if self._clock() + pause >= end:
+                left = end - self._clock()
+                if left <= 0:
                     raise
-            self._sleep(pause)
+            self._sleep(min(random.uniform(*PAUSE_SECONDS), left))  # noqa: S311 - spreads load
 
 
 class StateTable:
