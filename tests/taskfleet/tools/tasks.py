@@ -92,6 +92,12 @@ def slow_bank(n: int, bank: str) -> None:
     journal.write("called", n=n, bank=bank, at=time.time())
 
 
+@app.task(name="tools.hourly", shared=False)
+@rate("1/h")
+def hourly(n: int) -> None:
+    journal.write("called", n=n, at=time.time())
+
+
 @app.task(name="tools.counts", shared=False)
 @chunked(lease_seconds=3)
 def counts(first: int, last: int) -> None:

@@ -15,6 +15,7 @@ from celery import Celery, chain, chord
 from taskfleet.contract import environment as env
 from taskfleet.publishing.publisher import only
 from taskfleet.tools.limits import limited
+from taskfleet.tools.rate_settings import RateSettings
 from taskfleet.tools.rates import seconds_between
 
 from tests.support.ministack import MiniStack
@@ -153,6 +154,19 @@ def test_a_rate_holds_over_workers_and_its_key_has_no_share_in_others(
     assert of_a[-1]["at"] - of_a[0]["at"] >= 59 / 20 * 0.9
     assert [line["n"] for line in called].index(60) < 60, "it did not wait behind the other bank's"
     assert all(fleet.valkey.client().pttl(key) > 0 for key in fleet.valkey.client().keys("taskfleet:rate:*"))
+
+
+def test_a_rate_is_set_at_run_time_and_reaches_who_waits(fleet: TinyFleet, app: Celery, start: Start) -> None:
+    start(**{env.EXECUTION.name: "threads", env.CONCURRENCY.name: "4"})
+    for n in range(3):
+        app.send_task("tools.hourly", (n,), ignore_result=True)
+    wait_for(lambda: list(fleet.events("called")), seconds=60, what="the first call")
+    settings = RateSettings(fleet.aws.client("dynamodb"), fleet.name)
+    wait_for(lambda: settings.read().known, seconds=60, what="that the rate is known")
+    assert settings.read().known == {"tools.hourly": "1/h, burst 1"}
+    assert len(list(fleet.events("called"))) == 1
+    settings.change("tools.hourly", "", "100/s", 1, actor="me", reason="why", do=True)
+    wait_for(lambda: len(list(fleet.events("called"))) == 3, seconds=120, what="those that waited")
 
 
 def test_while_redis_is_away_limits_hold_on_sqs(fleet: TinyFleet, app: Celery, start: Start) -> None:

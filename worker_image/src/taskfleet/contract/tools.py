@@ -10,6 +10,8 @@ KEY = "id"
 # Seconds since the epoch: from then on DynamoDB deletes the item.
 EXPIRES = "expires"
 
+# What `fleet rate` has set, and which rates there are (`taskfleet.tools.rate_settings`).
+RATES = "rates"
 # The ids of all chunked runs that have not ended: `runs`, a set.
 CHUNKED = "chunked"
 

@@ -32,5 +32,10 @@ class KeyOf:
             return ""
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        text = json.dumps([bound.arguments[name] for name in self._by], sort_keys=True, default=str)
-        return text if len(text) <= _LONGEST else hashlib.sha256(text.encode()).hexdigest()
+        return text([bound.arguments[name] for name in self._by])
+
+
+def text(values: list[Any]) -> str:
+    """The key of these values: their JSON; of a long one, its digest."""
+    written = json.dumps(values, sort_keys=True, default=str)
+    return written if len(written) <= _LONGEST else hashlib.sha256(written.encode()).hexdigest()
