@@ -7,7 +7,7 @@
 - ``unprotected=network,broker``: these long-lived stacks without protection, for as long as they are made
   for the first time: a create that fails must be able to take back what it made (`infra.deploy` passes it)
 - ``placeholder-account=allowed``: templates may be looked at (``make synth``) before there is an
-  account; nothing that deploys passes it
+  account, and before it is said who is paged; nothing that deploys passes it
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def build(app: App, *, settings: Sequence[Settings] = environments.ALL) -> App:
     """Add one stage per chosen environment to ``app`` and return it. No AWS call, no credentials.
 
     Raises ``SettingsError``: an unknown environment, an impossible release id, or an environment that
-    was asked for by name while its account is still the placeholder.
+    was asked for by name while its account is still the placeholder, or while it pages nobody.
     """
     choices = Choices.from_context(app)
     for one in _chosen(choices, settings):
@@ -70,7 +70,7 @@ def build(app: App, *, settings: Sequence[Settings] = environments.ALL) -> App:
             live=choices.live and one.on_this_machine,
             unprotected=choices.unprotected,
         )
-        _refuse_placeholder(stage, one, choices)
+        _refuse_unready(stage, one, choices)
         for number, remark in enumerate([*rules.remarks(one), *rules.overlaps(one, settings)]):
             Annotations.of(stage.stacks[-1]).add_info_v2(f"taskfleet:remark{number}", remark)
     nag.add_to(app)
@@ -96,23 +96,23 @@ def _release_id(choices: Choices, settings: Settings) -> str:
         raise SettingsError(f"{error} (-c release=…)") from error
 
 
-def _refuse_placeholder(stage: EnvironmentStage, settings: Settings, choices: Choices) -> None:
+def _refuse_unready(stage: EnvironmentStage, settings: Settings, choices: Choices) -> None:
     """Nobody asked for this environment: only deploying it is an error. Asked for by name: synth is, too.
 
     The CDK's command line stops at an error of a stack that it is about to deploy, and at no other:
     so ``cdk deploy "local/*"`` works in a fresh clone, and ``cdk deploy "prod/*"`` does not.
     """
-    problem = rules.placeholder_account(settings)
-    if problem is None:
-        return
-    if choices.placeholder_account_allowed:
-        for stack in stage.stacks:
-            Annotations.of(stack).add_warning_v2("taskfleet:placeholderAccount", problem)
-    elif choices.environments:
-        raise SettingsError(problem)
-    else:
-        for stack in stage.stacks:
-            Annotations.of(stack).add_error(f"SettingsError: {problem}")
+    placeholder, unpaged = rules.placeholder_account(settings), rules.unpaged(settings)
+    found = [problem for problem in (placeholder, unpaged) if problem]
+    only_looked_at = placeholder is not None and choices.placeholder_account_allowed
+    if found and choices.environments and not only_looked_at:
+        raise SettingsError("\n- ".join(found))
+    for stack in stage.stacks:
+        for number, problem in enumerate(found):
+            if only_looked_at:
+                Annotations.of(stack).add_warning_v2(f"taskfleet:unready{number}", problem)
+            else:
+                Annotations.of(stack).add_error(f"SettingsError: {problem}")
 
 
 def _several(value: str | None) -> tuple[str, ...]:

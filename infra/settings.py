@@ -228,6 +228,8 @@ class Settings:
     alarm_dead_letters: int = 10  # new ones within five minutes that page somebody
     log_retention_days: int = 30
     alarm_email: str | None = None
+    # Something else pages your team (a chat, a paging service): you subscribe it to the alarm topic yourself.
+    alarms_elsewhere: bool = False
     runbook_url: str | None = None  # where your team reads `runbooks/`: alarms then link their page
     keep_data: bool = True  # stateful resources are retained and protected
     on_this_machine: bool = False  # the `local` environment: deployed to the emulated account

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from taskfleet.contract.alarm_catalogue import CATALOGUE
 from taskfleet.contract.alarms import Alarm, Comparison, Setting
+
+from infra.constructs.topic import NEWS
 
 _SIGNS = {Comparison.AT_LEAST: "≥", Comparison.ABOVE: ">", Comparison.AT_MOST: "≤", Comparison.BELOW: "<"}
 _HEAD = """# Alarms
@@ -12,6 +16,16 @@ Every alarm that a deployment makes. The entries are in `taskfleet.contract.alar
 written from them by `make docs`. A *page* and a *ticket* go to the SNS topic of the
 environment: a subscription can tell them apart by the first word of the alarm's description. *Scaling* alarms
 call nobody.
+
+The topic is `taskfleet-<env>-alarms`; `alarm_email` subscribes an address to it. An environment that keeps
+its data is refused at synth while nobody is told: `alarms_elsewhere=True` says that you subscribe what pages
+you (a chat, a paging service) yourself. Give that subscription the filter policy that the address has, of
+scope `MessageBody`: {news}.
+CloudWatch notifies of every alarm that becomes OK, also of a new one, and each release brings new ones.
+
+A deploy of everything pages nobody: what watches the controller and beat waits longer than they take to be
+replaced.
+
 Figures in `code` are settings of the environment or of the pool.
 
 | alarm | for | one for each | goes off when | why so |
@@ -21,7 +35,9 @@ Figures in `code` are settings of the environment or of the pool.
 
 def render() -> str:
     """The page's text."""
-    return _HEAD + "".join(f"{_row(alarm)}\n" for alarm in CATALOGUE.values())
+    return _HEAD.format(news=f"`{json.dumps(NEWS)}`") + "".join(
+        f"{_row(alarm)}\n" for alarm in CATALOGUE.values()
+    )
 
 
 def _row(alarm: Alarm) -> str:

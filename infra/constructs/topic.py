@@ -6,11 +6,14 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 from taskfleet.contract import names
 
 from infra.settings import Settings
+
+# What goes off, and what ends. CloudWatch notifies of every way into OK, also from INSUFFICIENT_DATA, in
+# which each new alarm begins: with each release, a mail for each alarm would say that nothing has happened.
+NEWS = {"$or": [{"NewStateValue": ["ALARM"]}, {"OldStateValue": ["ALARM"]}]}
 
 
 def alarm_topic(scope: Construct, id: str, *, settings: Settings, key: kms.IKey) -> sns.Topic:
@@ -32,5 +35,13 @@ def alarm_topic(scope: Construct, id: str, *, settings: Settings, key: kms.IKey)
         )
     )
     if settings.alarm_email is not None:
-        topic.add_subscription(subscriptions.EmailSubscription(settings.alarm_email))
+        sns.CfnSubscription(
+            topic,
+            "Mail",
+            topic_arn=topic.topic_arn,
+            protocol="email",
+            endpoint=settings.alarm_email,
+            filter_policy_scope="MessageBody",
+            filter_policy=NEWS,
+        )
     return topic

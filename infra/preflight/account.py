@@ -80,11 +80,19 @@ def paged(settings: Settings) -> Iterator[Finding]:
     if settings.alarm_email:
         yield Finding(what="alarms", state=State.OK, found=f"go to {settings.alarm_email}")
         return
+    if not rules.pages_nobody(settings):
+        yield Finding(
+            what="alarms",
+            state=State.OK,
+            found=f"go to the topic {names.alarm_topic(settings.name)}, where you subscribe what pages you",
+        )
+        return
     yield Finding(
         what="alarms",
-        state=State.LOOK,
+        state=State.MISSING if settings.keep_data else State.LOOK,
         found="nobody is told of them",
-        then=f"set alarm_email, or subscribe what pages you to the topic {names.alarm_topic(settings.name)}",
+        then="set alarm_email, or alarms_elsewhere=True and subscribe what pages you to the topic "
+        f"{names.alarm_topic(settings.name)}",
     )
 
 

@@ -45,6 +45,8 @@ RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
 )
 
 placeholder_account = account.placeholder
+unpaged = account.unpaged
+pages_nobody = account.pages_nobody
 overlaps = network.overlaps
 
 

@@ -39,12 +39,36 @@ def placeholder(settings: Settings) -> str | None:
     )
 
 
+def pages_nobody(settings: Settings) -> bool:
+    """Whether its alarms reach nobody."""
+    return settings.alarm_email is None and not settings.alarms_elsewhere and not settings.on_this_machine
+
+
+def unpaged(settings: Settings) -> str | None:
+    """Why the environment can't be deployed while nobody hears of its alarms, or None.
+
+    One that keeps data has something to lose. Not one of the rules either: other environments, and `make up`,
+    go on while this one is not ready.
+    """
+    if not (settings.keep_data and pages_nobody(settings)):
+        return None
+    return str(
+        Problem(
+            setting=f"environment {settings.name}: alarm_email",
+            value=None,
+            rule="it keeps data (keep_data), and nobody is told when its alarms go off",
+            fix="alarm_email='oncall@example.com' in infra/environments.py, or alarms_elsewhere=True if "
+            f"you subscribe what pages you to the topic {names.alarm_topic(settings.name)} (docs/alarms.md)",
+        )
+    )
+
+
 def remarks(settings: Settings) -> Iterator[str]:
     """What is allowed, and may still be forgotten."""
-    if settings.alarm_email is None and not settings.on_this_machine:
+    if pages_nobody(settings):
         yield (
             f"nobody is paged: alarms go to the topic {names.alarm_topic(settings.name)}, which nothing of "
-            f"{settings.name} subscribes to. Set alarm_email, or subscribe what pages you."
+            f"{settings.name} subscribes to. Set alarm_email, or subscribe what pages you (alarms_elsewhere)."
         )
 
 

@@ -1,4 +1,4 @@
-"""Each deployed alarm, judged by CloudWatch's rules: it goes off over its threshold and ends below."""
+"""Each deployed alarm, judged by CloudWatch's rules: over its threshold, below, and while all is deployed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-from taskfleet.contract.alarm_catalogue import CATALOGUE
-from taskfleet.contract.metrics import LOOK_SECONDS
+from taskfleet.beat.scheduler import SAY_ALIVE_EVERY_SECONDS
+from taskfleet.contract import names
+from taskfleet.contract.alarm_catalogue import CATALOGUE, SILENT_MINUTES
+from taskfleet.contract.limits import REPLACED_WITHIN_SECONDS
+from taskfleet.contract.metrics import LOOK_SECONDS, METRICS
 
 from infra import environments
 from local.alarms import definition
@@ -43,7 +46,7 @@ class Judged:
             if alarm["AlarmName"] == name
         )
         self.alarm = definition.read({**described, "AlarmActions": [], "OKActions": []})
-        self.state, self._seen = State.OK, dict[str, list[float | None]]()
+        self.state, self.rang, self._seen = State.OK, False, dict[str, list[float | None]]()
 
     def sees(self, *looks: float | None, **more: Sequence[float]) -> State:
         """The state after these values of the metric that it watches, and of others by their name in it.
@@ -56,14 +59,17 @@ class Judged:
         period = self.alarm.period // LOOK_SECONDS
         for end in range(period, len(self._seen[watched]) + 1, period):
             self.state = self._at(end)
+            # The newest value may come late: it must not go off for that.
+            late = self._at(end, without=period) if end > 5 * MINUTE else self.state
+            self.rang |= State.ALARM in (self.state, late)
         return self.state
 
-    def _at(self, end: int) -> State:
+    def _at(self, end: int, *, without: int = 0) -> State:
         period, now = self.alarm.period, NOW + end * LOOK_SECONDS
         series = {
             name: {
                 NOW + start * LOOK_SECONDS: STATISTICS[metric.statistic](values)
-                for start in range(0, end, period // LOOK_SECONDS)
+                for start in range(0, end - without, period // LOOK_SECONDS)
                 if (values := self._values(name, start, period // LOOK_SECONDS))
             }
             for name, metric in self.alarm.metrics.items()
@@ -133,12 +139,51 @@ def test_a_backlog_on_sqs_that_is_worked_off_is_attended_to(blueprint: Synthesis
     assert judged.sees(*[500] * 3 * MINUTE, other=[0] * 3 * MINUTE) is State.ALARM
 
 
-def test_two_minutes_without_a_look_are_silence_and_a_deploy_is_none(blueprint: Synthesis) -> None:
-    deployed, gone = Judged(blueprint, "controller-silent"), Judged(blueprint, "controller-silent")
+def test_minutes_without_a_look_are_silence(blueprint: Synthesis) -> None:
+    gone = Judged(blueprint, "controller-silent")
+    assert gone.sees(*[1] * 5 * MINUTE, *[None] * SILENT_MINUTES * MINUTE) is State.ALARM
+
+
+def away_seconds(template: Mapping[str, Any]) -> dict[str, int]:
+    """How long an update of each service leaves it without a task: 0 where the new one starts before."""
+    tasks, found = of_type(template, "AWS::ECS::TaskDefinition"), {}
+    for service in of_type(template, "AWS::ECS::Service").values():
+        (container,) = tasks[service["TaskDefinition"]["Ref"]]["ContainerDefinitions"]
+        overlaps = service["DeploymentConfiguration"]["MinimumHealthyPercent"] >= 100
+        found[service["ServiceName"]] = 0 if overlaps else container["StopTimeout"] + REPLACED_WITHIN_SECONDS
+    return found
+
+
+MEASURED_BY_US = [one.name for one in CATALOGUE.values() if one.for_a_person and one.metric in METRICS]
+
+
+@pytest.mark.parametrize("kind", MEASURED_BY_US)
+def test_a_deploy_of_everything_pages_nobody(blueprint: Synthesis, kind: str) -> None:
+    """Controller, beat and workers are replaced at once, each in the longest time that it may take."""
+    fleet, release = (blueprint.of("prod", stack) for stack in ("fleet", f"release-{RELEASE}"))
+    controller = away_seconds(fleet)[names.CONTROLLER_SERVICE] // LOOK_SECONDS
+    beat = away_seconds(fleet)[names.BEAT_SERVICE] + int(SAY_ALIVE_EVERY_SECONDS)
+    workers = max(away_seconds(release).values())
+    _, well = Judged(blueprint, kind).values()
+
+    def seen(second: int) -> float:
+        """At so many seconds of the deploy."""
+        if kind == "beat-silent":
+            return second if 0 <= second < beat else 0
+        if kind == "no-worker":
+            return 0 if 0 <= second < workers else 1
+        return well
+
     for offset in range(MINUTE):
-        ticks = [1] * (5 * MINUTE + offset)
-        assert deployed.sees(*ticks, *[None] * 10, *[1] * 2 * MINUTE) is State.OK
-    assert gone.sees(*[1] * 5 * MINUTE, *[None] * 2 * MINUTE) is State.ALARM
+        for controller_at in (0, beat // LOOK_SECONDS - controller, beat // LOOK_SECONDS):
+            looks: list[float | None] = [
+                seen(at * LOOK_SECONDS) for at in range(-5 * MINUTE - offset, 20 * MINUTE)
+            ]
+            begin = 5 * MINUTE + offset + controller_at
+            looks[begin : begin + controller + 1] = [None] * (controller + 1)
+            judged = Judged(blueprint, kind)
+            judged.sees(*looks)
+            assert not judged.rang, (offset, controller_at)
 
 
 def test_old_dead_letters_keep_no_alarm_on_and_new_ones_ring_again(blueprint: Synthesis) -> None:

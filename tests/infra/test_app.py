@@ -52,7 +52,7 @@ def test_a_placeholder_elsewhere_stops_nobody_but_is_an_error_where_it_would_be_
 
     assert errors(built, "taskfleet-mine-network") == []
     for stack in (names.stack("prod", part) for part in (*names.LONG_LIVED, "release-")):
-        (error,) = errors(built, stack)
+        error, _ = errors(built, stack)  # and that it pages nobody
         assert error.startswith("SettingsError: environment prod: account = '111111111111'")
 
 
@@ -98,6 +98,34 @@ def test_who_puts_his_account_in_place_of_the_placeholder_is_not_refused() -> No
     exec(compile(source.replace("111111111111", "123456789012"), "mine", "exec"), namespace)  # noqa: S102
 
     assert errors(build(app(env="dev"), settings=namespace["ALL"]), "taskfleet-dev-network") == []  # type: ignore[arg-type]
+
+
+def test_who_keeps_data_and_pages_nobody_is_refused_with_what_to_set() -> None:
+    kept = replace(MINE, keep_data=True)
+
+    with pytest.raises(
+        SettingsError, match=r"mine: alarm_email = None: it keeps data.*alarms_elsewhere=True"
+    ):
+        build(app(env="mine"), settings=[kept])
+    # As for a placeholder account: nobody asked for it, so that only deploying it is an error.
+    (error,) = errors(build(app(), settings=[kept]), "taskfleet-mine-network")
+    assert "alarm_email='oncall@example.com'" in error
+    for ready in (
+        MINE,
+        replace(kept, alarm_email="oncall@example.com"),
+        replace(kept, alarms_elsewhere=True),
+    ):
+        assert errors(build(app(env="mine"), settings=[ready]), "taskfleet-mine-network") == []
+
+
+def test_the_placeholders_templates_say_that_nobody_is_paged_and_may_be_looked_at() -> None:
+    built = build(app(env="prod", placeholder_account="allowed"))
+
+    found = annotations(built, "taskfleet-prod-network", "warning")
+    assert [text.partition(" = ")[0] for text in found] == [
+        "environment prod: account",
+        "environment prod: alarm_email",
+    ]
 
 
 def test_it_is_said_where_nobody_is_paged() -> None:

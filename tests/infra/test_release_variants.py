@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.sns.utils import FilterPolicyMatcher
 from taskfleet.contract import images, names
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.errors import SettingsError
@@ -148,6 +149,29 @@ def test_a_person_is_mailed(mixed: Synthesis) -> None:
     subscription = only(mixed.of("dev", "fleet"), "AWS::SNS::Subscription")
 
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "oncall@example.com")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "mailed"),
+    [
+        ("OK", "ALARM", True),
+        ("INSUFFICIENT_DATA", "ALARM", True),
+        ("ALARM", "OK", True),
+        ("INSUFFICIENT_DATA", "OK", False),  # every alarm of a new release, once
+    ],
+)
+def test_a_person_is_mailed_when_an_alarm_goes_off_or_ends_and_not_for_a_new_one(
+    mixed: Synthesis, before: str, after: str, mailed: bool
+) -> None:
+    subscription = only(mixed.of("dev", "fleet"), "AWS::SNS::Subscription")
+    message = {"AlarmName": "taskfleet-dev-no-worker-low-r1", "OldStateValue": before, "NewStateValue": after}
+
+    # Of attributes: moto's matcher reads no `$or` of a body.
+    attributes = {name: {"Type": "String", "Value": value} for name, value in message.items()}
+    matcher = FilterPolicyMatcher(subscription["FilterPolicy"], "MessageAttributes")
+
+    assert subscription["FilterPolicyScope"] == "MessageBody"
+    assert matcher.matches(attributes, "") is mailed
 
 
 def test_a_manifest_that_ssm_would_refuse_is_refused_here(tmp_path: Path) -> None:

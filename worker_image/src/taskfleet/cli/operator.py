@@ -21,7 +21,7 @@ from taskfleet.releases.store import Store
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# The alarm `controller-silent` fires after two minutes; a person is told sooner.
+# The alarm `controller-silent` fires after four minutes; who asks `fleet` is told sooner.
 SILENT_AFTER_SECONDS = 6 * LOOK_SECONDS
 
 

@@ -19,9 +19,9 @@ NO_WORKER_MINUTES = 3
 FAILING_WORKERS = 3
 IN_USE_MINUTES, IN_USE_OF_MINUTES = 3, 5
 UNATTENDED_MINUTES = 3
-SILENT_MINUTES = 2
+SILENT_MINUTES = 4
 DOWN_LOOKS = 3
-BEAT_SILENT_SECONDS = 180
+BEAT_SILENT_SECONDS = 240
 MEMORY_PERCENT, MEMORY_MINUTES = 75, 5
 CPU_PERCENT, CPU_MINUTES = 80, 5
 _WINDOW_MINUTES = WINDOW_SECONDS // MINUTE
@@ -148,7 +148,8 @@ _FLEET = (
         statistic="Sum",
         comparison=Comparison.BELOW,
         threshold=1,
-        reason="ECS replaces it within a minute",
+        reason="a deploy stops the old one before it starts the new, and ECS replaces one that ended: within "
+        "two minutes and a half",
         lasting_seconds=SILENT_MINUTES * MINUTE,
         missing=Missing.ALARM,
         says=(f"took no look for {SILENT_MINUTES} minutes.", f"every {LOOK_SECONDS} s"),
@@ -187,7 +188,7 @@ _FLEET = (
         metric=metrics.BEAT_AGE,
         comparison=Comparison.ABOVE,
         threshold=BEAT_SILENT_SECONDS,
-        reason="a deploy replaces beat within a minute or two",
+        reason="a deploy stops the old one before it starts the new: within two minutes and a half",
         says=(f"not ticked for {BEAT_SILENT_SECONDS} s:",),
     ),
     Alarm(

@@ -11,6 +11,10 @@ SQS_MAX_BATCH_MESSAGES = 10  # SQS quotas, batched message requests
 SQS_COUNTS_SETTLE_SECONDS = 60  # SQS, GetQueueAttributes: a minute after producers stop sending
 DYNAMODB_MAX_ITEM_BYTES = 400 * 1024  # DynamoDB quotas, item size
 
+# Ours, not AWS's: from the end of a Fargate task to the first sign of life of the one that ECS starts in its
+# place (a network interface, the image's layers, Python). Usually half of it; alarms must not ring before.
+REPLACED_WITHIN_SECONDS = 120
+
 # The arguments of a task, serialised. Ours, not a broker's: Redis would take 512 MB. As JSON inside JSON,
 # every quote of it escaped, it still fits into an SQS message with its headers.
 MESSAGE_BODY_MAX_BYTES = 256 * 1024
