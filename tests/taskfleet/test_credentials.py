@@ -10,7 +10,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from taskfleet import deadline
-from taskfleet.brokers.credentials import KEEP_SECONDS, SecretCredentials
+from taskfleet.brokers.credentials import (
+    FOLLOWED_SECONDS,
+    KEEP_SECONDS,
+    REFUSED_SECONDS,
+    SecretCredentials,
+)
 from taskfleet.kept import FAILED_SECONDS
 from taskfleet.publishing.refusal import may_have_taken
 
@@ -152,3 +157,52 @@ def test_a_publish_waits_for_it_no_longer_than_it_has_time() -> None:
 
     answer.set()
     assert provider.get_credentials() == ("default", "late")
+
+
+def test_one_that_was_read_long_ago_is_read_again_before_it_is_used() -> None:
+    secrets = Secrets("old", "new")
+    provider = secrets.provider()
+    provider.get_credentials()
+
+    secrets.now += FOLLOWED_SECONDS + 0.1
+
+    assert provider.get_credentials() == ("default", "new")
+
+
+def test_one_that_the_broker_refuses_is_read_again_before_the_next_login() -> None:
+    secrets = Secrets("old", "new")
+    provider = secrets.provider()
+    provider.get_credentials()
+    secrets.now += REFUSED_SECONDS
+
+    provider.refused()
+
+    assert [provider.get_credentials() for _ in range(2)] == [("default", "new")] * 2
+
+
+def test_however_often_it_is_refused_it_is_read_once_a_second() -> None:
+    secrets = Secrets("old", "old", "new")
+    provider = secrets.provider()
+    provider.get_credentials()
+
+    for _ in range(5):
+        provider.refused()
+        assert provider.get_credentials() == ("default", "old")
+    assert secrets.answers == ["new"]
+
+    secrets.now += REFUSED_SECONDS
+    provider.refused()
+    assert provider.get_credentials() == ("default", "new")
+
+
+def test_a_refused_one_is_tried_on_while_no_other_can_be_read() -> None:
+    secrets = Secrets("old", GONE, "new")
+    provider = secrets.provider()
+    provider.get_credentials()
+
+    provider.refused()
+    assert provider.get_credentials() == ("default", "old")
+
+    secrets.now += REFUSED_SECONDS
+    provider.refused()
+    assert provider.get_credentials() == ("default", "new")

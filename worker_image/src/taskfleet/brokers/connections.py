@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import redis
 from kombu.connection import Connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -20,7 +21,7 @@ from taskfleet.settings import ProducerSettings, WorkerSettings
 
 # Verified against the system's trust store (ElastiCache's certificate is a public one); locally
 # SSL_CERT_FILE names the local authority.
-TLS = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+TLS: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
 
 PRODUCER_TIMEOUT_SECONDS = 0.3
 # One step of opening a connection to publish over, or of sending what is published.
@@ -93,9 +94,24 @@ def primary_publishing(settings: ProducerSettings) -> SSLConnection:
         socket_connect_timeout=PUBLISHING_STEP_SECONDS,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),  # the second try is the other broker
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
+        **TLS,
     )
+
+
+def primary_client(settings: ProducerSettings, *, timeout_seconds: float, **more: Any) -> redis.Redis:
+    """A client for commands of our own; ``more`` is redis-py's. Nothing is opened until it is used."""
+    pool = redis.ConnectionPool(
+        connection_class=SSLConnection,
+        host=settings.broker_host,
+        port=settings.broker_port,
+        credential_provider=credentials.shared(),
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        socket_keepalive=True,
+        **TLS,
+        **more,
+    )
+    return redis.Redis(connection_pool=pool)
 
 
 def primary_producer_connection(settings: ProducerSettings) -> Connection:

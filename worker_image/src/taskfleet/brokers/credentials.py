@@ -1,8 +1,13 @@
-"""The primary broker's password, read when a connection is made, so that it can rotate without a restart."""
+"""The primary broker's password, read when a connection is made, so that it can rotate without a restart.
+
+Nobody has to tell a process of another password. One that logs in does so with a password that it read in
+the last `FOLLOWED_SECONDS`; one that the broker refuses (WRONGPASS, NOAUTH) reads it anew at once.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -15,8 +20,13 @@ from taskfleet import aws
 from taskfleet.contract import environment, names
 from taskfleet.kept import Kept
 
-# A rotation keeps the old password valid beside the new one; this long after it nobody uses the old.
+# Read again beside while it is used after this, and before it is used after twice as long.
 KEEP_SECONDS = 30.0
+# A rotation keeps the old password valid beside the new one: so long after the secret has the new one nobody
+# logs in with the old, unless Secrets Manager did not answer it.
+FOLLOWED_SECONDS = 2 * KEEP_SECONDS
+# A process reads it no more often than this because the broker refuses it.
+REFUSED_SECONDS = 1.0
 
 _UNREADABLE = (BotoCoreError, ClientError, KeyError, ValueError, TimeoutError)
 
@@ -24,8 +34,8 @@ _UNREADABLE = (BotoCoreError, ClientError, KeyError, ValueError, TimeoutError)
 class SecretCredentials(CredentialProvider):
     """User name and password from Secrets Manager. Kept for `KEEP_SECONDS`, and until the next could be read.
 
-    Only the first time anybody waits for Secrets Manager, a publish within its deadline: later it is asked
-    beside, since a publish that reconnects has no time for it.
+    The first time, and where the last read is long ago or the broker refused what it brought, whoever
+    connects waits for Secrets Manager, a publish within its deadline; else it is asked beside.
 
     Made without arguments by kombu (it is named in the broker's URL), so it takes the environment's
     name from the environment variable itself.
@@ -37,7 +47,16 @@ class SecretCredentials(CredentialProvider):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fetch = fetch or _from_secrets_manager
-        self._kept = Kept("the broker's password", self._read, keep_seconds=KEEP_SECONDS, clock=clock)
+        self._clock = clock
+        self._refused_at = -math.inf
+        self._distrusted = False
+        self._kept = Kept(
+            "the broker's password",
+            self._read,
+            keep_seconds=KEEP_SECONDS,
+            stale_seconds=FOLLOWED_SECONDS - KEEP_SECONDS,
+            clock=clock,
+        )
 
     def begin(self) -> None:
         """Begin to read them: a new process's first publish has little time for it when it connects."""
@@ -46,12 +65,28 @@ class SecretCredentials(CredentialProvider):
     def get_credentials(self) -> tuple[str, str]:
         """``(username, password)``. Raises redis-py's ``ConnectionError`` if none was ever read."""
         try:
-            return self._kept.get()
+            return self._trusted() if self._distrusted else self._kept.get()
         except _UNREADABLE as error:
             # A fault of the connection, for whoever publishes or consumes: it is tried again as those are.
             raise RedisConnectionError(
                 f"Error connecting to the broker: its password can't be read: {error}"
             ) from error
+
+    def _trusted(self) -> tuple[str, str]:
+        try:
+            found = self._kept.fresh()
+        except _UNREADABLE:
+            return self._kept.get()  # refused or not, there is no other
+        self._distrusted = False
+        return found
+
+    def refused(self) -> None:
+        """The broker does not take what it was given: whoever connects next waits for what holds now."""
+        now = self._clock()
+        if now - self._refused_at >= REFUSED_SECONDS:
+            self._refused_at = now
+            self._kept.expire()
+            self._distrusted = True
 
     def _read(self) -> tuple[str, str]:
         secret = self._fetch()

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from taskfleet import aws
-from taskfleet.brokers import connections, credentials
+from taskfleet.brokers import connections
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
@@ -23,7 +23,6 @@ from taskfleet.settings import ControllerSettings
 # A look has ten seconds: an API that needs more than these is counted as not answering.
 IN_A_LOOK = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
 BROKER_SECONDS = 3.0
-TLS: dict[str, Any] = connections.TLS
 
 
 class GateSender(Protocol):
@@ -67,14 +66,9 @@ def connect(settings: ControllerSettings) -> Edges:
 
 
 def _primary(settings: ControllerSettings) -> redis.Redis:
-    return redis.Redis(
-        host=settings.broker_host,
-        port=settings.broker_port,
-        ssl=True,
-        **TLS,
-        credential_provider=credentials.shared(),
-        socket_timeout=BROKER_SECONDS,
-        socket_connect_timeout=BROKER_SECONDS,
+    return connections.primary_client(
+        settings,
+        timeout_seconds=BROKER_SECONDS,
         # Once more at once: the first error of an idle connection only says that it was closed. A time-out is
         # no such error, and waiting for a second one would make the look late that wakes workers on SQS.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),

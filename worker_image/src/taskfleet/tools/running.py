@@ -8,15 +8,13 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import redis
 from botocore.exceptions import BotoCoreError, ClientError
 from celery import current_task
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from taskfleet import aws, in_memory
-from taskfleet.brokers import connections, credentials
-from taskfleet.brokers.redis.deadline import SSLConnection
+from taskfleet.brokers import connections
 from taskfleet.logs import logger
 from taskfleet.per_process import PerProcess
 from taskfleet.settings import ProducerSettings
@@ -49,20 +47,12 @@ def redis_of(task: Any) -> Any:
 
 
 def _connect(settings: ProducerSettings) -> Any:
-    pool = redis.ConnectionPool(
-        connection_class=SSLConnection,
-        host=settings.broker_host,
-        port=settings.broker_port,
-        credential_provider=credentials.shared(),
-        socket_timeout=connections.WORKER_TIMEOUT_SECONDS,
-        socket_connect_timeout=connections.WORKER_TIMEOUT_SECONDS,
-        socket_keepalive=True,
+    return connections.primary_client(
+        settings,
+        timeout_seconds=connections.WORKER_TIMEOUT_SECONDS,
         health_check_interval=10,
         retry=Retry(NoBackoff(), 1),
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
     )
-    return redis.Redis(connection_pool=pool)
 
 
 def take(

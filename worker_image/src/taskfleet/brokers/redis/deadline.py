@@ -1,4 +1,4 @@
-"""Connections whose every step heeds `taskfleet.deadline`.
+"""Connections whose every step heeds `taskfleet.deadline`, and that say when the broker refuses a password.
 
 redis-py limits each step: connecting, the TLS handshake, the log-in's answers, the command. A broker that
 answers each of them late, as one does that has just come back, keeps a publish for the sum of them.
@@ -10,9 +10,11 @@ import socket
 from typing import Any
 
 import redis
+from redis.exceptions import AuthenticationError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from taskfleet import deadline
+from taskfleet.brokers.credentials import SecretCredentials
 
 
 def _limited(seconds: float | None) -> float | None:
@@ -52,7 +54,12 @@ class _Limited:
         limit = _limited(self.socket_timeout)
         if limit != self.socket_timeout:
             options.setdefault("timeout", limit)
-        return super().read_response(*given, **options)  # type: ignore[misc]
+        try:
+            return super().read_response(*given, **options)  # type: ignore[misc]
+        except AuthenticationError:  # WRONGPASS as it logs in; NOAUTH of a server that knows it no longer
+            if isinstance(self.credential_provider, SecretCredentials):
+                self.credential_provider.refused()
+            raise
 
 
 class Connection(_Limited, redis.Connection):
