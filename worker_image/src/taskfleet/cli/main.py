@@ -18,6 +18,7 @@ from taskfleet.cli import (
     releases,
     retire,
     scale,
+    schedule,
     status,
 )
 from taskfleet.contract import environment as env
@@ -52,6 +53,7 @@ for command in (
     scale.restart,
     chunks.chunks,
     rate.rate,
+    schedule.schedule,
     doctor.doctor,
     lint.lint,
     producer_env.producer_env,
