@@ -106,8 +106,7 @@ def _primary(settings: WorkerSettings) -> dict[str, Any]:
             **connections.primary_worker_options(settings),
             # By name: `celery inspect stats` sends these options as JSON.
             "on_malformed": "taskfleet.worker.parking:park_text",
-            # A thread or a greenlet can keep the worker itself from renewing its lease.
-            "renewing_process": settings.execution != "prefork",
+            "renewing_process": _needs_help(settings),
         },
         "broker_connection_timeout": connections.WORKER_TIMEOUT_SECONDS,
     }
@@ -118,7 +117,15 @@ def _fallback(settings: WorkerSettings) -> dict[str, Any]:
         "broker_url": "sqs://",
         "broker_transport": FALLBACK_TRANSPORT,
         "broker_use_ssl": False,  # the AWS SDK's own
-        "broker_transport_options": connections.fallback_worker_options(settings),
+        "broker_transport_options": {
+            **connections.fallback_worker_options(settings),
+            "renewing_process": _needs_help(settings),
+        },
         # SQS has no fan-out, and kombu would try to make a queue for each worker (FACTS, 2).
         "worker_enable_remote_control": False,
     }
+
+
+def _needs_help(settings: WorkerSettings) -> bool:
+    """Whether a task can keep the worker itself from renewing its leases: a thread or a greenlet can."""
+    return settings.execution != "prefork"

@@ -1,28 +1,19 @@
-"""A small process that renews a worker's lease while the worker itself can't.
+"""How the process of `taskfleet.brokers.watching` renews a worker's lease on Redis.
 
-Tasks in threads and greenlets share the worker's process: a call that holds Python's lock, or a computation
-that does not yield, stops the thread that renews as well, and others would run what this worker runs. This
-file is run by itself, with nothing but the standard library. The worker writes what to do to its standard
-input, a JSON object a line, each time that it has renewed; when such a line is overdue, this does the same.
-It ends with the worker, and renews nothing for one that was stopped (SIGSTOP).
-
-``{"host", "port", "tls": {…} or null, "log_in": […] or null, "database", "commands": [[…]], "every": seconds,
-"after": seconds}``
+With nothing but the standard library. What the worker says, each time that it has renewed; when the next such
+line is overdue, this does the same: ``{"host", "port", "tls": {…} or null, "log_in": […] or null, "database",
+"commands": [[…]], "every": seconds, "after": seconds}``
 """
 
 from __future__ import annotations
 
 import json
-import os
-import select
-import signal
 import socket
 import ssl
 import time
 from typing import Any
 
 ANSWER_SECONDS = 2.0
-_STOPPED = "TtZX"  # proc(5): stopped, traced, dead
 
 
 class Redis:
@@ -73,53 +64,32 @@ def _context(tls: dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def is_stopped(pid: int) -> bool:
-    """Whether the process was stopped. Where there is no /proc, nobody knows, and it counts as running."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] in _STOPPED
-    except OSError:
-        return False
+class Renewing:
+    """Of one session."""
 
+    def __init__(self) -> None:
+        self.due = float("inf")
+        self._known: dict[str, Any] = {}
+        self._connection: Redis | None = None
 
-def renew(known: dict[str, Any], connection: Redis | None) -> Redis | None:
-    """Run the commands; the connection to go on with, None if it failed."""
-    try:
-        connection = connection or Redis(known)
-        for command in known["commands"]:
-            connection.run(command)
-        return connection
-    except (OSError, ValueError) as error:
-        line = {"level": "WARNING", "message": f"a busy worker's lease could not be renewed: {error}"}
-        print(json.dumps(line), flush=True)
-        if connection is not None:
-            connection.close()
-        return None
+    def told(self, known: dict[str, Any]) -> None:
+        """The worker has renewed just now."""
+        self._known, self.due = known, time.monotonic() + known["after"]
+        self._close()  # the next one may need another password
 
+    def renew(self) -> None:
+        """It has not, so this does."""
+        self.due = time.monotonic() + self._known["every"]
+        try:
+            self._connection = self._connection or Redis(self._known)
+            for command in self._known["commands"]:
+                self._connection.run(command)
+        except (OSError, ValueError) as error:
+            line = {"level": "WARNING", "message": f"a busy worker's lease could not be renewed: {error}"}
+            print(json.dumps(line), flush=True)
+            self._close()
 
-def main() -> None:
-    """Until standard input ends."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # they are the worker's, which has things to end
-    worker, known, connection, text, due = os.getppid(), None, None, b"", float("inf")
-    while os.getppid() == worker:
-        wait = min(max(0.0, due - time.monotonic()), 60.0)
-        if select.select([0], [], [], wait)[0]:
-            more = os.read(0, 65536)
-            if not more:
-                return
-            *lines, text = (text + more).split(b"\n")
-            if lines:
-                known = json.loads(lines[-1])
-                due = time.monotonic() + known["after"]
-                if connection is not None:
-                    connection.close()  # the next one may need another password
-                    connection = None
-        elif known is not None and time.monotonic() >= due:
-            due = time.monotonic() + known["every"]
-            if not is_stopped(worker):
-                connection = renew(known, connection)
-
-
-if __name__ == "__main__":
-    main()
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,8 +1,9 @@
 """The fallback broker: kombu's SQS transport without its known faults.
 
 Transport options beside kombu's own: ``lease_seconds`` (60), how long a message stays hidden after the
-worker that holds it has died; ``client-config``, as for kombu, has short timeouts by default here;
-``client``, a boto3 client to publish with.
+worker that holds it has died; ``renewing_process`` (false), for a worker whose tasks share its process:
+another one extends its leases while they keep it from that; ``client-config``, as for kombu, has short
+timeouts by default here; ``client``, a boto3 client to publish with.
 """
 
 from __future__ import annotations

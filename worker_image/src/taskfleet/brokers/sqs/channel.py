@@ -19,7 +19,8 @@ class QoS(StockQoS):
 
     def append(self, message: Any, delivery_tag: str) -> None:
         super().append(message, delivery_tag)
-        self.channel.leases.hold(delivery_tag, message.delivery_info["sqs_queue"])
+        info = message.delivery_info
+        self.channel.leases.hold(delivery_tag, info["sqs_queue"], info["sqs_message"]["MessageId"])
 
     def restore_unacked(self) -> list[Any]:
         """Give all back at once: one batch call for ten, not one call each with kombu's long timeouts."""

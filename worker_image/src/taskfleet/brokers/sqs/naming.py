@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import boto3
 from amqp.protocol import queue_declare_ok_t
 from botocore.client import Config
 from botocore.exceptions import ClientError
@@ -16,8 +14,10 @@ from kombu.utils.objects import cached_property
 
 from taskfleet.brokers.sqs.leases import Leases
 from taskfleet.brokers.sqs.receiving import CONCURRENT_REQUESTS, GRACE_SECONDS, Receiver
+from taskfleet.brokers.sqs.renewal import Account, Renewal
 
 LEASE_SECONDS = 60
+RENEWING = "renewing_process"  # a transport option, as on Redis
 _CLIENT_CONFIG = {"connect_timeout": 2, "read_timeout": 5, "retries": {"total_max_attempts": 2}}
 # Tried again by `Leases` itself; and the end of a worker must not wait long for SQS.
 _LEASE_CONFIG = {"connect_timeout": 2, "read_timeout": 3, "retries": {"total_max_attempts": 1}}
@@ -72,10 +72,11 @@ class NamingChannel(StockChannel):
 
     @cached_property
     def leases(self) -> Leases:
-        return Leases(self._client_maker(**_LEASE_CONFIG), lease_seconds=self.lease_seconds)
+        account, lease = self._account(**_LEASE_CONFIG), self.lease_seconds
+        renewal = Renewal(account, lease_seconds=lease) if self.transport_options.get(RENEWING) else None
+        return Leases(account.client, lease_seconds=lease, renewal=renewal)
 
-    def _client_maker(self, **config: Any) -> Callable[[], Any]:
-        """Makes clients of their own: a long poll must not hold up a delete, nor a closed channel either."""
+    def _account(self, **config: Any) -> Account:
         session = {
             "region_name": self.region,
             "aws_access_key_id": self.conninfo.userid,
@@ -86,7 +87,7 @@ class NamingChannel(StockChannel):
             "endpoint_url": self.endpoint_url,
             "use_ssl": self.is_secure is not False,
         }
-        return lambda: boto3.Session(**session).client("sqs", **client)
+        return Account(session, client)
 
     def _client_config(self, **more: Any) -> Config:
         return Config(**{**_CLIENT_CONFIG, **(self.transport_options.get("client-config") or {}), **more})
@@ -104,7 +105,7 @@ class NamingChannel(StockChannel):
     @cached_property
     def _waiting_client(self) -> Any:
         """For long polls without an event loop: its read timeout must outlast the poll."""
-        return self._client_maker(read_timeout=self.wait_time_seconds + GRACE_SECONDS)()
+        return self._account(read_timeout=self.wait_time_seconds + GRACE_SECONDS).client()
 
     def asynsqs(self, queue: str | None = None) -> Any:
         if self._asynsqs is None:

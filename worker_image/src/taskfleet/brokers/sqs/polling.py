@@ -61,7 +61,7 @@ class PollingChannel(NamingChannel):
         failure = messages.get(FAILURE)
         if failure is None:
             self._failures.pop(qname, None)
-            kept = self._hide_far(queue, messages.get("Messages") or [])
+            kept = self._to_deliver(queue, messages.get("Messages") or [])
             callback = self.connection._callbacks.get(qname)
             if callback is None:
                 return int(super()._on_messages_ready(queue, qname, {"Messages": kept}))
@@ -126,7 +126,7 @@ class PollingChannel(NamingChannel):
             VisibilityTimeout=self.lease_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
-        return {"Messages": self._hide_far(url, reply.get("Messages") or [])}
+        return {"Messages": self._to_deliver(url, reply.get("Messages") or [])}
 
     def _get_bulk(self, queue: str, *args: Any, **kwargs: Any) -> None:
         try:
@@ -137,6 +137,12 @@ class PollingChannel(NamingChannel):
             time.sleep(self._pause(queue))
             raise Empty from error
         self._failures.pop(queue, None)
+
+    def _to_deliver(self, queue_url: str, received: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those that are to run now: not what ended here after its lease, or still runs."""
+        known = self.leases.is_known
+        new = [each for each in received if not known(each["MessageId"], each["ReceiptHandle"], queue_url)]
+        return self._hide_far(queue_url, new)
 
     def _hide_far(self, queue_url: str, received: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those that are due; the others are hidden until their time, in one call, and not kept in memory."""
