@@ -9,8 +9,8 @@ REGION = "us-east-1"
 
 
 # Access keys that say who has them; a container has `ROLE` and its role's name.
-ROLE, OPERATOR, PRODUCER = "role.", "operator", "producer"
-CALLERS = (ROLE, OPERATOR, PRODUCER)
+ROLE, VIEWER, OPERATOR, PRODUCER = "role.", "viewer", "operator", "producer"
+CALLERS = (ROLE, VIEWER, OPERATOR, PRODUCER)
 
 
 def endpoint(ports: Ports) -> str:

@@ -57,12 +57,12 @@ class Permissions:
             self._broker_password(),
             self._key("kms:Decrypt", "kms:GenerateDataKey"),
             # kombu asks for a queue's redrive policy before it deletes a message that was rejected.
-            _allow("Consume", (*_SEND, "sqs:GetQueueAttributes", *_CONSUME), own),
-            _allow("Park", ("dynamodb:PutItem",), [self._dead_letters()]),
-            _allow(
+            allow("Consume", (*_SEND, "sqs:GetQueueAttributes", *_CONSUME), own),
+            allow("Park", ("dynamodb:PutItem",), [self._dead_letters()]),
+            allow(
                 "Tools", ("GetItem", "PutItem", "UpdateItem"), [self.base.tools_table_arn], service="dynamodb"
             ),
-            _allow(
+            allow(
                 "ProveGates",
                 ("dynamodb:PutItem",),
                 [self.base.state_table_arn],
@@ -80,13 +80,13 @@ class Permissions:
         publish = self._publish()
         statements = [
             *publish.statements,
-            _allow(
+            allow(
                 "Tick",
                 ("dynamodb:PutItem",),
                 [self.base.state_table_arn],
                 {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT, state.BEAT_RUNS]}},
             ),
-            _allow(
+            allow(
                 "RecallRuns",
                 ("dynamodb:GetItem",),
                 [self.base.state_table_arn],
@@ -102,19 +102,12 @@ class Permissions:
         return Grants(statements=[*publish.statements, revoke, *self._results()], wildcards=publish.wildcards)
 
     def _publish(self) -> Grants:
-        everything = f"{names.fallback_prefix(self._env)}*"
         statements = [
             *self._find_release(),
             self._broker_password(),
             self._key("kms:Decrypt", "kms:GenerateDataKey"),
-            _allow("Publish", _SEND, [self._queue(everything)]),
-            # The pattern above matches these too, and what is sent there nobody would run.
-            iam.PolicyStatement(
-                sid="NothingToDeadLetters",
-                effect=iam.Effect.DENY,
-                actions=["sqs:SendMessage"],
-                resources=[self._queue(f"{names.dead_letter_prefix(self._env)}*")],
-            ),
+            allow("Publish", _SEND, [self._fallbacks()]),
+            self._nothing_to_dead_letters(),
         ]
         return Grants(
             statements=statements, wildcards={**self._manifest_wildcards(), **self._queue_wildcards()}
@@ -131,30 +124,30 @@ class Permissions:
         index = f"{self._dead_letters()}/index/{dead_letters.INDEX}"
         pointer = self._parameter(parameters.current_release(self._env))
         statements = [
-            _allow("Point", ("ssm:GetParameter", "ssm:PutParameter"), [pointer]),
+            allow("Point", ("ssm:GetParameter", "ssm:PutParameter"), [pointer]),
             self._broker_password(),
             self._key("kms:Decrypt"),
-            _allow("CountMessages", _COUNT, [self._queue(f"{names.fallback_prefix(self._env)}*")]),
-            _allow("TakeDeadLetters", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), dead),
-            _allow("KeepDeadLetters", ("dynamodb:PutItem",), [self._dead_letters()]),
-            _allow("CountDeadLetters", ("dynamodb:Query",), [index]),
-            _allow(
+            allow("CountMessages", _COUNT, [self._fallbacks()]),
+            allow("TakeDeadLetters", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), dead),
+            allow("KeepDeadLetters", ("dynamodb:PutItem",), [self._dead_letters()]),
+            allow("CountDeadLetters", ("dynamodb:Query",), [index]),
+            allow(
                 "State", ("BatchGetItem", "PutItem", "Scan"), [self.base.state_table_arn], service="dynamodb"
             ),
-            _allow(
+            allow(
                 "ListManifests",
                 ("ssm:GetParametersByPath",),
                 [self._parameter(self._manifests()), self._parameter(f"{self._manifests()}/*")],
             ),
-            _allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
-            _allow("StoppedTasks", ("ecs:DescribeTasks",), [self._ecs("task", "*")]),
-            _allow(
+            allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
+            allow("StoppedTasks", ("ecs:DescribeTasks",), [self._ecs("task", "*")]),
+            allow(
                 "ListTasks",
                 ("ecs:ListTasks",),
                 ["*"],  # its only resource type is the container instance; the cluster narrows it
                 {"ArnEquals": {"ecs:cluster": self._cluster()}},
             ),
-            _allow(
+            allow(
                 "Measure",
                 ("cloudwatch:PutMetricData",),
                 ["*"],  # has no resource-level permission; the namespace narrows it
@@ -175,8 +168,8 @@ class Permissions:
         pointer = self._parameter(parameters.current_release(self._env))
         manifests = self._parameter(f"{self._manifests()}/*")
         return [
-            _allow("FindRelease", ("ssm:GetParameter",), [pointer, manifests]),
-            _allow(
+            allow("FindRelease", ("ssm:GetParameter",), [pointer, manifests]),
+            allow(
                 "FindReleaseInState",
                 ("dynamodb:GetItem",),
                 [self.base.state_table_arn],
@@ -186,7 +179,7 @@ class Permissions:
 
     def _revoke(self, *actions: str) -> iam.PolicyStatement:
         """Of the state table only what says which tasks are revoked."""
-        return _allow(
+        return allow(
             "Revoke",
             actions,
             [self.base.state_table_arn],
@@ -199,23 +192,32 @@ class Permissions:
             return []
         looks = ("DescribeTable", "DescribeTimeToLive", "GetItem", "PutItem", "DeleteItem")
         actions = (*(f"dynamodb:{action}" for action in looks), *more)
-        return [_allow("Results", actions, [self._table(names.results_table(self._env))])]
+        return [allow("Results", actions, [self._table(names.results_table(self._env))])]
 
     def _broker_password(self) -> iam.PolicyStatement:
-        return _allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn])
+        return allow("BrokerPassword", ("secretsmanager:GetSecretValue",), [self.base.broker_secret_arn])
 
     def _key(self, *actions: str) -> iam.PolicyStatement:
         """Not for whatever else is encrypted with it, the logs for one: only what these services hold."""
         via = [f"{service}.{self.stack.region}.amazonaws.com" for service in _ENCRYPTED]
-        return _allow("UseKey", actions, [self.base.key_arn], {"StringEquals": {"kms:ViaService": via}})
+        return allow("UseKey", actions, [self.base.key_arn], {"StringEquals": {"kms:ViaService": via}})
 
     def _manifest_wildcards(self) -> dict[str, str]:
         return {self._parameter(f"{self._manifests()}/*"): "The manifests of releases, which come and go."}
 
+    def _nothing_to_dead_letters(self) -> iam.PolicyStatement:
+        """The pattern of all fallback queues matches these too, and what is sent there nobody would run."""
+        return iam.PolicyStatement(
+            sid="NothingToDeadLetters",
+            effect=iam.Effect.DENY,
+            actions=["sqs:SendMessage"],
+            resources=[self._queue(f"{names.dead_letter_prefix(self._env)}*")],
+        )
+
     def _queue_wildcards(self) -> dict[str, str]:
-        every = self._queue(f"{names.fallback_prefix(self._env)}*")
         return {
-            every: "Fallback queues of releases, which come and go; no other environment's name starts so."
+            self._fallbacks(): "Fallback queues of releases, which come and go; no other environment's name "
+            "starts so."
         }
 
     @property
@@ -233,6 +235,9 @@ class Permissions:
 
     def _queue(self, name: str) -> str:
         return self.stack.format_arn(service="sqs", resource=name)
+
+    def _fallbacks(self) -> str:
+        return self._queue(f"{names.fallback_prefix(self._env)}*")
 
     def _parameter(self, name: str) -> str:
         return self.stack.format_arn(
@@ -269,7 +274,7 @@ def shell_log_streams(stack: Stack, settings: Settings) -> str:
     )
 
 
-def _allow(
+def allow(
     sid: str,
     actions: Iterable[str],
     resources: list[str],
@@ -277,6 +282,7 @@ def _allow(
     *,
     service: str | None = None,
 ) -> iam.PolicyStatement:
+    """One statement; ``service`` stands before each of ``actions`` where they don't name it themselves."""
     return iam.PolicyStatement(
         sid=sid,
         actions=[f"{service}:{action}" if service else action for action in actions],

@@ -6,27 +6,18 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from taskfleet.contract import names
 
-from infra.checks.nag import acknowledge
+from infra.constructs.managed import managed_policy
 from infra.constructs.permissions import Permissions
 from infra.settings import Settings
 
 
 def producer_policy(stack: cdk.Stack, settings: Settings, permissions: Permissions) -> iam.ManagedPolicy:
     """The managed policy, its ARN as the stack's output ``ProducerPolicyArn``."""
-    grants = permissions.producer()
-    policy = iam.ManagedPolicy(
+    return managed_policy(
         stack,
         "ProducerPolicy",
-        managed_policy_name=names.producer_policy(settings.name),
+        name=names.producer_policy(settings.name),
+        grants=permissions.producer(),
         description=f"Publish tasks to the Taskfleet environment {settings.name}, and nothing else",
-        statements=grants.statements,
+        attach="Attach it to the role of whatever publishes tasks: docs/producers.md",
     )
-    for resource, reason in grants.wildcards.items():
-        acknowledge(policy, f"AwsSolutions-IAM5[Resource::{resource}]", reason)
-    cdk.CfnOutput(
-        stack,
-        "ProducerPolicyArn",
-        value=policy.managed_policy_arn,
-        description="Attach it to the role of whatever publishes tasks: docs/producers.md",
-    )
-    return policy

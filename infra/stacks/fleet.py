@@ -17,6 +17,7 @@ from infra.constructs.environment import Endpoint, result_backend, service_varia
 from infra.constructs.fleet_alarms import add_fleet_alarms
 from infra.constructs.image import WorkerImage
 from infra.constructs.log_groups import log_group
+from infra.constructs.people import People, people_policies
 from infra.constructs.permissions import Base, Grants, Permissions
 from infra.constructs.producers import producer_policy
 from infra.constructs.queues import dead_letter_queue
@@ -79,17 +80,15 @@ class FleetStack(EnvironmentStack):
             subnets=lookup_vpc(self, settings).private_subnets,
             security_group=lookup_workers(self, settings),
         )
-        permissions = Permissions(
-            stack=self,
-            settings=settings,
-            base=Base(
-                key_arn=key.key_arn,
-                broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
-                state_table_arn=self.state_table.table_arn,
-                tools_table_arn=self.tools_table.table_arn,
-            ),
+        base = Base(
+            key_arn=key.key_arn,
+            broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
+            state_table_arn=self.state_table.table_arn,
+            tools_table_arn=self.tools_table.table_arn,
         )
+        permissions = Permissions(stack=self, settings=settings, base=base)
         producer_policy(self, settings, permissions)
+        people_policies(People(stack=self, settings=settings, base=base))
         endpoint = Endpoint(
             host=lookup(self, settings, "broker-host"), port=lookup(self, settings, "broker-port")
         )

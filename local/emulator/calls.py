@@ -21,7 +21,8 @@ _SINGLE = {
     "DeleteMessageBatch": "DeleteMessage",
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
 }
-_IDS = re.compile(r"\b[0-9a-f]{32}\b")  # of ECS tasks, which are never the same twice
+# Of ECS tasks, which are never the same twice; MiniStack's own have dashes.
+_IDS = re.compile(r"\b(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,9 @@ def _item(operation: str, params: Params, place: Place, keys: list[Params] | Non
     index = f"/index/{params['IndexName']}" if params.get("IndexName") else ""
     wanted = keys if keys is not None else [params.get("Key") or params.get("Item") or {}]
     leading = sorted({key[state.KEY]["S"] for key in wanted if state.KEY in key})
-    # The other table's keys are of no policy's concern, and without number.
-    narrowed = {"dynamodb:LeadingKeys": leading} if leading and table.endswith("-state") else {}
+    # The other tables' keys are of no policy's concern, and without number.
+    known = leading and table.endswith(("-state", "-tools"))
+    narrowed = {"dynamodb:LeadingKeys": leading} if known else {}
     return Asked(f"dynamodb:{operation}", place.arn("dynamodb", f"table/{table}{index}"), narrowed)
 
 

@@ -17,7 +17,7 @@ from taskfleet.contract import names
 
 from drills.fleet import Fleet
 from local import fleet_environment
-from local.account import OPERATOR, PRODUCER
+from local.account import OPERATOR, PRODUCER, VIEWER
 from local.places import REPOSITORY, VARIABLE, Places
 from local.ports import Ports
 from local.steady import Service, client, current_release, services
@@ -52,9 +52,10 @@ class Deployed:
         return self._run(command, self.shell(), timeout=400)
 
     def fleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The operators' command."""
+        """The operators' command, of one who acts, or of one who only looks."""
         command = [str(Path(sys.executable).parent / "fleet"), *arguments]
-        return self._run(command, self.shell(OPERATOR), timeout=120)
+        caller = OPERATOR if "--yes" in arguments else VIEWER
+        return self._run(command, self.shell(caller), timeout=120)
 
     def fleet_json(self, *arguments: str) -> Any:
         """What ``fleet --json …`` prints."""

@@ -89,6 +89,12 @@ def only(template: Template, type: str) -> dict[str, Any]:
     return properties
 
 
+def managed_policy(template: Template, name: str) -> dict[str, Any]:
+    """The managed policy of this name."""
+    found = of_type(template, "AWS::IAM::ManagedPolicy").values()
+    return next(one for one in found if one["ManagedPolicyName"] == name)
+
+
 def task(synthesis: Synthesis, service: str, *, environment: str = "dev") -> dict[str, Any]:
     """The task definition of a service of the release."""
     found = of_type(synthesis.of(environment, f"release-{RELEASE}"), "AWS::ECS::TaskDefinition").values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -12,7 +13,7 @@ import pytest
 from infra import environments
 from infra.checks.access import calls, implied, policies, report
 from infra.checks.access.authorize import allowed, grants
-from infra.checks.access.policies import BEAT, CONTROLLER, PRODUCER, WORKER
+from infra.checks.access.policies import BEAT, CONTROLLER, OPERATOR, PRODUCER, VIEWER, WORKER
 from infra.checks.access.resolve import Account
 from infra.checks.access.unused import UNUSED, name
 from infra.settings import Settings
@@ -102,6 +103,26 @@ FORBIDDEN = [
     (PRODUCER, "secretsmanager", "GetSecretValue", {"SecretId": "taskfleet/staging/broker"}),
     (PRODUCER, "ssm", "PutParameter", {"Name": "/taskfleet/prod/current-release"}),
     (PRODUCER, "ssm", "GetParameter", {"Name": "/taskfleet/prod/base/key-arn"}),
+    (VIEWER, "ssm", "PutParameter", {"Name": "/taskfleet/prod/current-release"}),
+    (VIEWER, "ecs", "UpdateService", {"cluster": "taskfleet-prod", "service": "high-r1"}),
+    (VIEWER, "ecs", "DescribeServices", {"cluster": "taskfleet-staging", "services": ["high-r1"]}),
+    (VIEWER, "cloudformation", "DeleteStack", {"StackName": "taskfleet-prod-release-r1"}),
+    (VIEWER, "dynamodb", "PutItem", {"TableName": "taskfleet-prod-state", "Item": {"id": {"S": "holds"}}}),
+    (VIEWER, "dynamodb", "DeleteItem", {"TableName": "taskfleet-prod-dead-letters", "Key": {}}),
+    (VIEWER, "dynamodb", "GetItem", {"TableName": "taskfleet-prod-tools", "Key": {"id": {"S": "once#a#b"}}}),
+    (VIEWER, "secretsmanager", "GetSecretValue", {"SecretId": "taskfleet/prod/broker"}),
+    (OPERATOR, "secretsmanager", "GetSecretValue", {"SecretId": "taskfleet/prod/broker"}),
+    (OPERATOR, "cloudformation", "DeleteStack", {"StackName": "taskfleet-prod-fleet"}),
+    (OPERATOR, "cloudformation", "DeleteStack", {"StackName": "taskfleet-staging-release-r1"}),
+    (OPERATOR, "sqs", "SendMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-dead-high"}),
+    (OPERATOR, "sqs", "ReceiveMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-high-r1"}),
+    (OPERATOR, "dynamodb", "PutItem", {"TableName": "taskfleet-prod-state", "Item": {"id": {"S": "look"}}}),
+    (
+        OPERATOR,
+        "dynamodb",
+        "UpdateItem",
+        {"TableName": "taskfleet-prod-tools", "Key": {"id": {"S": "limit#a#b"}}},
+    ),
 ]
 
 
@@ -140,11 +161,23 @@ def test_a_statement_that_is_missing_is_named(blueprint: Synthesis) -> None:
     assert missing.startswith('beat needs {"Effect": "Allow", "Action": "dynamodb:PutItem"')
 
 
+@EVERYWHERE
+@pytest.mark.parametrize("who", [PRODUCER, VIEWER, OPERATOR])
+def test_a_managed_policy_is_no_longer_than_iam_takes(
+    blueprint: Synthesis, settings: Settings, who: str
+) -> None:
+    """6,144 characters, white space not counted (IAM user guide, "IAM and AWS STS quotas")."""
+    statements = policies.of(account(blueprint, settings)).identity[who]
+    document = {"Version": "2012-10-17", "Statement": statements}
+
+    assert len(json.dumps(document, separators=(",", ":"))) < 6144
+
+
 @cache
 def _table() -> frozenset[calls.Call]:
     return frozenset(calls.read())
 
 
-@pytest.mark.parametrize("who", [WORKER, BEAT, CONTROLLER, PRODUCER, "operator"])
+@pytest.mark.parametrize("who", [WORKER, BEAT, CONTROLLER, PRODUCER, VIEWER, OPERATOR])
 def test_everybodys_calls_were_seen(who: str) -> None:
     assert {call for call in _table() if call.caller == who}

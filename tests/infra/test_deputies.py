@@ -70,20 +70,21 @@ def test_the_key_is_used_through_the_services_that_hold_the_data(
         }
 
 
-@pytest.mark.parametrize("type", ["AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"])
-def test_neither_beat_nor_a_producer_sends_to_dead_letter_queues(blueprint: Synthesis, type: str) -> None:
-    """The others may send to queues by name, or to none."""
-    (denied,) = [
+def test_who_sends_by_a_pattern_does_not_send_to_dead_letter_queues(blueprint: Synthesis) -> None:
+    """Beat, producers and operators. The others may send to queues by name, or to none."""
+    denied = [
         one
-        for where, one in statements(blueprint, type)
+        for where, one in statements(blueprint, "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
         if where.startswith("taskfleet-prod-") and one["Effect"] == "Deny"
     ]
-
-    assert denied["Action"] == "sqs:SendMessage"
-    pattern = denied["Resource"].rpartition(":")[2].removesuffix("*")
     dead = [names.dead_letter_queue("prod", q) for pool in environments.PROD.pools for q in pool.queues]
-    assert all(name.startswith(pattern) for name in dead)
-    assert not names.fallback_queue("prod", "dead_ends", "r1").startswith(pattern)
+
+    assert len(denied) == 3
+    for one in denied:
+        assert one["Action"] == "sqs:SendMessage"
+        pattern = one["Resource"].rpartition(":")[2].removesuffix("*")
+        assert all(name.startswith(pattern) for name in dead)
+        assert not names.fallback_queue("prod", "dead_ends", "r1").startswith(pattern)
 
 
 def test_a_task_on_an_instance_can_not_ask_for_the_instances_credentials(mixed: Synthesis) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from taskfleet.revokes import Revokes
 from infra.checks.access import policies
 from infra.checks.access.policies import PRODUCER
 from infra.environments import ALL, LOCAL
+from infra.settings import Settings
 from tests.infra.synthesis import ROOT, Synthesis, of_type
 from tests.infra.test_access import account
 from tests.support.ministack import MiniStack
@@ -93,13 +94,16 @@ def test_a_process_with_the_managed_policy_publishes_and_can_do_nothing_else(
 
 
 @pytest.mark.parametrize("settings", ALL, ids=lambda settings: settings.name)
-def test_its_arn_is_an_output_and_what_the_command_names(blueprint: Synthesis, settings: object) -> None:
-    name = settings.name  # type: ignore[attr-defined]
-    template = blueprint.of(name, "fleet")
-    ((logical_id, policy),) = of_type(template, "AWS::IAM::ManagedPolicy").items()
+@pytest.mark.parametrize("name", [names.producer_policy, names.viewer_policy, names.operator_policy])
+def test_each_managed_policys_arn_is_an_output(
+    blueprint: Synthesis, settings: Settings, name: Callable[[str], str]
+) -> None:
+    template = blueprint.of(settings.name, "fleet")
+    found = of_type(template, "AWS::IAM::ManagedPolicy")
+    logical_id = next(id for id, one in found.items() if one["ManagedPolicyName"] == name(settings.name))
 
-    assert template["Outputs"]["ProducerPolicyArn"]["Value"] == {"Ref": logical_id}
-    assert policy["ManagedPolicyName"] == names.producer_policy(name)
+    whose = name(settings.name).rpartition("-")[2].capitalize()
+    assert template["Outputs"][f"{whose}PolicyArn"]["Value"] == {"Ref": logical_id}
 
 
 def test_producer_env_prints_what_a_producer_must_know(aws_environment: MiniStack) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from taskfleet.contract import names
 
-from infra.checks.access.policies import BEAT, CONTROLLER, PRODUCER, WORKER
+from infra.checks.access.policies import BEAT, CONTROLLER, WORKER
 from infra.settings import Settings
-from local.account import OPERATOR, ROLE
+from local.account import ROLE
 from local.emulator.calls import Asked
 
 TABLE = Path(__file__).with_name("calls.jsonl")
@@ -93,7 +93,7 @@ def _general(text: str, settings: Settings) -> str:
         (rf"{names.dead_letter_prefix(env)}({queues})\b", f"{names.PROJECT}-<env>-dead-<queue>"),
         (rf"{names.fallback_prefix(env)}({queues})-{id}", f"{names.PROJECT}-<env>-<queue>-<release>"),
         (rf"service/{names.cluster(env)}/({pools})-{id}", "service/taskfleet-<env>/<pool>-<release>"),
-        (r'"(limit|once)#[^"]*"', r'"\1#<key>"'),
+        (r'"(limit|once|chunked)#[^"]*"', r'"\1#<key>"'),
         (rf"gate#([a-z]+)#({queues})\.{id}", r"gate#\1#<queue>.<release>"),
         (rf"{names.release_stack_prefix(env)}{id}", "taskfleet-<env>-release-<release>"),
         (rf"release#{id}", "release#<release>"),
@@ -115,6 +115,3 @@ def _once_each(text: str) -> str:
         {key: sorted(set(value)) if isinstance(value, list) else value for key, value in context.items()},
         sort_keys=True,
     )
-
-
-__all__ = ["OPERATOR", "PRODUCER", "TABLE", "Call", "generalize", "read", "write"]

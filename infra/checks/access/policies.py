@@ -11,7 +11,8 @@ from infra.checks.access.resolve import Account
 Statement = Mapping[str, Any]
 
 # Who is meant by a call's `caller` → (stack, how the role's or managed policy's logical id begins).
-WORKER, BEAT, CONTROLLER, PRODUCER = "worker", "beat", "controller", "producer"
+WORKER, BEAT, CONTROLLER = "worker", "beat", "controller"
+PRODUCER, VIEWER, OPERATOR = "producer", "viewer", "operator"
 ROLES = {
     WORKER: ("release", "TaskRole"),
     BEAT: ("fleet", "BeatTaskRole"),
@@ -20,7 +21,11 @@ ROLES = {
     "beat-start": ("fleet", "BeatExecutionRole"),
     "controller-start": ("fleet", "ControllerExecutionRole"),
 }
-MANAGED = {PRODUCER: ("fleet", "ProducerPolicy")}
+MANAGED = {
+    PRODUCER: ("fleet", "ProducerPolicy"),
+    VIEWER: ("fleet", "ViewerPolicy"),
+    OPERATOR: ("fleet", "OperatorPolicy"),
+}
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,16 @@ def producer_policy(environment: str) -> str:
     return f"{PROJECT}-{check('environment', environment)}-producer"
 
 
+def viewer_policy(environment: str) -> str:
+    """The IAM policy for whoever looks at an environment with `fleet`."""
+    return f"{PROJECT}-{check('environment', environment)}-viewer"
+
+
+def operator_policy(environment: str) -> str:
+    """The IAM policy for whoever acts on an environment with `fleet`."""
+    return f"{PROJECT}-{check('environment', environment)}-operator"
+
+
 def state_table(environment: str) -> str:
     """The DynamoDB table of releases, their history and the controller's last look."""
     return f"{PROJECT}-{environment}-state"

@@ -1,0 +1,139 @@
+"""For those who run `fleet`: one policy to look, and one to look and act, to attach to their roles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import ArnFormat
+from aws_cdk import aws_iam as iam
+from taskfleet.contract import dead_letters, names, parameters, state, tools
+
+from infra.constructs.managed import managed_policy
+from infra.constructs.permissions import Grants, Permissions, allow
+
+
+def people_policies(people: People) -> None:
+    """Both managed policies, their ARNs as the outputs ``ViewerPolicyArn`` and ``OperatorPolicyArn``."""
+    stack, environment = people.stack, people.settings.name
+    managed_policy(
+        stack,
+        "ViewerPolicy",
+        name=names.viewer_policy(environment),
+        grants=people.viewer(),
+        description=f"Look at the Taskfleet environment {environment} with `fleet`",
+        attach="Attach it to the role of who looks with `fleet`: docs/operators.md",
+    )
+    managed_policy(
+        stack,
+        "OperatorPolicy",
+        name=names.operator_policy(environment),
+        grants=people.operator(),
+        description=f"Look at the Taskfleet environment {environment} with `fleet`, and act with --yes",
+        attach="Attach it to the role of who acts with `fleet`: docs/operators.md",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class People(Permissions):
+    """What the `fleet` command calls; `tests/infra/test_people.py` runs each of its subcommands."""
+
+    def viewer(self) -> Grants:
+        """Every subcommand without ``--yes``. Dead letters, which have tasks' arguments, can be read."""
+        letters = self._dead_letters()
+        statements = [
+            allow(
+                "State", ("GetItem", "BatchGetItem", "Scan"), [self.base.state_table_arn], service="dynamodb"
+            ),
+            allow("Letters", ("dynamodb:Query",), [letters, f"{letters}/index/{dead_letters.INDEX}"]),
+            self._chunks("GetItem"),
+            self._key("kms:Decrypt"),
+            allow("Base", ("ssm:GetParameters",), [self._parameter(f"{self._base()}/*")]),
+            allow("Pointer", ("ssm:GetParameter",), [self._parameter(parameters.current_release(self._env))]),
+            allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
+            allow("StoppedTasks", ("ecs:DescribeTasks",), [self._ecs("task", "*")]),
+            allow(
+                "ListTasks",
+                ("ecs:ListTasks",),
+                ["*"],  # its only resource type is the container instance; the cluster narrows it
+                {"ArnEquals": {"ecs:cluster": self._cluster()}},
+            ),
+            allow("Alarms", ("cloudwatch:DescribeAlarms",), [self._alarms()]),
+        ]
+        wildcards = {
+            "*": "ecs:ListTasks has no resource-level permission; a condition narrows it to this cluster.",
+            self._parameter(
+                f"{self._base()}/*"
+            ): "What the long-lived stacks tell the later ones; no secret.",
+            self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only.",
+            self._ecs("task", "*"): "The tasks of this cluster, which come and go.",
+            self._alarms(): "DescribeAlarms by a prefix is a question about all alarms; it changes nothing.",
+        }
+        return Grants(statements=statements, wildcards=wildcards)
+
+    def operator(self) -> Grants:
+        """What a viewer may, and every subcommand with ``--yes``."""
+        look, releases = self.viewer(), self._releases()
+        statements = [
+            *look.statements,
+            allow(
+                "Decide",
+                ("dynamodb:PutItem",),
+                [self.base.state_table_arn],
+                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [*_DECIDED]}},
+            ),
+            allow("Publish", ("ssm:PutParameter",), [self._parameter(parameters.current_release(self._env))]),
+            allow("Retire", ("cloudformation:DescribeStacks", "cloudformation:DeleteStack"), [releases]),
+            allow("Scale", ("ecs:UpdateService",), [self._ecs("service", "*")]),
+            allow("DeleteLetters", ("dynamodb:DeleteItem",), [self._dead_letters()]),
+            allow("Redrive", ("sqs:GetQueueUrl", "sqs:SendMessage"), [self._fallbacks()]),
+            self._nothing_to_dead_letters(),
+            self._data_key(),
+            self._chunks("UpdateItem", sid="Steer"),
+        ]
+        wildcards = {
+            releases: "The stacks of releases, which come and go, and their ids, which AWS makes.",
+            **self._queue_wildcards(),
+        }
+        return Grants(statements=statements, wildcards={**look.wildcards, **wildcards})
+
+    def _chunks(self, action: str, sid: str = "Chunks") -> iam.PolicyStatement:
+        """Of the tools table only where chunked runs are: locks and limits are the workers' own."""
+        keys = [tools.CHUNKED, tools.chunked("*")]
+        return allow(
+            sid,
+            (f"dynamodb:{action}",),
+            [self.base.tools_table_arn],
+            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}},
+        )
+
+    def _data_key(self) -> iam.PolicyStatement:
+        """For what is sent to an encrypted queue."""
+        via = f"sqs.{self.stack.region}.amazonaws.com"
+        return allow(
+            "Encrypt",
+            ("kms:GenerateDataKey",),
+            [self.base.key_arn],
+            {"StringEquals": {"kms:ViaService": via}},
+        )
+
+    def _base(self) -> str:
+        return f"{parameters.root(self._env)}/base"
+
+    def _alarms(self) -> str:
+        return self.stack.format_arn(
+            service="cloudwatch",
+            resource="alarm",
+            resource_name="*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+
+    def _releases(self) -> str:
+        return self.stack.format_arn(
+            service="cloudformation",
+            resource="stack",
+            resource_name=f"{names.release_stack_prefix(self._env)}*/*",
+        )
+
+
+# What a person writes into the state table; the rest of it is written by the controller, beat and workers.
+_DECIDED = (state.POINTER, state.RELEASES, state.HOLDS)
