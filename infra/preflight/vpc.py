@@ -1,0 +1,191 @@
+"""What AWS says of the VPC that the settings name, and of its neighbours. It only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.rules.existing import is_group
+from infra.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subnet:
+    """``out``: where its default route leads, as an id (nat-…, igw-…, tgw-…); None without one that works."""
+
+    id: str
+    zone: str
+    block: str
+    free: int
+    table: str | None
+    out: str | None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A security group: its VPC, and who may come in on port 443: ranges, or other groups."""
+
+    id: str
+    vpc: str
+    ranges: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """``tables`` of a gateway; ``private_dns`` and ``groups`` of an interface."""
+
+    id: str
+    service: str  # behind the region: s3, ecr.api
+    available: bool
+    private_dns: bool = False
+    tables: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vpc:
+    """The VPC of the settings."""
+
+    id: str
+    blocks: tuple[str, ...]
+    dns_support: bool
+    dns_hostnames: bool
+    subnets: tuple[Subnet, ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """``vpc`` is None where it does not exist or the environment has one of its own.
+
+    ``others``: the blocks of every VPC of the region but the environment's. ``groups``: those of the settings
+    that exist.
+    """
+
+    vpc: Vpc | None
+    others: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, Group]
+
+
+def look(settings: Settings, ec2: Any) -> Seen:
+    """Errors of AWS pass through as they are."""
+    existing, tags = settings.network.existing, {"environment": settings.name, "project": "taskfleet"}
+    every = _all(ec2, "describe_vpcs", "Vpcs")
+    mine = {one["VpcId"] for one in every if tags.items() <= _tags(one).items()}
+    named = next((one for one in every if existing and one["VpcId"] == existing.id), None)
+    return Seen(
+        vpc=_vpc(ec2, named) if named else None,
+        others={one["VpcId"]: _blocks(one) for one in every if one["VpcId"] not in mine},
+        groups={one.id: one for one in _groups(ec2, "group-id", sorted(_named_groups(settings)))},
+    )
+
+
+def _named_groups(settings: Settings) -> set[str]:
+    of_pools = {group for pool in settings.pools for group in pool.security_groups}
+    return of_pools | {peer for peer in settings.broker.ingress if is_group(peer)}
+
+
+def _all(ec2: Any, operation: str, key: str, **request: Any) -> list[dict[str, Any]]:
+    return [one for page in ec2.get_paginator(operation).paginate(**request) for one in page[key]]
+
+
+def _in(vpc: str) -> list[dict[str, Any]]:
+    return [{"Name": "vpc-id", "Values": [vpc]}]
+
+
+def _tags(given: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in given.get("Tags", ())}
+
+
+def _blocks(vpc: Mapping[str, Any]) -> tuple[str, ...]:
+    associated = [one["CidrBlock"] for one in vpc.get("CidrBlockAssociationSet", ())]
+    return tuple(associated or [vpc["CidrBlock"]])
+
+
+def _vpc(ec2: Any, vpc: Mapping[str, Any]) -> Vpc:
+    id = str(vpc["VpcId"])
+
+    def attribute(name: str) -> bool:
+        answer = ec2.describe_vpc_attribute(VpcId=id, Attribute=name)
+        return bool(answer[name[0].upper() + name[1:]]["Value"])
+
+    tables = _all(ec2, "describe_route_tables", "RouteTables", Filters=_in(id))
+    subnets = _all(ec2, "describe_subnets", "Subnets", Filters=_in(id))
+    endpoints = _all(ec2, "describe_vpc_endpoints", "VpcEndpoints", Filters=_in(id))
+    guards = sorted({group["GroupId"] for one in endpoints for group in one.get("Groups", ())})
+    groups = {one.id: one for one in _groups(ec2, "group-id", guards)}
+    return Vpc(
+        id=id,
+        blocks=_blocks(vpc),
+        dns_support=attribute("enableDnsSupport"),
+        dns_hostnames=attribute("enableDnsHostnames"),
+        subnets=tuple(_subnet(one, tables) for one in subnets),
+        endpoints=tuple(_endpoint(one, groups) for one in endpoints),
+    )
+
+
+def _subnet(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Subnet:
+    """A subnet with no association of its own has the VPC's main route table."""
+    id = subnet["SubnetId"]
+    own = [t for t in tables if any(a.get("SubnetId") == id for a in t["Associations"])]
+    main = [t for t in tables if any(a.get("Main") for a in t["Associations"])]
+    table = next(iter([*own, *main]), None)
+    return Subnet(
+        id=id,
+        zone=subnet["AvailabilityZone"],
+        block=subnet["CidrBlock"],
+        free=subnet["AvailableIpAddressCount"],
+        table=table["RouteTableId"] if table else None,
+        out=_way_out(table) if table else None,
+        tags=_tags(subnet),
+    )
+
+
+def _way_out(table: Mapping[str, Any]) -> str | None:
+    for route in table["Routes"]:
+        if route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State", "active") == "active":
+            # NatGatewayId, GatewayId, TransitGatewayId, NetworkInterfaceId, InstanceId, …
+            return next((str(value) for key, value in route.items() if key.endswith("Id") and value), None)
+    return None
+
+
+def _endpoint(endpoint: Mapping[str, Any], groups: Mapping[str, Group]) -> Endpoint:
+    # com.amazonaws.eu-west-1.ecr.api; the region has no dot.
+    service = str(endpoint["ServiceName"]).split(".", 3)[3]
+    return Endpoint(
+        id=endpoint["VpcEndpointId"],
+        service=service,
+        available=str(endpoint.get("State", "available")).lower() == "available",
+        private_dns=bool(endpoint.get("PrivateDnsEnabled")),
+        tables=tuple(endpoint.get("RouteTableIds", ())),
+        groups=tuple(
+            groups[one["GroupId"]] for one in endpoint.get("Groups", ()) if one["GroupId"] in groups
+        ),
+    )
+
+
+def _groups(ec2: Any, by: str, values: list[str]) -> list[Group]:
+    """By a filter: one that does not exist is then no error, and not among them."""
+    if not values:
+        return []
+    found = _all(ec2, "describe_security_groups", "SecurityGroups", Filters=[{"Name": by, "Values": values}])
+    return [_group(one) for one in found]
+
+
+def _group(group: Mapping[str, Any]) -> Group:
+    https = [rule for rule in group["IpPermissions"] if _is_https(rule)]
+    return Group(
+        id=group["GroupId"],
+        vpc=group["VpcId"],
+        ranges=tuple(one["CidrIp"] for rule in https for one in rule.get("IpRanges", ())),
+        groups=tuple(one["GroupId"] for rule in https for one in rule.get("UserIdGroupPairs", ())),
+    )
+
+
+def _is_https(rule: Mapping[str, Any]) -> bool:
+    if rule["IpProtocol"] == "-1":
+        return True
+    return bool(rule["IpProtocol"] == "tcp" and rule["FromPort"] <= 443 <= rule["ToPort"])
