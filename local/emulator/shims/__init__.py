@@ -14,6 +14,7 @@ from local.emulator.shims import (
     capacity,
     ec2,
     ecs,
+    log_groups,
     queues,
     secrets,
     steady,
@@ -23,6 +24,17 @@ from local.emulator.shims import (
 
 def register(*, broker_port: int) -> None:
     """Make the emulator able to take Taskfleet's stacks. ``broker_port`` is where the TLS front listens."""
-    for module in (ec2, secrets, systems_manager, alarms, autoscaling, capacity, ecs, queues, steady):
+    for module in (
+        ec2,
+        secrets,
+        systems_manager,
+        alarms,
+        autoscaling,
+        capacity,
+        ecs,
+        log_groups,
+        queues,
+        steady,
+    ):
         module.register()
     broker.register(port=broker_port)
