@@ -10,6 +10,7 @@ import pytest
 from celery import Celery, Task, shared_task
 from celery.exceptions import Retry
 from taskfleet import hardening, install
+from taskfleet.errors import PointerUnknown, PublishError
 from taskfleet.worker.task import DEFAULT_EXPIRES_SECONDS, FleetBehaviour
 
 
@@ -275,3 +276,33 @@ class FrozenBase(Task):  # type: ignore[misc]
 
     def run(self) -> None:
         """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("task", "conf", "again"),
+    [
+        ({}, {}, True),
+        ({"acks_late": False}, {}, False),
+        ({"acks_late": False, "retry_on_worker_lost": True}, {}, True),
+        ({"acks_late": False}, {"task_retry_on_worker_lost": True}, True),
+        ({"acks_late": False}, {"task_annotations": {"early": {"retry_on_worker_lost": True}}}, True),
+        ({}, {"task_annotations": {"early": {"acks_late": False}}}, False),
+        ({"retry_on_worker_lost": False}, {}, False),
+    ],
+)
+def test_a_task_that_is_acknowledged_early_is_not_sent_again_by_a_default_of_ours(
+    task: dict[str, bool], conf: dict[str, Any], again: bool
+) -> None:
+    app = _app()
+    app.conf.update(conf)
+    install(app).task(name="early", shared=False, **task)(nothing)
+
+    assert app.tasks["early"].retry_on_worker_lost is again
+
+
+@pytest.mark.parametrize("ours", [PublishError, PointerUnknown])
+def test_code_that_catches_celerys_error_of_a_publish_catches_ours(ours: type[Exception]) -> None:
+    app = install(_app())
+    app.task(name="any", shared=False)(nothing)
+
+    assert issubclass(ours, app.tasks["any"].OperationalError)

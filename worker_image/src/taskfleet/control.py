@@ -114,12 +114,10 @@ class FleetControl(Control):  # type: ignore[misc]
     def purge(self, connection: Any = None) -> int:
         """Delete what waits in all queues of the current release, on Redis and on SQS; how many that were."""
         fleet = self.app.taskfleet
-        release = fleet.settings.bound_release or fleet.releases.current()
+        queues = fleet.releases.queues(fleet.settings.bound_release or fleet.releases.current())
         try:
             with self._connection(connection) as conn:
-                return sum(
-                    conn.default_channel.queue_purge(queue) for queue in fleet.releases.queues(release)
-                )
+                return sum(conn.default_channel.queue_purge(queue) for queue in queues)
         except _ERRORS as error:
             raise ControlError(f"not all was purged, since Redis does not answer: {error}") from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kombu.exceptions import OperationalError
+
 # The exit code of a process whose settings can't be right: starting it again will not help.
 EX_CONFIG = 78
 
@@ -14,8 +16,8 @@ class SettingsError(TaskfleetError):
     """A setting (an environment variable, a line of ``infra/environments.py``) can't be right."""
 
 
-class PublishError(TaskfleetError):
-    """No broker accepted the task.
+class PublishError(TaskfleetError, OperationalError):
+    """No broker accepted the task. ``except task.OperationalError``, as Celery's guide has it, catches it.
 
     With ``may_run`` False no broker has it: it will not run unless the caller sends it again. With True one
     of them was given it and did not answer in time, so it may run: send it again under the same
@@ -51,8 +53,11 @@ class ReleaseError(TaskfleetError):
     """A release can't make the move that was asked for."""
 
 
-class PointerUnknown(ReleaseError):
-    """The current release can't be read, and nothing was read before that could be kept."""
+class PointerUnknown(ReleaseError, OperationalError):
+    """The current release can't be read, and nothing was read before that could be kept.
+
+    A producer knows no queue to publish to: ``except task.OperationalError`` catches it as `PublishError`.
+    """
 
 
 class DeadLetterError(TaskfleetError):

@@ -45,8 +45,28 @@ class FleetDefaults(Task):  # type: ignore[misc]
     expires = DEFAULT_EXPIRES_SECONDS
 
 
+# Where nobody of the team said whether a task is sent again when its process is lost.
+_UNSAID = object()
+
+
 class FleetBehaviour:
     """Comes before the task's own class."""
+
+    @classmethod
+    def bind(cls: Any, app: Any) -> Any:
+        """As Celery's; a default of ours does not run again what its team acknowledges early.
+
+        ``acks_late=False`` is how a task says that it must never run twice.
+        """
+        if cls.retry_on_worker_lost is None:
+            cls.retry_on_worker_lost = _UNSAID
+        bound = super().bind(app)  # type: ignore[misc]
+        if cls.retry_on_worker_lost is _UNSAID:  # no annotation said it, either
+            setting = "task_retry_on_worker_lost"
+            cls.retry_on_worker_lost = app.conf[setting] and (
+                bool(cls.acks_late) or app.conf.value_set_for(setting)
+            )
+        return bound
 
     def apply_async(self: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
         """As Celery's; the task's own ``expires`` counts from the ETA, the caller's from now, as ever.
