@@ -45,7 +45,7 @@ class People(Permissions):
                 "State", ("GetItem", "BatchGetItem", "Scan"), [self.base.state_table_arn], service="dynamodb"
             ),
             allow("Letters", ("dynamodb:Query",), [letters, f"{letters}/index/{dead_letters.INDEX}"]),
-            self._chunks("GetItem"),
+            self._tools("GetItem"),
             self._key("kms:Decrypt"),
             allow("Base", ("ssm:GetParameters",), [self._parameter(f"{self._base()}/*")]),
             allow("Pointer", ("ssm:GetParameter",), [self._parameter(parameters.current_release(self._env))]),
@@ -88,7 +88,7 @@ class People(Permissions):
             allow("Redrive", ("sqs:GetQueueUrl", "sqs:SendMessage"), [self._fallbacks()]),
             self._nothing_to_dead_letters(),
             self._data_key(),
-            self._chunks("UpdateItem", sid="Steer"),
+            self._tools("UpdateItem", sid="Steer"),
         ]
         wildcards = {
             releases: "The stacks of releases, which come and go, and their ids, which AWS makes.",
@@ -96,9 +96,9 @@ class People(Permissions):
         }
         return Grants(statements=statements, wildcards={**look.wildcards, **wildcards})
 
-    def _chunks(self, action: str, sid: str = "Chunks") -> iam.PolicyStatement:
-        """Of the tools table only where chunked runs are: locks and limits are the workers' own."""
-        keys = [tools.CHUNKED, tools.chunked("*")]
+    def _tools(self, action: str, sid: str = "Tools") -> iam.PolicyStatement:
+        """Of the tools table only chunked runs and rates: locks and limits are the workers' own."""
+        keys = [tools.RATES, tools.CHUNKED, tools.chunked("*")]
         return allow(
             sid,
             (f"dynamodb:{action}",),

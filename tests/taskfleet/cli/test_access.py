@@ -22,6 +22,7 @@ from taskfleet.cli.main import fleet as command
 from taskfleet.contract import names
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.tools.ranges import integers
+from taskfleet.tools.rate_settings import RateSettings
 from taskfleet.tools.runs import Runs
 
 from infra.checks.access import calls
@@ -34,7 +35,7 @@ from tests.taskfleet.cli.conftest import Fleet
 from tests.taskfleet.dead_letters.test_store import letter
 
 # What calls nothing of AWS.
-NOTHING = {("lint",)}
+NOTHING = {("lint",), ("schedule", "list"), ("schedule", "next"), ("schedule", "verify")}
 
 # Every other subcommand as a viewer runs it: with `--yes` it would act. {…} is filled in by the test.
 LOOKS = (
@@ -49,6 +50,10 @@ LOOKS = (
     "release retire red",
     "scale low 2",
     "restart controller",
+    "rate list",
+    "rate history",
+    "rate set shop.ask 10/s",
+    "rate reset shop.ask",
     "chunks list",
     "chunks pause nightly",
     "chunks resume nightly",
@@ -63,6 +68,8 @@ ACTS = (
     "release retire red --settle-seconds 0",
     "scale low 2",
     "restart controller",
+    "rate set shop.ask 10/s",
+    "rate reset shop.ask",
     "chunks pause nightly",
     "chunks resume nightly",
     "chunks cancel nightly",
@@ -101,8 +108,11 @@ def recording(up: Fleet) -> Iterator[Recording]:
 
 @pytest.fixture
 def letters(up: Fleet) -> dict[str, str]:
-    """A run in chunks, two dead letters, and a task that has stopped."""
+    """A run in chunks, a rate that is set, two dead letters, and a task that has stopped."""
     account = up.account
+    rates = RateSettings(account.dynamodb, account.name)
+    rates.is_known("shop.ask", "70/s")
+    rates.change("shop.ask", "", "60/s", 1, actor="a", reason="b", do=True)
     Runs(account.dynamodb, account.name).create("nightly", "shop.report", "low", integers(1, 100, size=10))
     store, made = DeadLetters(account.dynamodb, account.name), [letter(task_id=name) for name in "ab"]
     for each in made:
