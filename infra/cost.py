@@ -1,13 +1,12 @@
 """What an environment costs a month when nothing happens, read off its synthesized templates.
 
 ``python -m infra.cost dev`` (``make cost ENV=dev``). Standing charges only, at `infra.prices`: what
-workers, nodes, gateways, endpoints, alarms, metrics, keys and secrets cost by existing. What comes
-with load (log and data volume, requests, more workers) comes on top.
+workers, nodes, gateways, endpoints, alarms, metrics, keys and secrets cost by existing, and what the
+controller asks AWS for. What comes with load (logs, data, requests, more workers) comes on top.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,143 +14,161 @@ from typing import Any
 
 from taskfleet.contract import metrics
 
-from infra import prices
+from infra import prices, requests
 from infra.environments import ALL
-from infra.templates import templates
+from infra.prices import HOURS_PER_MONTH, Page, Price
+from infra.services import EC2, Service, services
+from infra.settings import Settings
+from infra.templates import Template, of_type, templates
 
-Resource = Mapping[str, Any]
+# Metrics of Container Insights, by what they are of. CloudWatch User Guide, "Amazon ECS Container Insights
+# metrics" (without those of instances): processor, memory, network and storage of cluster, service and task
+# family; counts of cluster and service. A service without tasks has counts alone.
+INSIGHTS_USE, INSIGHTS_CLUSTER, INSIGHTS_SERVICE = 8, 2, 5
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the bill: how many of what, and dollars a month for all of them."""
+    """One line of the bill: how many of what, dollars a month for all, and the pages of their prices."""
 
     what: str
-    count: int
+    count: float
     dollars: float
+    pages: tuple[Page, ...] = ()
 
 
-def monthly(resources: Iterable[Resource], *, pools: int) -> list[Line]:
-    """The bill of these CloudFormation resources. ``pools`` is how many pools publish metrics."""
-    by_type: dict[str, list[Resource]] = {}
-    for resource in resources:
-        by_type.setdefault(resource["Type"], []).append(resource.get("Properties", {}))
+def bill(settings: Settings, templates: Iterable[Template]) -> list[Line]:
+    """The bill of an environment whose stacks have these templates."""
+    found = list(templates)
+    running = [one for template in found for one in services(template)]
     lines = [
-        _workers(by_type),
-        _cache_nodes(by_type),
-        _fixed(
-            "NAT gateways", by_type, "AWS::EC2::NatGateway", prices.NAT_GATEWAY_HOUR + prices.PUBLIC_IPV4_HOUR
-        ),
-        _endpoints(by_type),
-        *_alarms(by_type),
-        _metrics(pools),
-        _fixed("dashboards", by_type, "AWS::CloudWatch::Dashboard", prices.DASHBOARD_MONTH, hourly=False),
-        _fixed("KMS keys", by_type, "AWS::KMS::Key", prices.KMS_KEY_MONTH, hourly=False),
-        _fixed("secrets", by_type, "AWS::SecretsManager::Secret", prices.SECRET_MONTH, hourly=False),
-        _controller_calls(),
+        _workers(running),
+        _cache_nodes(found),
+        _each("NAT gateways", found, "AWS::EC2::NatGateway", prices.NAT_GATEWAY, prices.PUBLIC_IPV4),
+        _endpoints(found),
+        *_alarms(found),
+        _line("custom metrics", _metrics(settings), prices.METRIC),
+        _line("metrics of tasks, in hours with tasks", _task_metrics(settings), prices.METRIC),
+        _line("metrics of Container Insights", _insights(found, running), prices.METRIC),
+        _each("dashboards", found, "AWS::CloudWatch::Dashboard", prices.DASHBOARD),
+        _each("KMS keys", found, "AWS::KMS::Key", prices.KMS_KEY),
+        _each("secrets", found, "AWS::SecretsManager::Secret", prices.SECRET),
+        *_controller(settings),
     ]
     return [line for line in lines if line.count]
 
 
-def _fixed(
-    what: str, by_type: Mapping[str, list[Resource]], kind: str, price: float, *, hourly: bool = True
-) -> Line:
-    count = len(by_type.get(kind, []))
-    return Line(what, count, count * price * (prices.HOURS_PER_MONTH if hourly else 1))
+def _line(what: str, count: float, *charged: Price) -> Line:
+    """``count`` of them, each at the sum of these prices; those by the hour for every hour of a month."""
+    dollars = count * sum(_monthly(price) for price in charged)
+    return Line(what, count, dollars, tuple({price.page: None for price in charged}))
 
 
-def _workers(by_type: Mapping[str, list[Resource]]) -> Line:
-    """Fargate tasks that the services want; services on EC2 pay for instances, which stand elsewhere."""
-    sizes = {_logical(r): r for r in by_type.get("AWS::ECS::TaskDefinition", [])}
-    # Where scaling alone says how many, it keeps its least at rest.
-    targets = by_type.get("AWS::ApplicationAutoScaling::ScalableTarget", [])
-    least = {target["ResourceId"].rpartition("/")[2]: target["MinCapacity"] for target in targets}
+def _monthly(price: Price) -> float:
+    return price.dollars * (HOURS_PER_MONTH if price.unit.endswith("hour") else 1)
+
+
+def _each(what: str, templates: Iterable[Template], kind: str, *charged: Price) -> Line:
+    return _line(what, sum(len(of_type(one, kind)) for one in templates), *charged)
+
+
+def _resources(templates: Iterable[Template], kind: str) -> Iterable[Mapping[str, Any]]:
+    return (resource for one in templates for resource in of_type(one, kind).values())
+
+
+def _workers(running: Iterable[Service]) -> Line:
+    """Fargate tasks at rest; services on EC2 pay for instances, which are not counted."""
     count, dollars = 0, 0.0
-    for service in by_type.get("AWS::ECS::Service", []):
-        task = sizes[service["TaskDefinition"]["Ref"]]
-        if "FARGATE" not in task.get("RequiresCompatibilities", ()):
+    for one in running:
+        if one.capacity == EC2:
             continue
-        desired = int(service.get("DesiredCount", least.get(service.get("ServiceName", ""), 1)))
-        architecture = task.get("RuntimePlatform", {}).get("CpuArchitecture", "X86_64")
-        hour = (
-            int(task["Cpu"]) / 1024 * prices.FARGATE_VCPU_HOUR[architecture]
-            + int(task["Memory"]) / 1024 * prices.FARGATE_GB_HOUR[architecture]
-        )
-        count += desired
-        dollars += desired * hour * prices.HOURS_PER_MONTH
-    return Line("Fargate tasks", count, dollars)
+        vcpu, gb = prices.FARGATE_VCPU[one.architecture], prices.FARGATE_GB[one.architecture]
+        each = one.cpu_units / 1024 * _monthly(vcpu) + one.memory_mib / 1024 * _monthly(gb)
+        count += one.least
+        dollars += one.least * each
+    return Line("Fargate tasks", count, dollars, (prices.FARGATE,))
 
 
-def _logical(properties: Resource) -> str:
-    return str(properties["_logical_id"])
-
-
-def _cache_nodes(by_type: Mapping[str, list[Resource]]) -> Line:
+def _cache_nodes(templates: Iterable[Template]) -> Line:
     count, dollars = 0, 0.0
-    for group in by_type.get("AWS::ElastiCache::ReplicationGroup", []):
+    for group in _resources(templates, "AWS::ElastiCache::ReplicationGroup"):
         nodes = int(group["NumCacheClusters"])
         factor = prices.VALKEY_FACTOR if group["Engine"] == "valkey" else 1.0
         count += nodes
-        dollars += nodes * prices.CACHE_NODE_HOUR[group["CacheNodeType"]] * factor * prices.HOURS_PER_MONTH
-    return Line("ElastiCache nodes", count, dollars)
+        dollars += nodes * _monthly(prices.CACHE_NODE[group["CacheNodeType"]]) * factor
+    return Line("ElastiCache nodes", count, dollars, (prices.ELASTICACHE,))
 
 
-def _endpoints(by_type: Mapping[str, list[Resource]]) -> Line:
+def _endpoints(templates: Iterable[Template]) -> Line:
     zones = sum(
         len(endpoint.get("SubnetIds", []))
-        for endpoint in by_type.get("AWS::EC2::VPCEndpoint", [])
+        for endpoint in _resources(templates, "AWS::EC2::VPCEndpoint")
         if endpoint.get("VpcEndpointType") == "Interface"
     )
-    return Line(
-        "interface endpoints, by zone",
-        zones,
-        zones * prices.INTERFACE_ENDPOINT_ZONE_HOUR * prices.HOURS_PER_MONTH,
-    )
+    return _line("interface endpoints, by zone", zones, prices.INTERFACE_ENDPOINT)
 
 
-def _alarms(by_type: Mapping[str, list[Resource]]) -> tuple[Line, Line]:
-    alarms = by_type.get("AWS::CloudWatch::Alarm", [])
+def _alarms(templates: Iterable[Template]) -> tuple[Line, Line]:
+    alarms = list(_resources(templates, "AWS::CloudWatch::Alarm"))
     # Each metric that an alarm looks at is paid for.
     watched = [max(1, sum("MetricStat" in query for query in alarm.get("Metrics", []))) for alarm in alarms]
     fast = sum(
         count for count, alarm in zip(watched, alarms, strict=True) if int(alarm.get("Period", 60)) < 60
     )
-    slow = sum(watched) - fast
     return (
-        Line("high-resolution alarms", fast, fast * prices.HIGH_RESOLUTION_ALARM_MONTH),
-        Line("alarms", slow, slow * prices.ALARM_MONTH),
+        _line("high-resolution alarms", fast, prices.HIGH_RESOLUTION_ALARM),
+        _line("alarms", sum(watched) - fast, prices.ALARM),
     )
 
 
-def _metrics(pools: int) -> Line:
+def _metrics(settings: Settings) -> int:
+    """Those that the controller publishes at every look, of one release."""
     per_pool = sum(1 for metric in metrics.METRICS if metrics.POOL in metric.dimensions)
-    count = per_pool * pools + len(metrics.METRICS) - per_pool
-    return Line("custom metrics", count, count * prices.METRIC_MONTH)
+    return per_pool * len(settings.pools) + len(metrics.METRICS) - per_pool
 
 
-def _controller_calls() -> Line:
-    """One PutMetricData for each look."""
-    calls = math.ceil(prices.HOURS_PER_MONTH * 3600 / metrics.LOOK_SECONDS)
-    return Line("PutMetricData calls", calls, calls / 1000 * prices.PUT_METRIC_DATA_THOUSAND)
+def _task_metrics(settings: Settings) -> int:
+    """Those in the workers' log lines (embedded metric format): paid for in hours in which a task ended."""
+    return len(metrics.WORKER_METRICS) * len(settings.pools)
 
 
-def bill(environment: str, templates: Iterable[Mapping[str, Any]]) -> list[Line]:
-    """The bill of an environment whose stacks have these templates."""
-    (settings,) = (one for one in ALL if one.name == environment)
-    resources = [
-        {**resource, "Properties": {**resource.get("Properties", {}), "_logical_id": name}}
-        for template in templates
-        for name, resource in template["Resources"].items()
+def _insights(templates: Iterable[Template], running: Iterable[Service]) -> int:
+    clusters = [
+        cluster
+        for cluster in _resources(templates, "AWS::ECS::Cluster")
+        if any(one["Value"] == "enabled" for one in cluster.get("ClusterSettings", ()))
     ]
-    return monthly(resources, pools=len(settings.pools))
+    if not clusters:
+        return 0
+    found = list(running)
+    at_work = sum(one.least > 0 for one in found)
+    return INSIGHTS_CLUSTER + INSIGHTS_USE + INSIGHTS_SERVICE * len(found) + 2 * INSIGHTS_USE * at_work
+
+
+def _controller(settings: Settings) -> list[Line]:
+    look = requests.of_a_look(settings)
+    return [
+        _line("the controller's " + what, count * requests.LOOKS_PER_MONTH, price)
+        for what, count, price in (
+            ("PutMetricData requests", look.put_metric_data, prices.PUT_METRIC_DATA),
+            ("SQS requests", look.sqs, prices.SQS_REQUEST),
+            ("DynamoDB read units", look.dynamodb_reads, prices.DYNAMODB_READ),
+            ("DynamoDB write units", look.dynamodb_writes, prices.DYNAMODB_WRITE),
+        )
+    ]
 
 
 def page(environment: str, lines: Iterable[Line]) -> str:
-    """The bill as people read it."""
+    """The bill as people read it, and where its prices are from."""
     lines = list(lines)
-    rows = [f"  {line.count:>8,}  {line.what:<28} ${line.dollars:>9.2f}" for line in lines]
-    total = f"  {'':>8}  {'in all':<28} ${sum(line.dollars for line in lines):>9.2f}"
-    return "\n".join([f"{environment}: a month at rest, us-east-1 prices", "", *rows, "", total])
+    rows = [f"  {line.count:>10,.0f}  {line.what:<38} ${line.dollars:>9.2f}" for line in lines]
+    total = f"  {'':>10}  {'in all':<38} ${sum(line.dollars for line in lines):>9.2f}"
+    sources = [
+        f"  {one.name}, {one.seen} ({one.how}): {one.address}"
+        for one in {page: None for line in lines for page in line.pages}
+    ]
+    head = f"{environment}: a month at rest, us-east-1 prices"
+    return "\n".join([head, "", *rows, "", total, "", "prices:", *sources])
 
 
 def main(environment: str) -> None:
@@ -159,7 +176,8 @@ def main(environment: str) -> None:
     known = {one.name: one for one in ALL}
     if environment not in known:
         sys.exit(f"there is no environment {environment!r}: one of {', '.join(known)}")
-    print(page(environment, bill(environment, templates(known[environment]).values())))
+    settings = known[environment]
+    print(page(environment, bill(settings, templates(settings).values())))
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ DEV = Settings(
     broker=Broker(node_type="cache.t4g.micro", nodes=1, snapshot_retention_days=1),
     pools=(replace(HIGH, max_workers=2), replace(LOW, max_workers=2), WAREHOUSE),
     log_retention_days=7,
+    container_insights=False,
 )
 
 STAGING = Settings(

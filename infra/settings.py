@@ -227,6 +227,8 @@ class Settings:
     drain_deadline_seconds: int = 24 * 3600
     alarm_dead_letters: int = 10  # new ones within five minutes that page somebody
     log_retention_days: int = 30
+    # CloudWatch Container Insights: processor, memory and network by service. Its metrics cost: `make cost`.
+    container_insights: bool = True
     alarm_email: str | None = None
     # Something else pages your team (a chat, a paging service): you subscribe it to the alarm topic yourself.
     alarms_elsewhere: bool = False

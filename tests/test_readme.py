@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from drills.__main__ import ALL, DRILLS
+from infra import environments
 from infra.cost import bill
 from tests.infra.conftest import blueprint  # noqa: F401 - the one synthesis of the session
 from tests.infra.synthesis import Synthesis
@@ -78,7 +79,8 @@ def test_what_an_environment_costs_is_what_the_command_prints(
 ) -> None:
     stacks = f"taskfleet-{environment}-"
     templates = [t for name, t in blueprint.templates.items() if name.startswith(stacks)]
-    dollars = round(sum(line.dollars for line in bill(environment, templates)))
+    (settings,) = (one for one in environments.ALL if one.name == environment)
+    dollars = round(sum(line.dollars for line in bill(settings, templates)))
     assert f"| `{environment}` | ${dollars} |" in TEXT
     assert environment == "staging" or re.search(rf"`{environment}`\s(?:costs\s)?\${dollars}\b", README)
 

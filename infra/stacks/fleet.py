@@ -10,6 +10,7 @@ from taskfleet.contract import environment as variables
 from taskfleet.contract import names, results
 
 from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers, publish
+from infra.checks.nag import acknowledge
 from infra.constructs.alarms import Alarms
 from infra.constructs.capacity import Instances
 from infra.constructs.dashboard import FleetDashboard
@@ -157,10 +158,19 @@ def _cluster(stack: cdk.Stack, settings: Settings) -> ecs.Cluster:
         "Cluster",
         cluster_name=names.cluster(settings.name),
         vpc=vpc,
-        container_insights_v2=ecs.ContainerInsights.ENABLED,
+        container_insights_v2=(
+            ecs.ContainerInsights.ENABLED if settings.container_insights else ecs.ContainerInsights.DISABLED
+        ),
         execute_command_configuration=exec_configuration(stack, settings=settings, key_arn=key.key_arn),
     )
     cluster.node.add_dependency(shells)
+    if not settings.container_insights:
+        acknowledge(
+            cluster,
+            "AwsSolutions-ECS4",
+            "Off by the setting container_insights: its metrics would cost more than a worker, and the "
+            "alarms and the dashboard watch the controller's own.",
+        )
     if any(pool.capacity is not Capacity.FARGATE for pool in settings.pools):
         cluster.enable_fargate_capacity_providers()
     for pool in settings.pools:

@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from taskfleet.contract import names
 
-from infra.cost import Line, bill, monthly, page
+from infra import environments, prices
+from infra.cost import Line, bill, page
 from infra.environments import ALL
 from tests.infra.synthesis import Synthesis
 
+DEV = environments.DEV
+
+
+def billed(*resources: dict[str, Any]) -> dict[str, Line]:
+    template = {"Resources": {f"Resource{n}": one for n, one in enumerate(resources)}}
+    return {line.what: line for line in bill(DEV, [template])}
+
+
+def task(task: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "Type": "AWS::ECS::Service",
+        "Properties": {"TaskDefinition": {"Ref": task}, **properties},
+    }
+
+
+ARM = {
+    "Type": "AWS::ECS::TaskDefinition",
+    "Properties": {
+        "Cpu": "1024",
+        "Memory": "2048",
+        "RequiresCompatibilities": ["FARGATE"],
+        "RuntimePlatform": {"CpuArchitecture": "ARM64"},
+    },
+}
+SCALED = {
+    "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
+    "Properties": {"ResourceId": "service/cluster/scaled", "MinCapacity": 3},
+}
+SERVICES = (
+    task("Resource0", DesiredCount=2),
+    task("Resource0", DesiredCount=0),
+    task("Resource0", ServiceName="scaled"),
+    SCALED,
+)
+
 
 def test_a_fargate_task_costs_its_processor_and_memory_for_every_hour() -> None:
-    resources = [
-        {
-            "Type": "AWS::ECS::TaskDefinition",
-            "Properties": {
-                "_logical_id": "Task",
-                "Cpu": "1024",
-                "Memory": "2048",
-                "RequiresCompatibilities": ["FARGATE"],
-                "RuntimePlatform": {"CpuArchitecture": "ARM64"},
-            },
-        },
-        {"Type": "AWS::ECS::Service", "Properties": {"TaskDefinition": {"Ref": "Task"}, "DesiredCount": 2}},
-        {"Type": "AWS::ECS::Service", "Properties": {"TaskDefinition": {"Ref": "Task"}, "DesiredCount": 0}},
-        {
-            "Type": "AWS::ECS::Service",
-            "Properties": {"TaskDefinition": {"Ref": "Task"}, "ServiceName": "scaled"},
-        },
-        {
-            "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
-            "Properties": {"ResourceId": "service/cluster/scaled", "MinCapacity": 3},
-        },
-    ]
-    tasks = next(line for line in monthly(resources, pools=1) if line.what == "Fargate tasks")
+    tasks = billed(ARM, *SERVICES)["Fargate tasks"]
     assert tasks.count == 5
     assert tasks.dollars == pytest.approx(5 * (0.03238 + 2 * 0.00356) * 730)
 
@@ -42,14 +59,60 @@ def test_an_alarm_of_ten_seconds_costs_three_times_one_of_a_minute() -> None:
     def alarm(period: int) -> dict[str, object]:
         return {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Period": period}}
 
-    lines = {line.what: line for line in monthly([alarm(10), alarm(60)], pools=0)}
+    lines = billed(alarm(10), alarm(60))
     assert lines["high-resolution alarms"].dollars == pytest.approx(3 * lines["alarms"].dollars)
 
 
 def test_an_alarm_costs_by_the_metrics_that_it_watches() -> None:
     two = {"Metrics": [{"Expression": "a + b"}, {"MetricStat": {}}, {"MetricStat": {}}]}
-    (line,) = monthly([{"Type": "AWS::CloudWatch::Alarm", "Properties": two}], pools=0)[:1]
-    assert (line.what, line.count) == ("alarms", 2)
+    assert billed({"Type": "AWS::CloudWatch::Alarm", "Properties": two})["alarms"].count == 2
+
+
+@pytest.mark.parametrize(("setting", "count"), [("enabled", 10 + 3 * 5 + 2 * 2 * 8), ("disabled", None)])
+def test_container_insights_cost_by_their_metrics_where_they_are_on(setting: str, count: int | None) -> None:
+    """Of the cluster, of three services, and of the two that have tasks and of these tasks' families."""
+    setting_of = [{"Name": "containerInsights", "Value": setting}]
+    cluster = {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterSettings": setting_of}}
+
+    line = billed(ARM, *SERVICES, cluster).get("metrics of Container Insights")
+
+    assert (line and line.count) == count
+    assert line is None or line.dollars == pytest.approx(line.count * 0.30)
+
+
+def test_container_insights_are_a_setting_of_the_cluster(blueprint: Synthesis) -> None:
+    found = {
+        stack: resource["Properties"]["ClusterSettings"]
+        for stack, _, resource in blueprint.resources("AWS::ECS::Cluster")
+    }
+    assert found == {
+        names.stack(one.name, "fleet"): [
+            {"Name": "containerInsights", "Value": "enabled" if one.container_insights else "disabled"}
+        ]
+        for one in ALL
+    }
+
+
+def test_the_controllers_requests_grow_with_the_queues() -> None:
+    more = replace(DEV.pools[0], name="more", queues=("more", "most"))
+    few, many = (
+        {line.what: line.count for line in bill(settings, [])}
+        for settings in (DEV, replace(DEV, pools=(*DEV.pools, more)))
+    )
+
+    looks = 730 * 360
+    assert few["the controller's PutMetricData requests"] == looks
+    assert few["the controller's SQS requests"] == 2 * 6 * looks
+    assert many["the controller's SQS requests"] == 2 * 8 * looks
+
+
+def test_every_price_has_its_page_and_the_month_it_was_seen() -> None:
+    for one in vars(prices).values():
+        for price in one.values() if isinstance(one, dict) else [one]:
+            if isinstance(price, prices.Price):
+                assert price.dollars > 0
+                assert price.page.address.startswith("https://aws.amazon.com/")
+                assert len(price.page.seen) == len("2026-11")
 
 
 @pytest.mark.parametrize("environment", [one.name for one in ALL if not one.on_this_machine])
@@ -58,16 +121,19 @@ def test_every_environment_has_a_bill(blueprint: Synthesis, environment: str) ->
     templates = [
         t for name, t in blueprint.templates.items() if name.startswith(names.stack(environment, ""))
     ]
-    lines = {line.what: line for line in bill(environment, templates)}
     (settings,) = (one for one in ALL if one.name == environment)
+    lines = {line.what: line for line in bill(settings, templates)}
     assert lines["ElastiCache nodes"].count == settings.broker.nodes
     # Beat, the controller, and the workers that each pool keeps.
     assert lines["Fargate tasks"].count == 2 + sum(
         p.min_workers + p.warm_fallback_workers for p in settings.pools
     )
-    assert all(line.dollars > 0 for line in lines.values())
+    assert all(line.dollars > 0 and line.pages for line in lines.values())
 
 
-def test_the_page_ends_with_the_sum() -> None:
-    text = page("dev", [Line("one", 1, 1.25), Line("two", 2, 2.5)])
-    assert text.splitlines()[-1].split() == ["in", "all", "$", "3.75"]
+def test_the_page_has_the_sum_and_where_its_prices_are_from() -> None:
+    text = page("dev", [Line("one", 1, 1.25, (prices.SQS,)), Line("two", 2, 2.5, (prices.SQS,))])
+    total, _, head, *sources = text.splitlines()[-4:]
+    assert total.split() == ["in", "all", "$", "3.75"]
+    assert (head, len(sources)) == ("prices:", 1)
+    assert "Amazon SQS Pricing, 2026-11" in sources[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +12,7 @@ import boto3
 import pytest
 import redis
 from botocore.config import Config
+from botocore.model import OperationModel
 from taskfleet.contract import metrics, names
 from taskfleet.contract import state as keys
 from taskfleet.controller.datapoints import Datapoint, datapoints
@@ -20,10 +23,14 @@ from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases import items
 from taskfleet.releases.store import Store
 
+from infra import requests
+from infra.environments import LOCAL
+from infra.settings import Pool
 from tests.support.processes import free_port
 from tests.support.valkey import Valkey
 from tests.taskfleet.controller.account import Account
 from tests.taskfleet.dead_letters.test_store import letter
+from tests.taskfleet.releases.factory import manifest
 
 POOL_METRICS = {m for m in metrics.METRICS if metrics.POOL in m.dimensions}
 FLEET_METRICS = set(metrics.METRICS) - POOL_METRICS
@@ -196,6 +203,40 @@ def test_only_new_dead_letters_are_news(current: Account) -> None:
 
     assert values(points, metrics.NEW_DEAD_LETTERS) == [2]
     assert values(points, metrics.DEAD_LETTERS) == [4]
+
+
+def test_a_look_asks_for_as_much_as_its_bill_says(current: Account) -> None:
+    """`infra.requests`, which knows settings: the pools and queues of this release."""
+    asked, units, look_bytes = Counter[str](), 0.0, 0
+
+    def count(params: dict[str, Any], model: OperationModel, **_: Any) -> None:
+        nonlocal units, look_bytes
+        asked[model.service_model.service_name] += 1
+        if model.name == "BatchGetItem":
+            units += sum(len(table["Keys"]) for table in params["RequestItems"].values())
+        elif model.name == "Query":
+            units += 0.5
+        elif model.name == "PutItem":
+            look_bytes = len(params["Item"]["look"]["S"])
+
+    controller = current.controller()
+    controller.look()
+    clients = (current.sqs, current.ssm, current.dynamodb, current.cloudwatch)
+    for client in clients:
+        client.meta.events.register("provide-client-params.*", count)
+    try:
+        controller.look()
+    finally:
+        for client in clients:
+            client.meta.events.unregister("provide-client-params.*", count)
+
+    pools = tuple(Pool(name=pool.name, queues=pool.queues) for pool in manifest("blue").pools)
+    expected = requests.of_a_look(replace(LOCAL, pools=pools, default_queue=pools[0].queues[0]))
+    assert asked["sqs"] == expected.sqs
+    assert asked["cloudwatch"] == expected.put_metric_data
+    assert units == expected.dynamodb_reads
+    assert look_bytes / 1024 == pytest.approx(expected.dynamodb_writes, abs=1)
+    assert asked["ssm"] == 2, "free"
 
 
 def test_workers_that_end_unasked_are_counted_and_the_others_not(current: Account) -> None:
