@@ -38,6 +38,7 @@ class Task:
     memory_mib: int = 512
     stop_timeout_seconds: int = 30
     capacity: Capacity = Capacity.FARGATE
+    port: int | None = None  # that others may connect to
     log_group: logs.ILogGroup
     image: ecs.ContainerImage
 
@@ -59,6 +60,8 @@ def task_definition(scope: Construct, id: str, *, settings: Settings, task: Task
         health_check=_health_check(),
         logging=_logging(task),
     )
+    if task.port is not None:
+        container.add_port_mappings(ecs.PortMapping(container_port=task.port))
     _mount(definition, container)
     _acknowledge(definition)
     return definition

@@ -135,6 +135,7 @@ def _groups(settings: Settings) -> Iterator[Problem]:
 
 def _ingress(settings: Settings) -> Iterator[Problem]:
     yield from peers("broker.ingress", settings.broker.ingress)
+    yield from peers("metrics_from", settings.metrics_from)
 
 
 def peers(setting: str, given: tuple[str, ...]) -> Iterator[Problem]:
@@ -148,7 +149,7 @@ def peers(setting: str, given: tuple[str, ...]) -> Iterator[Problem]:
                 value=one,
                 rule="a security group (sg-…) or a range of private IPv4 addresses, "
                 f"/{WIDEST_RANGE} or smaller: nothing else has a way into private subnets",
-                fix="the group of the producers' service, or their subnets' range, as 10.8.0.0/20",
+                fix="the group of the service that connects, or its subnets' range, as 10.8.0.0/20",
             )
 
 

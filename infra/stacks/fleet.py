@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -27,6 +30,7 @@ from infra.constructs.service import Place, exec_configuration, singleton_servic
 from infra.constructs.tables import dead_letters_table, results_table, state_table, tools_table
 from infra.constructs.task import Task, task_definition
 from infra.constructs.topic import alarm_topic
+from infra.constructs.vpc import peer
 from infra.settings import Capacity, Settings
 
 
@@ -76,9 +80,10 @@ class FleetStack(EnvironmentStack):
 
     def _services(self, key: kms.IKey, image: WorkerImage) -> None:
         settings = self._settings
+        vpc = lookup_vpc(self, settings)
         place = Place(
             cluster=self.cluster,
-            subnets=lookup_vpc(self, settings).private_subnets,
+            subnets=vpc.private_subnets,
             security_group=lookup_workers(self, settings),
         )
         base = Base(
@@ -95,7 +100,9 @@ class FleetStack(EnvironmentStack):
         )
         container = image.container(self)
 
-        def singleton(name: str, role: str, grants: Grants) -> ecs.FargateService:
+        def singleton(
+            name: str, role: str, grants: Grants, place: Place = place, port: int | None = None
+        ) -> ecs.FargateService:
             return self._singleton(
                 name=name,
                 role=role,
@@ -104,10 +111,16 @@ class FleetStack(EnvironmentStack):
                 image=container,
                 key=key,
                 place=place,
+                port=port,
             )
 
+        scraped = _scraped(self, settings, vpc)
         self.controller = singleton(
-            names.CONTROLLER_SERVICE, variables.Role.CONTROLLER, permissions.controller()
+            names.CONTROLLER_SERVICE,
+            variables.Role.CONTROLLER,
+            permissions.controller(),
+            replace(place, more_groups=scraped),
+            variables.METRICS_PORT_DEFAULT if scraped else None,
         )
         self.beat = singleton(names.BEAT_SERVICE, variables.Role.BEAT, permissions.beat())
 
@@ -121,6 +134,7 @@ class FleetStack(EnvironmentStack):
         image: ecs.ContainerImage,
         key: kms.IKey,
         place: Place,
+        port: int | None,
     ) -> ecs.FargateService:
         settings = self._settings
         scope = Construct(self, name.capitalize())
@@ -130,6 +144,7 @@ class FleetStack(EnvironmentStack):
             variables=service_variables(settings, endpoint),
             roles=roles(scope, settings=settings, grants=grants),
             image=image,
+            port=port,
             log_group=log_group(
                 scope,
                 "Logs",
@@ -142,6 +157,24 @@ class FleetStack(EnvironmentStack):
         service = singleton_service(scope, "Service", name=name, definition=definition, place=place)
         service.node.add_dependency(task.roles.execution)
         return service
+
+
+def _scraped(stack: cdk.Stack, settings: Settings, vpc: ec2.IVpc) -> list[ec2.ISecurityGroup]:
+    """The controller's second security group, which lets in who reads its `/metrics`; none by default."""
+    if not settings.metrics_from:
+        return []
+    group = ec2.SecurityGroup(
+        stack,
+        "Metrics",
+        vpc=vpc,
+        description="Readers of the controllers metrics",
+        allow_all_outbound=False,
+    )
+    for one in settings.metrics_from:
+        group.add_ingress_rule(
+            peer(one), ec2.Port.tcp(variables.METRICS_PORT_DEFAULT), "metrics_from in the settings"
+        )
+    return [group]
 
 
 def _cluster(stack: cdk.Stack, settings: Settings) -> ecs.Cluster:

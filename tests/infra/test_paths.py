@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from taskfleet.contract import names
+from taskfleet.contract.environment import METRICS_PORT_DEFAULT
 
 from infra import environments
 from infra.checks.access import calls
@@ -14,9 +15,9 @@ from infra.checks.access.policies import BEAT, CONTROLLER, WORKER
 from infra.checks.access.resolve import Account
 from infra.checks.paths import Paths, Rule
 from infra.settings import Egress, Settings
-from tests.infra.synthesis import RELEASE, Synthesis
+from tests.infra.synthesis import RELEASE, Synthesis, of_type
 from tests.infra.test_access import account
-from tests.infra.variants import DATABASE, EXISTING, WEB, WEB_RANGE
+from tests.infra.variants import DATABASE, EXISTING, SCRAPER, SCRAPER_RANGE, WEB, WEB_RANGE
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 
@@ -134,6 +135,37 @@ def test_whom_the_settings_name_reaches_the_broker_and_nobody_else(variants: Syn
 
     assert admitted == {workers, WEB, WEB_RANGE}
     assert {(rule.first, rule.last) for rule in paths.admitted(broker)} == {(port, port)}
+
+
+def test_whom_the_settings_name_reads_the_metrics_of_the_controller_and_reaches_nothing_else(
+    variants: Synthesis,
+) -> None:
+    paths = paths_of(variants, EXISTING)
+    services = paths.services()
+    admitted = {
+        (name, rule.peer, rule.first, rule.last)
+        for name, place in services.items()
+        for rule in paths.admitted(place)
+    }
+    task = of_type(variants.of(EXISTING.name, "fleet"), "AWS::ECS::TaskDefinition").values()
+    mapped = {one["Family"]: one["ContainerDefinitions"][0].get("PortMappings") for one in task}
+
+    port = METRICS_PORT_DEFAULT
+    assert admitted == {(names.CONTROLLER_SERVICE, peer, port, port) for peer in (SCRAPER, SCRAPER_RANGE)}
+    # By which a collector finds it.
+    controller, beat = (
+        names.task_family(EXISTING.name, one) for one in (names.CONTROLLER_SERVICE, names.BEAT_SERVICE)
+    )
+    assert mapped == {controller: [{"ContainerPort": port, "Protocol": "tcp"}], beat: None}
+
+
+@EVERYWHERE
+def test_unless_they_name_somebody_nobody_reaches_the_controller(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    paths = paths_of(blueprint, settings)
+
+    assert paths.admitted(paths.services()[names.CONTROLLER_SERVICE]) == []
 
 
 def test_a_pools_own_security_groups_are_its_workers_alone(variants: Synthesis) -> None:

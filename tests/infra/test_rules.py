@@ -237,6 +237,11 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "'sg-01234567'",
         ("broker.ingress", "none twice"),
     ),
+    "everybody reads the metrics": (
+        {"metrics_from": ("0.0.0.0/0",)},
+        "'0.0.0.0/0'",
+        ("metrics_from", "/16 or smaller"),
+    ),
     "log retention": ({"log_retention_days": 10}, "= 10:", ("log_retention_days", "the nearest is 7")),
     "flow log retention": (network(flow_log_retention_days=100), "= 100:", ("flow_log", "the nearest is 90")),
     # broker

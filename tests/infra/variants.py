@@ -24,6 +24,7 @@ GIVEN = Image(uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/shop", digest=DI
 # A team's own VPC without a way to the internet, which has some of the endpoints; a database to reach, and a
 # web application that publishes.
 DATABASE, WEB, WEB_RANGE = "sg-0123456789abcdef0", "sg-0fedcba9876543210", "10.8.0.0/20"
+SCRAPER, SCRAPER_RANGE = "sg-0aaaaaaaaaaaaaaaa", "10.9.0.0/24"
 EXISTING = replace(
     environments.PROD,
     name="existing",
@@ -38,6 +39,7 @@ EXISTING = replace(
         egress=Egress.ENDPOINTS,
     ),
     broker=replace(environments.PROD.broker, ingress=(WEB, WEB_RANGE)),
+    metrics_from=(SCRAPER, SCRAPER_RANGE),
     pools=tuple(
         replace(pool, security_groups=(DATABASE,)) if pool.name == "low" else pool
         for pool in environments.PROD.pools

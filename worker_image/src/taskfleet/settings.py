@@ -94,7 +94,7 @@ class BeatSettings(ProducerSettings):
 class ControllerSettings(BeatSettings):
     """What the controller needs."""
 
-    metrics_port: int = _from(env.METRICS_PORT, _positive, default=9808)
+    metrics_port: int = _from(env.METRICS_PORT, _positive, default=env.METRICS_PORT_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,7 +84,12 @@ RESULT_BACKEND = Variable(
     "where results are kept, read by Celery itself: before what the application says",
     frozenset(),
 )
-METRICS_PORT = Variable("TASKFLEET_METRICS_PORT", "the controller's `/metrics`; 9808 unless set", frozenset())
+METRICS_PORT_DEFAULT = 9808
+METRICS_PORT = Variable(
+    "TASKFLEET_METRICS_PORT",
+    f"the controller's `/metrics`; {METRICS_PORT_DEFAULT} unless set",
+    frozenset(),
+)
 
 VARIABLES: tuple[Variable, ...] = tuple(v for v in list(globals().values()) if isinstance(v, Variable))
 OPTIONAL: tuple[Variable, ...] = tuple(v for v in VARIABLES if not v.roles)
