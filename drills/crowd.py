@@ -38,11 +38,11 @@ class Crowd:
         taskfleet = getattr(self.app, "taskfleet", None)
         if taskfleet is None:  # plain Celery: whatever was accepted is on its one broker
             return
-        publish, offer = taskfleet.publisher.publish, taskfleet.publisher._fallback.offer
+        send, offer = taskfleet.publisher.send, taskfleet.publisher._fallback.offer
 
-        def published(*arguments: Any) -> str:
-            self._of_this.broker = publish(*arguments)
-            return str(self._of_this.broker)
+        def sent(messages: Any) -> None:
+            send(messages)
+            self._of_this.broker = messages[0].accepted_by
 
         def offered(*arguments: Any) -> Any:
             began = time.monotonic()
@@ -51,7 +51,7 @@ class Crowd:
             finally:
                 self._of_this.sqs_seconds = time.monotonic() - began
 
-        taskfleet.publisher.publish, taskfleet.publisher._fallback.offer = published, offered
+        taskfleet.publisher.send, taskfleet.publisher._fallback.offer = sent, offered
 
     def publish(self, number: int) -> None:
         """One task, noted."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from taskfleet.publishing.breaker import Breaker
+from taskfleet.publishing.outgoing import Outgoing
 from taskfleet.publishing.publisher import Publisher
 
 
@@ -25,13 +27,13 @@ class Watch:
         self.broker, self.sqs_seconds, self.opened = None, None, False
 
     def _watch_publisher(self, publisher: Publisher) -> None:
-        publish = publisher.publish
+        send = publisher.send
 
-        def watched(*arguments: Any) -> str:
-            self.broker = publish(*arguments)
-            return self.broker
+        def watched(messages: Sequence[Outgoing]) -> None:
+            send(messages)
+            self.broker = messages[-1].accepted_by
 
-        publisher.publish = watched  # type: ignore[method-assign, assignment]
+        publisher.send = watched  # type: ignore[method-assign]
 
     def _watch_sqs(self, publisher: Publisher) -> None:
         fallback = publisher._fallback

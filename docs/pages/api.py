@@ -16,7 +16,7 @@ other module is private: it may change in any version. `make docs` writes this p
 
 ```python
 from celery import Celery
-from taskfleet import PublishError, idempotency_key, install
+from taskfleet import PublishError, idempotency_key, install, publish_many
 ```
 """
 _ANNOTATION = re.compile(r"(: |-> )(['\"])(.*?)\2(?=,| =|\)|$)")

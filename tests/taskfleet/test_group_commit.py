@@ -54,6 +54,11 @@ def entry(content: object = "good", size: int = 1, seconds: float = 10.0) -> Ent
     return Entry(content, size, ends_at=time.monotonic() + seconds)
 
 
+def send(shared: GroupCommit, one: Entry) -> Refusal | None:
+    shared.send([one])
+    return one.refusal
+
+
 def begin(call: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=call)
     thread.start()
@@ -61,7 +66,7 @@ def begin(call: Callable[[], object]) -> threading.Thread:
 
 
 def test_alone_it_goes_out_at_once_in_its_own_thread(broker: Broker) -> None:
-    assert commit(broker).send(entry("alone")) is None
+    assert send(commit(broker), entry("alone")) is None
 
     assert (broker.batches, broker.threads) == ([["alone"]], [threading.current_thread()])
 
@@ -70,10 +75,10 @@ def test_what_waits_goes_out_together_and_each_gets_its_own_answer(broker: Broke
     shared = commit(broker)
     answers: dict[object, Refusal | None] = {}
     broker.held.clear()
-    first = begin(lambda: shared.send(entry("first")))
+    first = begin(lambda: send(shared, entry("first")))
     wait_for(lambda: bool(broker.batches), what="the first")
     others = [
-        begin(lambda name=name: answers.update({name: shared.send(entry(name))}))  # type: ignore[misc]
+        begin(lambda name=name: answers.update({name: send(shared, entry(name))}))  # type: ignore[misc]
         for name in ("a", "bad", "b")
     ]
     wait_for(lambda: len(shared._waiting) == 3, what="the others")
@@ -94,7 +99,7 @@ def test_a_batch_is_bounded(broker: Broker, messages: int, size: int, batches: l
     broker.held.clear()
     threads = []
     for number in range(5):
-        threads.append(begin(lambda: shared.send(entry(size=10))))
+        threads.append(begin(lambda: send(shared, entry(size=10))))
         wait_for(lambda number=number: len(broker.batches) + len(shared._waiting) == number + 1, what="it")  # type: ignore[misc]
 
     broker.held.set()
@@ -108,7 +113,7 @@ def test_so_many_round_trips_as_allowed_are_under_way_at_once(broker: Broker) ->
     shared = commit(broker, round_trips=3)
     broker.held.clear()
 
-    threads = [begin(lambda: shared.send(entry())) for _ in range(10)]
+    threads = [begin(lambda: send(shared, entry())) for _ in range(10)]
 
     wait_for(lambda: len(broker.batches) + len(shared._waiting) == 10, what="all")
     assert [len(batch) for batch in broker.batches] == [1, 1, 1]
@@ -121,10 +126,10 @@ def test_so_many_round_trips_as_allowed_are_under_way_at_once(broker: Broker) ->
 def test_who_is_out_of_time_leaves_and_says_whether_it_may_have_been_sent(broker: Broker) -> None:
     shared = commit(broker)
     broker.held.clear()
-    first = begin(lambda: shared.send(entry("first")))
+    first = begin(lambda: send(shared, entry("first")))
     wait_for(lambda: bool(broker.batches), what="the first")
 
-    late = shared.send(entry("late", seconds=0.05))
+    late = send(shared, entry("late", seconds=0.05))
     broker.held.set()
     first.join(10)
 
@@ -137,11 +142,11 @@ def test_who_is_out_of_time_while_it_is_under_way_gets_its_answer(broker: Broker
     shared = commit(broker)
     answers: list[Refusal | None] = []
     broker.held.clear()
-    threads = [begin(lambda: shared.send(entry("first")))]
+    threads = [begin(lambda: send(shared, entry("first")))]
     wait_for(lambda: bool(broker.batches), what="the first")
-    threads.append(begin(lambda: shared.send(entry("slow"))))
+    threads.append(begin(lambda: send(shared, entry("slow"))))
     wait_for(lambda: len(shared._waiting) == 1, what="the slow one")
-    threads.append(begin(lambda: answers.append(shared.send(entry("late", seconds=1.0)))))
+    threads.append(begin(lambda: answers.append(send(shared, entry("late", seconds=1.0)))))
     wait_for(lambda: len(shared._waiting) == 2, what="the one that will be late")
 
     broker.held.set()
@@ -158,17 +163,17 @@ def test_when_who_sends_is_interrupted_the_others_are_answered_and_the_next_send
 
     def interrupted() -> None:
         try:
-            shared.send(entry("interrupts"))
+            send(shared, entry("interrupts"))
         except Interrupted as error:
             raised.append(error)
 
     broker.held.clear()
-    threads = [begin(lambda: shared.send(entry("first")))]
+    threads = [begin(lambda: send(shared, entry("first")))]
     wait_for(lambda: bool(broker.batches), what="the first")
     threads.append(begin(interrupted))
     wait_for(lambda: len(shared._waiting) == 1, what="the one that will be interrupted")
     for number in (2, 3):
-        threads.append(begin(lambda: answers.append(shared.send(entry("other")))))
+        threads.append(begin(lambda: answers.append(send(shared, entry("other")))))
         wait_for(lambda number=number: len(shared._waiting) == number, what="the others")  # type: ignore[misc]
 
     broker.held.set()
@@ -177,7 +182,7 @@ def test_when_who_sends_is_interrupted_the_others_are_answered_and_the_next_send
 
     assert len(raised) == 1
     assert sorted(answers, key=str) == [None, INTERRUPTED]
-    assert (shared.send(entry("next")), shared._leading) == (None, set())
+    assert (send(shared, entry("next")), shared._leading) == (None, set())
 
 
 def test_none_is_sent_twice_and_none_is_forgotten_whatever_happens_at_once(broker: Broker) -> None:
@@ -188,7 +193,7 @@ def test_none_is_sent_twice_and_none_is_forgotten_whatever_happens_at_once(broke
     def publish() -> None:
         with lock:
             number = next(numbers)
-        if shared.send(entry(number, seconds=10)) is None:
+        if send(shared, entry(number, seconds=10)) is None:
             sent.append(number)
 
     together(publish, threads=16, times=100)

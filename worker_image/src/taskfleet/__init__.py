@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DeadLettered,
         InvalidTask,
         MessageTooLarge,
+        PartlyPublished,
         PointerUnknown,
         PublishError,
         QueueClosed,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     )
     from taskfleet.idempotency import idempotency_key
     from taskfleet.installing import install
+    from taskfleet.publishing.many import publish_many
 
 __all__ = [
     "ControlError",
@@ -32,6 +34,7 @@ __all__ = [
     "DeadLettered",
     "InvalidTask",
     "MessageTooLarge",
+    "PartlyPublished",
     "PointerUnknown",
     "PublishError",
     "QueueClosed",
@@ -40,15 +43,18 @@ __all__ = [
     "UnknownQueue",
     "idempotency_key",
     "install",
+    "publish_many",
 ]
 
 # Each module of the public API, and its public names in the order of the documentation (`docs/api.md`).
 PUBLIC = {
     "taskfleet.installing": ("install",),
+    "taskfleet.publishing.many": ("publish_many",),
     "taskfleet.idempotency": ("idempotency_key",),
     "taskfleet.errors": (
         "TaskfleetError",
         "PublishError",
+        "PartlyPublished",
         "UnknownQueue",
         "QueueClosed",
         "PointerUnknown",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from kombu.exceptions import OperationalError
 
 # The exit code of a process whose settings can't be right: starting it again will not help.
@@ -27,6 +29,35 @@ class PublishError(TaskfleetError, OperationalError):
     def __init__(self, message: str, *, may_run: bool = False) -> None:
         super().__init__(message)
         self.may_run = may_run
+
+
+class PartlyPublished(PublishError):
+    """Of a group, or of what `taskfleet.publish_many` was given, not everything was accepted.
+
+    ``published`` tasks were, in all. The others are ``refused`` (no broker has them) or ``unknown`` (a broker
+    was given them and did not answer in time); ``accepted`` went out together with them. The three are ids.
+    ``go_on()`` sends the refused and the unknown again under the same ids, then what was still to come, and
+    returns how many were published in all; it raises this error anew while no broker answers.
+    """
+
+    def __init__(
+        self,
+        *,
+        published: int,
+        accepted: Sequence[str],
+        refused: Sequence[str],
+        unknown: Sequence[str],
+        why: str,
+        go_on: Callable[[], int],
+    ) -> None:
+        super().__init__(
+            f"{published} tasks were published; {len(refused)} were refused, and of {len(unknown)} it is not "
+            f"known. go_on() of this error sends them again under the same ids, and what was still to come. "
+            f"The first: {why}",
+            may_run=bool(unknown),
+        )
+        self.published, self.accepted = published, tuple(accepted)
+        self.refused, self.unknown, self.go_on = tuple(refused), tuple(unknown), go_on
 
 
 class MessageTooLarge(TaskfleetError):

@@ -17,4 +17,5 @@ _URL = "memory://"
 
 def used(app: Celery) -> bool:
     """Whether ``app`` has its broker in this process's memory."""
-    return str(app.conf.broker_url or "").startswith(_URL) and not os.environ.get(ENVIRONMENT.name)
+    # The variable first: it is cheaper to look at, for each publish.
+    return not os.environ.get(ENVIRONMENT.name) and str(app.conf.broker_url or "").startswith(_URL)

@@ -22,7 +22,7 @@ from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.messages import GATE_TASK
 from taskfleet.layers import Defaults
 from taskfleet.per_process import PerProcess
-from taskfleet.publishing import results
+from taskfleet.publishing import canvas, results
 from taskfleet.publishing.fallback import Fallback
 from taskfleet.publishing.pointer import Releases
 from taskfleet.publishing.primary import Primary
@@ -103,6 +103,7 @@ def install(app: Celery) -> Celery:
         return stock(producer) if in_memory.used(app) else contextlib.nullcontext(installed.producer)
 
     app.producer_or_acquire = app.default_producer = producer_or_acquire
+    canvas.send_groups_together()
     results.harden(app)
     control.install(app)
     _register_gate(app)

@@ -17,6 +17,7 @@ MOST_NESTED = 50
 _MOST = 2**31
 
 _TEXT = (str, type(None))
+_CONTAINERS = (dict, list, tuple)
 _SHAPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "shadow": (_TEXT, "text"),
     "group": (_TEXT, "text"),
@@ -97,8 +98,8 @@ def _is_deeper(value: Any, most: int) -> bool:
         level = [
             inner
             for each in level
-            for inner in (each.values() if isinstance(each, Mapping) else each)
-            if isinstance(inner, Mapping | list | tuple)
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, _CONTAINERS)
         ]
         if not level:
             return False

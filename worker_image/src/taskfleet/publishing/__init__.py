@@ -13,8 +13,8 @@ a replica confirms.
 How long a call may take, from any thread or greenlet:
 
 - A second while one broker is away, most often far less: Redis's silence ends after 0.3 s, or 0.6 s if it
-  has to be connected to first; twice in a row opens the breaker, and all who wait go to SQS, whose call has
-  1.2 s.
+  has to be connected to first (0.4 s after a silence); twice in a row opens the breaker, and all who wait go
+  to SQS, whose call has 1.2 s.
 - 2 s until `taskfleet.errors.PublishError` when neither answers. A worker tries on for
   `WorkerSettings.publish_patience_seconds`.
 - A process's first publish also waits for the pointer and the manifest, for the broker's password, its first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from kombu.compression import compress
 from kombu.messaging import Producer
@@ -68,10 +68,25 @@ def message(body: Any, queue: str, options: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def for_redis(made: dict[str, Any], queue: str) -> tuple[int, dict[str, Any]]:
-    """The step of its priority, and the message as kombu's Redis transport writes it."""
+class ForRedis(NamedTuple):
+    """``priority`` is the step of it, ``text`` the message as kombu's Redis transport writes it.
+
+    ``tag`` is new for each publish.
+    """
+
+    priority: int
+    text: str
+    tag: str
+
+
+def for_redis(made: dict[str, Any], queue: str) -> ForRedis:
+    """The same for Redis. Raises `MessageTooLarge` for its headers."""
     encoded = _encoded(_REDIS, made, queue)
-    return _REDIS.priority(_REDIS._get_message_priority(encoded)), encoded
+    text = dumps(encoded)
+    if len(text) - len(encoded["body"]) > MESSAGE_HEADERS_MAX_BYTES:  # the encodings' names are in it, too
+        _check_headers(made)
+    priority = _REDIS.priority(_REDIS._get_message_priority(encoded))
+    return ForRedis(priority, text, encoded["properties"]["delivery_tag"])
 
 
 def for_sqs(made: dict[str, Any], queue: str) -> dict[str, Any]:
@@ -115,6 +130,10 @@ def _check_readable(made: dict[str, Any]) -> None:
     wrong = strange(headers, made["properties"])
     if wrong:
         raise InvalidTask(f"no worker would run {_name(headers)}: {wrong}. Nothing was published")
+
+
+def _check_headers(made: dict[str, Any]) -> None:
+    headers = made["headers"]
     size = len(dumps(headers)) + len(dumps(made["properties"]))
     if size > MESSAGE_HEADERS_MAX_BYTES:
         raise MessageTooLarge(

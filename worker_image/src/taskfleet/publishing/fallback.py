@@ -13,6 +13,7 @@ from taskfleet import aws, deadline
 from taskfleet.brokers.eta import seconds_until
 from taskfleet.brokers.sqs import sending
 from taskfleet.contract import names
+from taskfleet.contract.environment import FALLBACK
 from taskfleet.contract.limits import (
     FALLBACK_MAX_ETA_SECONDS,
     FALLBACK_MAX_TIME_LIMIT_SECONDS,
@@ -29,6 +30,7 @@ CALLS = 16
 
 
 NO_TIME = Refusal("it did not answer the calls before this one, and no time was left for another")
+NOT_SENT = Refusal("it did not answer the call before this one of the same batch")
 
 
 def _client() -> Any:
@@ -49,15 +51,18 @@ class _Queue:
             most_bytes=SQS_MAX_MESSAGE_BYTES,
         )
 
-    def offer(self, message: dict[str, Any], *, ends_at: float) -> Refusal | None:
-        """None if SQS took it."""
-        entry = sending.entry(message)
+    def offer(self, messages: Sequence[Outgoing], *, ends_at: float) -> list[Refusal | None]:
+        """For each None if SQS took it."""
         try:
             with deadline.within(ends_at - time.monotonic()):  # a first client is slow to make
                 self._url.get()
         except (*NOT_ACCEPTED, LookupError) as error:
-            return Refusal(f"{type(error).__name__}: {error}")  # it was not even sent
-        return self._commit.send(Entry(entry, sending.size(entry), ends_at=ends_at))
+            refusal = Refusal(f"{type(error).__name__}: {error}")  # they were not even sent
+            return [refusal] * len(messages)
+        made = [sending.entry(message.for_sqs()) for message in messages]
+        entries = [Entry(each, sending.size(each), ends_at=ends_at) for each in made]
+        self._commit.send(entries)
+        return [entry.refusal for entry in entries]
 
     def _exchange(self, entries: Sequence[Entry]) -> None:
         if self._silent:
@@ -94,28 +99,51 @@ class Fallback:
         self._environment = environment
         self._queues: dict[str, _Queue] = {}
 
-    def offer(self, message: Outgoing) -> Refusal | None:
-        """None if it was accepted.
+    def offer(self, messages: Sequence[Outgoing]) -> None:
+        """Each is accepted, or has why not (``by_fallback``)."""
+        for message in messages:
+            too_long = _too_long(message.headers)
+            message.by_fallback = Refusal(too_long) if too_long else None
+        for name, queue in self._by_queue(messages).items():
+            left = queue
+            while left:
+                batch, left = left[:SQS_MAX_BATCH_MESSAGES], left[SQS_MAX_BATCH_MESSAGES:]
+                self._offer(name, batch)
+                if left and all(
+                    each.by_fallback is not None and each.by_fallback.uncertain for each in batch
+                ):
+                    for message in left:
+                        message.by_fallback = NOT_SENT
+                    break
 
-        SQS has no third broker behind it, so a failure while there is time is tried once more: most often it
-        closed an idle connection, or was busy for a moment.
+    def _by_queue(self, messages: Sequence[Outgoing]) -> dict[str, list[Outgoing]]:
+        queues: dict[str, list[Outgoing]] = {}
+        for message in messages:
+            if message.by_fallback is None:
+                where = message.address
+                name = names.fallback_queue(self._environment, where.logical, where.release)
+                queues.setdefault(name, []).append(message)
+        return queues
+
+    def _offer(self, name: str, messages: Sequence[Outgoing]) -> None:
+        """SQS has no third broker behind it, so a failure while there is time is tried once more.
+
+        Most often it closed an idle connection, or was busy for a moment.
         """
-        too_long = _too_long(message.headers)
-        if too_long:
-            return Refusal(too_long)
-        queue, text = self._queue(message), message.for_sqs()
-        # Its turn may come in the very last moment of the publish's time, but it always gets one call's time.
-        ends_at = max(message.ends_at, time.monotonic() + aws.PROMPT_SECONDS)
-        first = queue.offer(text, ends_at=ends_at)
-        if first is None or time.monotonic() + aws.PROMPT_SECONDS > ends_at:
-            return first
-        second = queue.offer(text, ends_at=ends_at)
-        # It may have taken the first, whatever it says to the second.
-        return second and (first if first.uncertain else second)
-
-    def _queue(self, message: Outgoing) -> _Queue:
-        name = names.fallback_queue(self._environment, message.address.logical, message.address.release)
-        return self._queues.get(name) or self._queues.setdefault(name, _Queue(name))
+        queue = self._queues.get(name) or self._queues.setdefault(name, _Queue(name))
+        # Their turn may come in the very last moment of their time, but they always get one call's time.
+        ends_at = max(messages[0].ends_at, time.monotonic() + aws.PROMPT_SECONDS)
+        first = dict(zip(messages, queue.offer(messages, ends_at=ends_at), strict=True))
+        again = [message for message, refusal in first.items() if refusal is not None]
+        second: dict[Outgoing, Refusal | None] = {}
+        if again and time.monotonic() + aws.PROMPT_SECONDS <= ends_at:
+            second = dict(zip(again, queue.offer(again, ends_at=ends_at), strict=True))
+        for message, refusal in first.items():
+            later = second.get(message, refusal)
+            # It may have taken the first, whatever it says to the second.
+            message.by_fallback = later and (refusal if refusal and refusal.uncertain else later)
+            if message.by_fallback is None:
+                message.accepted_by = FALLBACK
 
 
 def _too_long(headers: dict[str, Any]) -> str | None:

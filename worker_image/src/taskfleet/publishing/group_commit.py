@@ -15,8 +15,9 @@ from typing import Any
 from taskfleet.publishing.refusal import Refusal
 
 TOO_LATE = "this process was too busy to hear its answer within the publish's time"
-# As long as a call of SQS's may take (`taskfleet.aws.PROMPT`); a round trip to Redis takes less.
-UNDER_WAY_SECONDS = 1.2
+# A round trip ends by itself, at its own time-outs (1.2 s for SQS, `taskfleet.aws.PROMPT`); where it takes
+# longer, this process is starved, and a broker may have taken what it carries.
+UNDER_WAY_SECONDS = 10.0
 INTERRUPTED = Refusal("whoever sent it for this publish, too, was interrupted", uncertain=True)
 
 
@@ -32,6 +33,11 @@ class Entry:
         self.done = False
         self.taken = False  # it is part of a round trip: it may have been sent
         self._waits: threading.Lock | None = None
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why it was not accepted, or None; after `GroupCommit.send`."""
+        return self.refused if self.done else Refusal(TOO_LATE, uncertain=self.taken)
 
     def settle(self, refused: Refusal | None = None) -> None:
         """Say how it ended."""
@@ -78,26 +84,30 @@ class GroupCommit:
         self._waiting: deque[Entry] = deque()
         self._leading: set[Entry] = set()
 
-    def send(self, entry: Entry) -> Refusal | None:
-        """Have it sent and return why it was refused, or None."""
+    def send(self, entries: Sequence[Entry]) -> None:
+        """Have them sent; then each has its `Entry.refusal`. They go out in their order."""
         try:
-            self._join(entry)
-            while not entry.done:
-                if entry in self._leading:
-                    self._lead(entry)
-                elif not entry.wait(entry.ends_at - time.monotonic()) and not _ends_soon(entry):
-                    break
+            self._join(entries)
+            for entry in entries:
+                self._see_to(entry)
         finally:
-            self._leave(entry)
-        return entry.refused if entry.done else Refusal(TOO_LATE, uncertain=entry.taken)
+            self._leave(entries)
 
-    def _join(self, entry: Entry) -> None:
+    def _see_to(self, entry: Entry) -> None:
+        while not entry.done:
+            if entry in self._leading:
+                self._lead(entry)
+            elif not entry.wait(entry.ends_at - time.monotonic()) and not _ends_soon(entry):
+                return
+
+    def _join(self, entries: Sequence[Entry]) -> None:
         with self._lock:
             if len(self._leading) < self._round_trips:
-                self._leading.add(entry)
-            else:
+                self._leading.add(entries[0])
+                entries = entries[1:]
+            for entry in entries:
                 entry.prepare_to_wait()
-                self._waiting.append(entry)
+            self._waiting.extend(entries)
 
     def _lead(self, entry: Entry) -> None:
         batch = self._batch(entry)
@@ -105,7 +115,7 @@ class GroupCommit:
             self._exchange(batch)
         finally:
             # Whatever ended it (a time limit of a task is raised anywhere): nobody waits for it in vain.
-            self._leave(entry)
+            self._leave([entry])
             for other in batch:
                 if not other.done:
                     other.settle(INTERRUPTED)
@@ -123,14 +133,21 @@ class GroupCommit:
                 entry.taken = True
         return batch
 
-    def _leave(self, entry: Entry) -> None:
-        """Hand over what it leads to the first that waits; or wait no more."""
+    def _leave(self, entries: Sequence[Entry]) -> None:
+        """Hand over what they lead to the first that waits; or wait no more."""
         with self._lock:
-            if entry in self._leading:
-                self._leading.remove(entry)
-                if self._waiting:
-                    following = self._waiting.popleft()
-                    self._leading.add(following)
-                    following.wake()
-            elif not entry.done and not entry.taken and entry in self._waiting:
-                self._waiting.remove(entry)
+            for entry in entries:
+                if (
+                    entry not in self._leading
+                    and not entry.done
+                    and not entry.taken
+                    and entry in self._waiting
+                ):
+                    self._waiting.remove(entry)
+            for entry in entries:
+                if entry in self._leading:
+                    self._leading.remove(entry)
+                    if self._waiting:
+                        following = self._waiting.popleft()
+                        self._leading.add(following)
+                        following.wake()

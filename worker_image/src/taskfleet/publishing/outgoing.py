@@ -1,4 +1,4 @@
-"""One message on its way: what it is, where it goes, and how long it may take."""
+"""One message on its way: what it is, where it goes, how long it may take, and what became of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from taskfleet.brokers.eta import seconds_until
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
-from taskfleet.errors import CountdownTooLong
+from taskfleet.errors import CountdownTooLong, TaskfleetError
 from taskfleet.publishing import encoding
 from taskfleet.publishing.address import Address
+from taskfleet.publishing.refusal import Refusal
 
 # For both brokers together. A publish that is still to be sent to SQS then ends; one that is under way may
 # take as long as a call of SQS's (`taskfleet.aws.PROMPT`).
@@ -19,18 +20,40 @@ SECONDS = 2.0
 class Outgoing:
     """Made from what kombu's ``Producer.publish`` gets; the arguments are serialised once, for either broker.
 
-    Raises `taskfleet.errors.MessageTooLarge`, `taskfleet.errors.InvalidTask` and
-    `taskfleet.errors.CountdownTooLong`.
+    In the end it has the name of the broker that accepted it (``accepted_by``), or an ``error``.
     """
 
-    def __init__(self, body: Any, address: Address, options: dict[str, Any]) -> None:
+    def __init__(self, body: Any, queue: str, options: dict[str, Any], address: Address) -> None:
+        self.body, self.asked, self.options = body, queue, options
+        self.accepted_by: str | None = None
+        self.error: TaskfleetError | None = None
+        self.may_run = False
+        self.address_to(address)
+
+    def address_to(self, address: Address) -> None:
+        """Make the message for this queue; a retired release's goes to another.
+
+        Raises `taskfleet.errors.MessageTooLarge`, `taskfleet.errors.InvalidTask` and
+        `taskfleet.errors.CountdownTooLong`.
+        """
         self.address = address
-        self.ends_at = time.monotonic() + SECONDS
-        self.headers = dict(options.get("headers") or {})
+        self.headers = dict(self.options.get("headers") or {})
         self.headers[RELEASE_HEADER] = address.release
         self.headers[PUBLISHED_AT_HEADER] = time.time()
         _check_eta(self.headers, address)
-        self._made = encoding.message(body, address.queue, options | {"headers": self.headers})
+        self._made = encoding.message(self.body, address.queue, self.options | {"headers": self.headers})
+        self.for_redis = encoding.for_redis(self._made, address.queue)
+
+    def begin(self) -> None:
+        """Its time begins."""
+        self.ends_at = time.monotonic() + SECONDS
+        self.by_primary: Refusal | None = None
+        self.by_fallback: Refusal | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether neither a broker nor an error has ended it."""
+        return self.accepted_by is None and self.error is None
 
     @property
     def queue(self) -> str:
@@ -38,16 +61,22 @@ class Outgoing:
         return self.address.queue
 
     @property
+    def id(self) -> str:
+        """The task's."""
+        return str(self.headers.get("id"))
+
+    @property
     def name(self) -> str:
         """The task and its id, for people."""
         return f"{self.headers.get('task')} ({self.headers.get('id')})"
 
-    def for_redis(self) -> tuple[int, dict[str, Any]]:
-        """The step of its priority, and the message."""
-        return encoding.for_redis(self._made, self.queue)
+    @property
+    def size(self) -> int:
+        """Its bytes for Redis."""
+        return len(self.for_redis.text)  # ASCII
 
     def for_sqs(self) -> dict[str, Any]:
-        """The message."""
+        """The message as kombu's SQS transport writes it."""
         return encoding.for_sqs(self._made, self.queue)
 
 

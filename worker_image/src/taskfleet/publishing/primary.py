@@ -9,9 +9,11 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
+from taskfleet.brokers.eta import seconds_until
 from taskfleet.brokers.redis import commands
 from taskfleet.brokers.redis.commands import Command, Keys
 from taskfleet.brokers.redis.pipeline import Pipeline
+from taskfleet.contract.environment import PRIMARY
 from taskfleet.contract.messages import REDIS_PROBE
 from taskfleet.publishing.breaker import Breaker, State
 from taskfleet.publishing.group_commit import Entry, GroupCommit
@@ -50,20 +52,25 @@ class Primary:
             self._exchange, round_trips=1, most_messages=MOST_MESSAGES, most_bytes=MOST_BYTES
         )
 
-    def offer(self, message: Outgoing) -> Refusal | None:
-        """None if it was accepted."""
+    def offer(self, messages: Sequence[Outgoing]) -> None:
+        """Each is accepted, or has why not (``by_primary``)."""
         if not self._breaker.allows():
             self._probe.start()  # unless it runs, as it should
-            return BREAKER_OPEN
-        priority, content = message.for_redis()
-        command = commands.publish(_KEYS, message.queue, priority, content)
-        size = sum(len(part) for part in command if isinstance(part, str))
-        return self._commit.send(Entry(command, size, ends_at=message.ends_at))
+            for message in messages:
+                message.by_primary = BREAKER_OPEN
+            return
+        entries = [_entry(message) for message in messages]
+        self._commit.send(entries)
+        for message, entry in zip(messages, entries, strict=True):
+            message.by_primary = entry.refusal
+            if message.by_primary is None:
+                message.accepted_by = PRIMARY
 
     def answers(self, within_seconds: float = 2.0) -> bool:
         """Whether it takes a write, and its replicas too if publishes wait for them."""
-        ends_at = time.monotonic() + within_seconds
-        return self._commit.send(Entry(_PROBE, 0, ends_at=ends_at, probe=True)) is None
+        probe = Entry(_PROBE, 0, ends_at=time.monotonic() + within_seconds, probe=True)
+        self._commit.send([probe])
+        return probe.refusal is None
 
     def _exchange(self, entries: Sequence[Entry]) -> None:
         if self._breaker.state is State.OPEN:  # others found it dead while these waited
@@ -118,3 +125,10 @@ class Primary:
             self._breaker.succeeded()
         elif self._breaker.failed():
             self._probe.start()
+
+
+def _entry(message: Outgoing) -> Entry:
+    priority, text, tag = message.for_redis
+    ahead = seconds_until(message.headers, now=time.time())
+    command = commands.publish(_KEYS, message.queue, priority, text, seconds_ahead=ahead, tag=tag)
+    return Entry(command, message.size, ends_at=message.ends_at)

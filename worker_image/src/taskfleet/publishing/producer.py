@@ -16,7 +16,7 @@ from kombu.exceptions import EncodeError
 
 from taskfleet.dead_letters.unsent import Unsent
 from taskfleet.errors import SettingsError, TaskfleetError
-from taskfleet.publishing import behalf, results
+from taskfleet.publishing import batch, behalf, results
 from taskfleet.publishing.exchanges import queue_of
 from taskfleet.publishing.publisher import Publisher
 
@@ -57,10 +57,16 @@ class FleetProducer:
         for unused in ("declare", "retry", "retry_policy"):  # queues exist, and the bounds are ours
             options.pop(unused, None)
         results.have_stored_for_a_chord(self._app, body, options)
+        together = batch.current(self._app)
         try:
-            self._publisher().publish(body, queue, options)
+            if together is None:
+                self._publisher().publish(body, queue, options)
+                return
+            message = self._publisher().message(body, queue, options)
         except (TaskfleetError, EncodeError) as error:
             behalf.refused(self._app, error, Unsent(body, queue, options))
+            return
+        together.add(message)
 
     def revive(self, _connection: object) -> None:
         """Celery calls it before it tries again; there is nothing to revive."""

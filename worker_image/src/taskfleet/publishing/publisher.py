@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 from taskfleet.contract.environment import FALLBACK, PRIMARY
-from taskfleet.errors import PublishError, QueueClosed
-from taskfleet.publishing.address import versioned
+from taskfleet.errors import PublishError, QueueClosed, TaskfleetError
+from taskfleet.publishing.address import Address, versioned
 from taskfleet.publishing.fallback import Fallback
 from taskfleet.publishing.groups import GroupReleases
 from taskfleet.publishing.outgoing import Outgoing
@@ -58,62 +58,93 @@ class Publisher:
         self._groups = GroupReleases()
 
     def publish(self, body: Any, queue: str, options: dict[str, Any]) -> str:
-        """Publish and return the name of the broker that accepted it; try again while there is patience.
+        """Publish one message and return the name of the broker that accepted it.
+
+        Raises as `message`, `QueueClosed`, or `PublishError`; in each case nothing was accepted, unless
+        ``PublishError.may_run`` says that a broker did not answer in time.
+        """
+        message = self.message(body, queue, options)
+        self.send([message])
+        if message.error is not None:
+            raise message.error
+        return str(message.accepted_by)
+
+    def message(self, body: Any, queue: str, options: dict[str, Any]) -> Outgoing:
+        """What `send` takes. ``options`` are those of kombu's ``Producer.publish``.
+
+        Raises `taskfleet.errors.UnknownQueue`, `taskfleet.errors.PointerUnknown`, and what `Outgoing` does.
+        """
+        return Outgoing(body, queue, options, self._address(queue, options))
+
+    def send(self, messages: Sequence[Outgoing]) -> None:
+        """Send them together; each says then what became of it. Try again while there is patience.
 
         A web process has none. A worker has some: its task did its work already, and nobody waits.
         """
-        end, may_run = time.monotonic() + self._patience_seconds, False
-        while True:
-            try:
-                return self._publish(body, queue, options)
-            except PublishError as error:
-                may_run = error.may_run = error.may_run or may_run
-                if time.monotonic() + AGAIN_SECONDS >= end:
-                    raise
+        end = time.monotonic() + self._patience_seconds
+        self._try(messages)
+        while left := [message for message in messages if isinstance(message.error, PublishError)]:
+            if time.monotonic() + AGAIN_SECONDS >= end:
+                return
             time.sleep(AGAIN_SECONDS)
+            for message in left:
+                message.error = None
+                self._address_anew(message)
+            self._try([message for message in left if message.under_way])
 
-    def _publish(self, body: Any, queue: str, options: dict[str, Any]) -> str:
-        """One try.
+    def _try(self, messages: Sequence[Outgoing]) -> None:
+        for message in messages:
+            message.begin()
+        self._to_primary(messages)
+        self._follow([each for each in messages if each.by_primary is not None and each.by_primary.closed])
+        left = [message for message in messages if message.under_way]
+        if _only.get() == PRIMARY:
+            for message in left:
+                message.by_fallback = NOT_ASKED
+        elif left:
+            self._fallback.offer(left)
+        for message in left:
+            if message.under_way:
+                message.error = _nobody(message)
 
-        ``options`` are those of kombu's ``Producer.publish``. Raises `taskfleet.errors.UnknownQueue`,
-        `taskfleet.errors.PointerUnknown`, `QueueClosed`, what `Outgoing` raises, or `PublishError`; in each
-        case nothing was accepted, unless ``PublishError.may_run`` says that a broker did not answer in time.
-        """
-        message = self._address(body, queue, options)
-        first = self._to_primary(message)
-        if first is not None and first.closed:
-            message = self._address_anew(message, body, queue, options)
-            first = self._to_primary(message)
-            if first is not None and first.closed:
-                raise _closed(message)
-        if first is None:
-            return PRIMARY
-        second = NOT_ASKED if _only.get() == PRIMARY else self._fallback.offer(message)
-        if second is None:
-            return FALLBACK
-        raise _nobody(message, first, second)
+    def _follow(self, closed: Sequence[Outgoing]) -> None:
+        """To the release that is current now, within the time that they have left."""
+        if not closed:
+            return
+        for message in closed:
+            self._groups.forget(message.options)
+        self._releases.renew(within_seconds=closed[0].ends_at - time.monotonic())
+        for message in closed:
+            before = message.queue
+            self._address_anew(message)
+            if message.queue == before:
+                message.error = _closed(message)
+        self._to_primary([message for message in closed if message.under_way])
+        for message in closed:
+            if message.under_way and message.by_primary is not None and message.by_primary.closed:
+                message.error = _closed(message)
 
-    def _address(self, body: Any, queue: str, options: dict[str, Any]) -> Outgoing:
+    def _address(self, queue: str, options: dict[str, Any]) -> Address:
         bound = self._bound_release or self._groups.of(options)
         address = versioned(queue, bound_release=bound, releases=self._releases)
         self._groups.note(options, address.release)
-        return Outgoing(body, address, options)
+        return address
 
-    def _address_anew(self, message: Outgoing, body: Any, queue: str, options: dict[str, Any]) -> Outgoing:
-        """To the release that is current now, within the time that the message has left."""
-        self._groups.forget(options)
-        self._releases.renew(within_seconds=message.ends_at - time.monotonic())
-        anew = self._address(body, queue, options)
-        if anew.queue == message.queue:
-            raise _closed(message)
-        anew.ends_at = message.ends_at
-        return anew
+    def _address_anew(self, message: Outgoing) -> None:
+        try:
+            message.address_to(self._address(message.asked, message.options))
+        except TaskfleetError as error:
+            message.error = error
 
-    def _to_primary(self, message: Outgoing) -> Refusal | None:
-        """None if it was accepted."""
+    def _to_primary(self, messages: Sequence[Outgoing]) -> None:
         if _only.get() == FALLBACK:
-            return NOT_ASKED
-        return (self._confirmed if message.address.confirmed else self._primary).offer(message)
+            for message in messages:
+                message.by_primary = NOT_ASKED
+            return
+        for primary, confirmed in ((self._primary, False), (self._confirmed, True)):
+            part = [message for message in messages if message.address.confirmed is confirmed]
+            if part:
+                primary.offer(part)
 
 
 def _closed(message: Outgoing) -> QueueClosed:
@@ -125,16 +156,18 @@ def _closed(message: Outgoing) -> QueueClosed:
     )
 
 
-def _nobody(message: Outgoing, primary: Refusal, fallback: Refusal) -> PublishError:
-    may_run = primary.uncertain or fallback.uncertain
+def _nobody(message: Outgoing) -> PublishError:
+    refusals = {"Redis": message.by_primary, "SQS": message.by_fallback}
+    message.may_run = message.may_run or any(
+        each is not None and each.uncertain for each in refusals.values()
+    )
     hence = (
         "one that was given it did not answer in time, so it may run all the same: send it again under the "
         "same task id"
-        if may_run
+        if message.may_run
         else "it will not run unless it is sent again"
     )
+    why = " ".join(f"{name}: {each.why}." for name, each in refusals.items() if each is not None)
     return PublishError(
-        f"no broker accepted task {message.name} for {message.queue}; {hence}. "
-        f"Redis: {primary.why}. SQS: {fallback.why}.",
-        may_run=may_run,
+        f"no broker accepted task {message.name} for {message.queue}; {hence}. {why}", may_run=message.may_run
     )

@@ -99,14 +99,13 @@ def fetch(
     return keys.command(_FETCH, *head, *counts, *acknowledge, *names, *priorities, whole=whole)
 
 
-def publish(keys: Keys, queue: str, priority: int, message: Mapping[str, Any]) -> Command:
-    """The command that pushes kombu's ``message`` and rings, or keeps it until its ETA.
+def publish(keys: Keys, queue: str, priority: int, text: str, *, seconds_ahead: float, tag: str) -> Command:
+    """The command that pushes a message of kombu's (its ``text``) and rings, or keeps it until its ETA.
 
-    Many of them go out together. Sent twice by a retry of the client, a message that waits is still one.
+    Many of them go out together. Sent twice by a retry of the client, a message that waits is still one, by
+    its ``tag``: the publisher's, and new for each publish.
     """
-    ahead = round(1000 * eta.seconds_until(message.get("headers"), now=time.time()))
-    tag = message["properties"]["delivery_tag"]  # the publisher's, and new for each publish
-    return keys.command(_PUBLISH, queue, priority, dumps(message), max(0, ahead), tag)
+    return keys.command(_PUBLISH, queue, priority, text, max(0, round(1000 * seconds_ahead)), tag)
 
 
 def whole(command: Command) -> Command:
@@ -157,7 +156,11 @@ class Commands:
         self, queue: str, priority: int, message: Mapping[str, Any], *, replicas: int, wait_ms: int
     ) -> int:
         """Push and ring. With ``replicas``, the number of them that had it in time; else 0."""
-        first = publish(self.keys, queue, priority, message)
+        ahead, tag = (
+            eta.seconds_until(message.get("headers"), now=time.time()),
+            message["properties"]["delivery_tag"],
+        )
+        first = publish(self.keys, queue, priority, dumps(message), seconds_ahead=ahead, tag=tag)
         for command in (first, whole(first)):
             pipe = redis.Redis.pipeline(self.client, transaction=False)
             pipe.execute_command(*command)

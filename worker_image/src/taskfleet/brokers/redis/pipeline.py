@@ -24,6 +24,8 @@ LOOKS = 3  # each of them without an answer: that long a broker may take over on
 MOST_ANSWER_SECONDS = 0.5
 # Connecting, the TLS handshake and logging in; each of these steps has a limit of its own as well.
 CONNECT_SECONDS = 0.6
+# After a round trip without an answer: to a server that is well, it takes some milliseconds.
+AFTER_SILENCE_SECONDS = 0.4
 # The first time the password is read, too, by a process that is just starting.
 FIRST_CONNECT_SECONDS = 1.5
 
@@ -35,6 +37,7 @@ class Pipeline:
         self._make = make
         self._connection: redis.Connection | None = None
         self._connect_seconds = FIRST_CONNECT_SECONDS
+        self._silent = False  # it was, in the last round trip
 
     def run(self, commands: Sequence[Command], answers: list[Any]) -> None:
         """Send them together, and append each answer, an error reply as the exception that it makes.
@@ -44,10 +47,11 @@ class Pipeline:
         """
         connection = self._opened()
         try:
-            connection.send_packed_command([b"".join(connection.pack_commands(commands))], check_health=False)
+            connection.send_packed_command([b"".join(map(_packed, commands))], check_health=False)
             for _ in commands:
                 answers.append(_answer(connection))
-        except BaseException:  # a time limit of the task that publishes, for instance
+        except BaseException as error:  # a time limit of the task that publishes, for instance
+            self._silent = isinstance(error, RedisTimeoutError)
             self.close()  # or the next ones would read these answers
             raise
 
@@ -66,8 +70,10 @@ class Pipeline:
         return self._connection
 
     def _connect(self, connection: redis.Connection) -> None:
+        seconds = AFTER_SILENCE_SECONDS if self._silent else self._connect_seconds
+        self._silent = False
         try:
-            with deadline.within(self._connect_seconds):
+            with deadline.within(seconds):
                 connection.connect()
         except (RedisError, OSError) as error:
             connection.disconnect()
@@ -78,6 +84,15 @@ class Pipeline:
             connection.disconnect()
             raise
         self._connect_seconds = CONNECT_SECONDS
+
+
+def _packed(command: Command) -> bytes:
+    """As redis-py does it, in half its time."""
+    parts = [b"*%d\r\n" % len(command)]
+    for part in command:
+        text = part if isinstance(part, bytes) else str(part).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(text), text))
+    return b"".join(parts)
 
 
 def _is_stale(connection: redis.Connection) -> bool:
