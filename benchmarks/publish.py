@@ -2,7 +2,7 @@
 
 Beside them a confirmed one, which waits for a replica; here that is on the same machine, in AWS in another
 zone. Blocks of each in turn, in one process, so that the machine's noise meets all alike. Then many
-threads or greenlets at once (`benchmarks.crowds`).
+threads or greenlets at once (`benchmarks.crowds`), and many tasks at once (`benchmarks.bulk`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Any
 
-from benchmarks import crowds, scratch
+from benchmarks import bulk, crowds, scratch
 from drills.busy_producer import Crowd
 from drills.fleet import Fleet
 from drills.report import Check, Figure, Report
@@ -25,16 +26,21 @@ MOST_TIMES_PLAIN = 1.10
 def run(fleet: Fleet) -> Report:
     """Measure and compare medians and 99th percentiles."""
     with scratch.environment(fleet) as environment:
-        command = [sys.executable, "-m", "benchmarks.publisher"]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-        seconds: dict[str, list[float]] = json.loads(done.stdout)
+        seconds: dict[str, list[float]] = _said("benchmarks.publisher", environment)
         together = [_crowd(crowd, environment) for crowd in crowds.CROWDS]
+        together.append(bulk.compare(_said("benchmarks.bulk", environment)))
     alone = compare(**seconds)
     return Report(
         name=alone.name,
         checks=[*alone.checks, *(check for _figures, checks in together for check in checks)],
         figures={**alone.figures, **{k: v for figures, _checks in together for k, v in figures.items()}},
     )
+
+
+def _said(module: str, environment: Mapping[str, str]) -> Any:
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
 
 
 def _crowd(crowd: Crowd, environment: Mapping[str, str]) -> tuple[dict[str, Figure], list[Check]]:

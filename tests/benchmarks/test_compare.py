@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import crowds
+from benchmarks import bulk, crowds
 from benchmarks.publish import compare
 from drills.busy_producer import Crowd
 
@@ -50,3 +50,18 @@ def test_a_crowd_is_faster_than_plain_and_stays_on_redis(ours: crowds.Result, ho
     _figures, checks = crowds.compare(Crowd(64), crowd_said(1.0, "primary", "primary"), ours)
 
     assert [check.holds for check in checks] == holds
+
+
+@pytest.mark.parametrize(
+    ("many", "growth", "holds"), [(3000, 100, True), (2990, 100, False), (9000, 20_000, False)]
+)
+def test_publish_many_is_three_times_as_fast_as_plains_group_and_takes_no_memory(
+    many: float, growth: int, holds: bool
+) -> None:
+    rates = {"plain_group": [900, 1000, 1100], "group": [2000], "publish_many": [many]}
+
+    figures, checks = bulk.compare({"rates": rates, "growth_kib": growth})
+
+    assert all(check.holds for check in checks) is holds
+    assert figures["publish_many_rate_ratio"] == many / 1000
+    assert figures["group_rate_ratio"] == 2
