@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.beat import PersistentScheduler, Scheduler
 from taskfleet.beat.scheduler import OWED_AGAIN_SECONDS, FleetScheduler, over
+from taskfleet.contract import environment as env
 from taskfleet.contract import names, state
 from taskfleet.errors import SettingsError
 
@@ -36,6 +38,17 @@ def test_beat_ticks_and_lives_without_redis(fleet: TinyFleet) -> None:
     assert fleet.journal.is_dir()
     beat.terminate()
     assert beat.wait(10) == 0
+
+
+def test_beat_ends_on_term_while_its_scheduler_is_being_made(fleet: TinyFleet) -> None:
+    slow = fleet.environment(
+        **{env.APP.name: "tests.taskfleet.slow_scheduler:app", "PYTHONPATH": str(Path.cwd())}
+    )
+    beat = fleet.start("beat", slow, "being made")
+
+    beat.terminate()
+
+    assert beat.wait(30) == 0
 
 
 def test_an_entry_that_no_broker_accepted_is_owed_and_paid(

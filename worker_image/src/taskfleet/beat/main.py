@@ -17,6 +17,7 @@ def build(settings: BeatSettings) -> Celery:
     enforced.check(app, settings, role="beat")
     app.loader.init_worker()  # as beat itself does a moment later: schedulers of Django need its set-up
     app.conf.beat_scheduler = over(app.conf.beat_scheduler)
+    app.Beat = app.subclass_with_self("taskfleet.beat.stopping:UnwindingBeat")
     logs.on_setup(app)
     return app
 
