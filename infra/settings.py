@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
+from taskfleet.contract.manifest import AUTOMATIC, MANUAL
 
 from infra import rules
 
@@ -29,6 +30,13 @@ class Capacity(StrEnum):
     FARGATE = "fargate"
     FARGATE_SPOT = "fargate-spot"  # a base of Fargate, the rest Spot
     EC2 = "ec2"  # an Auto Scaling group behind a capacity provider
+
+
+class Promotion(StrEnum):
+    """What makes a release current whose gate has passed."""
+
+    AUTOMATIC = AUTOMATIC  # the controller, at once
+    MANUAL = MANUAL  # a person: fleet release promote
 
 
 class Architecture(StrEnum):
@@ -224,6 +232,7 @@ class Settings:
     # Default: the application's own result_backend, or CELERY_RESULT_BACKEND in `variables` or `secrets`.
     results: Results | None = None
     default_queue: str = "low"
+    promotion: Promotion = Promotion.AUTOMATIC
     drain_deadline_seconds: int = 24 * 3600
     alarm_dead_letters: int = 10  # new ones within five minutes that page somebody
     log_retention_days: int = 30

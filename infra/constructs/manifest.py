@@ -18,6 +18,7 @@ def release_manifest(settings: Settings, *, release: str, image: str) -> Release
         pools=tuple(_pool(pool) for pool in settings.pools),
         drain_deadline_seconds=settings.drain_deadline_seconds,
         confirmed=settings.confirmed_queues,
+        promotion=settings.promotion.value,
         default_queue=settings.default_queue,
     )
     size = len(manifest.to_json().encode())

@@ -139,6 +139,12 @@ class Permissions:
                 ("ssm:GetParametersByPath",),
                 [self._parameter(self._manifests()), self._parameter(f"{self._manifests()}/*")],
             ),
+            # Its answer needs none: CloudFormation's URL is signed.
+            allow(
+                "ListDeployments",
+                ("ssm:GetParametersByPath",),
+                [self._parameter(parameters.release_answers(self._env))],
+            ),
             allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
             allow("StoppedTasks", ("ecs:DescribeTasks",), [self._ecs("task", "*")]),
             allow(

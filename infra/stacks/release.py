@@ -10,6 +10,7 @@ from taskfleet.contract import names, parameters
 
 from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers
 from infra.constructs.alarms import Alarms
+from infra.constructs.answer import Answer
 from infra.constructs.environment import Endpoint
 from infra.constructs.image import WorkerImage
 from infra.constructs.manifest import release_manifest
@@ -44,8 +45,10 @@ class ReleaseStack(EnvironmentStack):
             string_value=release_manifest(settings, release=release, image=image.identity).to_json(),
             description="What this release deployed; the controller and producers read it.",
         )
+        answer = Answer(self, "Answer", settings=settings, release=release)
         # The controller registers a release when it sees the manifest: by then all of it must exist.
-        manifest.node.add_dependency(*self.pools.values())
+        manifest.node.add_dependency(*self.pools.values(), answer.before_manifest)
+        answer.wait_for_all_others()
 
     def _shared(self, settings: Settings, release: str, image: WorkerImage) -> Release:
         key = lookup_key(self, settings)

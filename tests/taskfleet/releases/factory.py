@@ -76,5 +76,6 @@ def seen(*records: Record, **changes: Any) -> Observation:
         proofs={},
         running={(p.name, r.release): 1 for r in records for p in r.manifest.pools},
         left={r.release: EMPTY for r in records},
+        deployments={},
     )
     return replace(base, **changes)

@@ -26,6 +26,13 @@ MESSAGE_HEADERS_MAX_BYTES = 256 * 1024
 # counts each time that a message is received.
 MOST_DELIVERIES = 10
 
+# A release's gate has so long from its registration; twice that if its tasks can't even be sent.
+GATE_DEADLINE_SECONDS = 900
+
+# A deploy waits so long for the controller to say whether the release passed its gate, then CloudFormation
+# fails it. Far over the gate's own end: if it ends so, the controller did not run.
+ANSWER_WITHIN_SECONDS = 3 * GATE_DEADLINE_SECONDS
+
 # The farthest ETA that the fallback takes. SQS hides a message for twelve hours at most, and each time it is
 # looked at meanwhile counts as a delivery: half of them are left for running it.
 FALLBACK_MAX_ETA_SECONDS = MOST_DELIVERIES // 2 * SQS_MAX_VISIBILITY_SECONDS

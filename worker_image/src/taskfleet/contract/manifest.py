@@ -10,6 +10,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+AUTOMATIC, MANUAL = "automatic", "manual"
+
 
 @dataclass(frozen=True)
 class PoolManifest:
@@ -40,7 +42,8 @@ class ReleaseManifest:
     """One release. ``image`` is what its workers run, by digest; ``drain_deadline_seconds`` alarms.
 
     A publish to one of the ``confirmed`` queues returns when a replica of the broker has it. Tasks that name
-    no queue go to the ``default_queue``.
+    no queue go to the ``default_queue``. With the ``promotion`` `AUTOMATIC` it becomes current once its gate
+    has passed; with `MANUAL`, which a manifest of an older version means, when somebody promotes it.
     """
 
     release: str
@@ -48,6 +51,7 @@ class ReleaseManifest:
     pools: tuple[PoolManifest, ...]
     drain_deadline_seconds: int
     confirmed: tuple[str, ...] = ()
+    promotion: str = MANUAL
     default_queue: str | None = None
 
     @property

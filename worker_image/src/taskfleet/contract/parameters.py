@@ -28,6 +28,16 @@ def release_manifests(environment: str) -> str:
     return f"{root(environment)}/releases"
 
 
+def release_answer(environment: str, release: str) -> str:
+    """The URL at which CloudFormation waits for the controller's answer about one release."""
+    return f"{release_answers(environment)}/{names.check('release', release)}"
+
+
+def release_answers(environment: str) -> str:
+    """The path under which all of these are listed."""
+    return f"{root(environment)}/answers"
+
+
 # What the long-lived stacks tell the release stacks. Lists are joined by commas.
 BASE = (
     "vpc-id",

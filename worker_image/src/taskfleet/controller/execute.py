@@ -16,9 +16,11 @@ from taskfleet.brokers.redis import closing
 from taskfleet.contract import names
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import TaskfleetError
-from taskfleet.releases import commands, pointer
+from taskfleet.releases import answers, commands, pointer
 from taskfleet.releases.actions import (
     Action,
+    Answer,
+    Await,
     Close,
     Move,
     PassGate,
@@ -96,6 +98,13 @@ class Execution:
                 closing.reopen(self.edges.primary, self._versioned_queues(release))
                 self._save(self._next(release, closed_at=None))
                 logger.info("release %s is open again", release)
+            case Await(release, deployment):
+                self._save(self._next(release, deployment=deployment))
+            case Answer(release, deployment, url, success, reason):
+                if url is not None:
+                    answers.send(url, success=success, reason=reason)
+                self._save(self._next(release, answered=deployment))
+                logger.info("the deploy of release %s is answered: %s", release, reason)
             case SendGate():
                 self.edges.gates.send(action)
             case Promote(release, reason):

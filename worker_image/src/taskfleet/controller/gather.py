@@ -23,7 +23,7 @@ from taskfleet.measuring.services import Service, services
 from taskfleet.releases import pointer
 from taskfleet.releases.actions import SendGate
 from taskfleet.releases.model import LIVE, Record
-from taskfleet.releases.observation import Rules
+from taskfleet.releases.observation import Deployment, Rules
 from taskfleet.releases.store import Snapshot
 from taskfleet.scaling.holds import Hold
 
@@ -39,6 +39,7 @@ class Gathered:
     snapshot: Snapshot | None
     known: Snapshot | None
     manifests: Mapping[str, ReleaseManifest] | None
+    deployments: Mapping[str, Deployment] | None
     published: str | None
     depths: Mapping[str, PrimaryDepth] | None  # by versioned queue
     parked: Mapping[str, int] | None  # dead letters that are still on Redis, by versioned queue
@@ -81,6 +82,9 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
     manifests = problems.ask(
         "SSM does not list manifests", lambda: pointer.manifests(edges.ssm, env), (*_AWS, ValueError)
     )
+    deployments = problems.ask(
+        "SSM does not list deployments", lambda: pointer.deployments(edges.ssm, env), _AWS
+    )
     published = problems.ask("SSM does not tell the pointer", lambda: pointer.published(edges.ssm, env), _AWS)
     snapshot = problems.ask(
         "DynamoDB does not tell the state",
@@ -105,6 +109,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         snapshot=snapshot,
         known=known,
         manifests=manifests,
+        deployments=deployments,
         published=published,
         depths=depths,
         parked=on_redis,

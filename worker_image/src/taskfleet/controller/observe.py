@@ -32,6 +32,7 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         published=seen.published,
         proofs=seen.snapshot.proofs,
         running=_running(seen),
+        deployments=seen.deployments,
         left={r.release: left(pools(r, seen, environment)) for r in seen.live},
     )
 

@@ -83,4 +83,26 @@ class Reopen:
     release: str
 
 
-Action = Close | Reopen | Register | Move | Renew | SendGate | PassGate | Promote | Publish
+@dataclass(frozen=True)
+class Await:
+    """Note that a deployment of a release waits for an answer."""
+
+    release: str
+    deployment: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Tell CloudFormation how a deployment ended: it finishes the release's stack, or fails it.
+
+    ``url`` is None where nobody waits for it any more: then it is only noted.
+    """
+
+    release: str
+    deployment: str
+    url: str | None
+    success: bool
+    reason: str
+
+
+Action = Answer | Await | Close | Reopen | Register | Move | Renew | SendGate | PassGate | Promote | Publish

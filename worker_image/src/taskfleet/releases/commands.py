@@ -88,6 +88,8 @@ def _not_ready(record: Record) -> str:
         return f"it failed ({record.history[-1].reason}); mend it and deploy it under a new id"
     if record.state is State.RETIRED:
         return "it is retired and nothing runs its tasks; deploy it again first"
+    if record.gate_passed_at is not None and not record.deployed:
+        return "its deploy has not ended: the controller lets it end within seconds; try again"
     return "its gate has not passed yet: each pool needs a live worker, each queue a gate task that ran"
 
 
@@ -103,7 +105,7 @@ def before(records: Mapping[str, Record], pointer: Pointer) -> Record:
             "there is no release to go back to: none that was current is still warm (draining or drained)"
         )
     last = max(been, key=_last_current)
-    if _gone_back_to(records.get(pointer.release)):
+    if gone_back_to(records.get(pointer.release)):
         raise ReleaseError(
             f"release {pointer.release} is current since somebody went back to it: rolling back again would "
             f"make {last.release} current, which was left. If that is what you want, name it: "
@@ -112,7 +114,7 @@ def before(records: Mapping[str, Record], pointer: Pointer) -> Record:
     return last
 
 
-def _gone_back_to(record: Record | None) -> bool:
+def gone_back_to(record: Record | None) -> bool:
     """Whether a release is current for another time: it was draining or drained before."""
     taken_over = [change for change in record.history if change.after == State.CURRENT] if record else []
     return bool(taken_over) and taken_over[-1].before in (State.DRAINING, State.DRAINED)

@@ -67,8 +67,7 @@ def _due(gate: SendGate, record: Record, seen: Observation, memory: Memory, rule
 def _missing(record: Record, seen: Observation, rules: Rules) -> list[SendGate]:
     """The gate tasks that have not run since this deployment of the release was registered."""
     wanted = (SendGate(record.release, q, b) for q in record.manifest.queues for b in rules.gate_brokers)
-    began = max((c.at for c in record.history if c.after == State.REGISTERED), default=record.since)
-    return [gate for gate in wanted if seen.proofs.get(gate.key, 0.0) < began]
+    return [gate for gate in wanted if seen.proofs.get(gate.key, 0.0) < record.registered_at]
 
 
 def _every_pool_runs(record: Record, seen: Observation) -> bool:

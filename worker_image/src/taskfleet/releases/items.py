@@ -50,6 +50,8 @@ def from_record(record: Record) -> Item:
         "gate_passed_at": record.gate_passed_at,
         "retiring": record.retiring,
         "closed_at": record.closed_at,
+        "deployment": record.deployment,
+        "answered": record.answered,
         "history": [_from_change(change) for change in record.history],
     }
 
@@ -72,6 +74,8 @@ def to_record(item: Item) -> Record:
         gate_passed_at=None if passed is None else float(passed),
         closed_at=None if closed is None else float(closed),
         retiring=item.get("retiring"),
+        deployment=item.get("deployment", ""),
+        answered=item.get("answered", ""),
         history=tuple(
             Change(at=float(c["at"]), actor=c["actor"], reason=c["reason"], before=c["from"], after=c["to"])
             for c in item["history"]

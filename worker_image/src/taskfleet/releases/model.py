@@ -34,8 +34,9 @@ MOVES: dict[State, frozenset[State]] = {
     _S.DRAINED: frozenset({_S.DRAINING, _S.CURRENT, _S.RETIRED}),
     # The same image was deployed again, under the id that it always has.
     _S.RETIRED: frozenset({_S.REGISTERED}),
-    # Its gate ran after all: a slow start, or a file that was mended on a developer's machine.
-    _S.FAILED: frozenset({_S.GATING, _S.RETIRED}),
+    # Its gate ran after all: a slow start, or a file that was mended on a developer's machine. Or its stack
+    # was deployed once more.
+    _S.FAILED: frozenset({_S.GATING, _S.REGISTERED, _S.RETIRED}),
 }
 # Those whose workers run and whose queues may hold work.
 LIVE = frozenset({_S.REGISTERED, _S.GATING, _S.CURRENT, _S.DRAINING, _S.DRAINED, _S.FAILED})
@@ -58,7 +59,8 @@ class Record:
 
     ``version`` grows with each write, and each write names the one it read. ``since`` is when the
     state was entered; ``gate_passed_at`` when every queue's gate task had run; ``retiring`` who asked
-    for the deletion of its stack; ``closed_at`` since when nothing is published to it.
+    for the deletion of its stack; ``closed_at`` since when nothing is published to it. ``deployment`` is the
+    id of the last `taskfleet.releases.observation.Deployment`, ``answered`` of the last that was answered.
     """
 
     release: str
@@ -70,13 +72,25 @@ class Record:
     gate_passed_at: float | None = None
     retiring: str | None = None
     closed_at: float | None = None
+    deployment: str = ""
+    answered: str = ""
     history: tuple[Change, ...] = ()
 
     @property
+    def deployed(self) -> bool:
+        """Whether no deploy waits for its gate: CloudFormation has been answered, and keeps its stack."""
+        return self.deployment == self.answered
+
+    @property
     def ready(self) -> bool:
-        """Whether it may be promoted: its gate has passed and nobody is deleting it."""
+        """Whether it may be promoted: its gate has passed, its stack stays and nobody is deleting it."""
         warm = self.state in (State.GATING, State.DRAINING, State.DRAINED)
-        return warm and self.gate_passed_at is not None and self.retiring is None
+        return warm and self.gate_passed_at is not None and self.retiring is None and self.deployed
+
+    @property
+    def registered_at(self) -> float:
+        """When its stack was last seen new, seconds since the epoch."""
+        return max((c.at for c in self.history if c.after == State.REGISTERED), default=self.since)
 
     def moved(self, to: State, *, at: float, actor: str, reason: str) -> Record:
         """The record after a move. `ReleaseError` if the move is not legal."""

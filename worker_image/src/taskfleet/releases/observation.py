@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from taskfleet.contract.environment import PRIMARY
+from taskfleet.contract.limits import GATE_DEADLINE_SECONDS
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.releases.model import Pointer, Record
 
@@ -20,7 +22,7 @@ class Rules:
 
     zero_samples: int = 7  # looks in a row that find nothing left: a minute, in which SQS counts settle
     gate_resend_seconds: float = 60
-    gate_deadline_seconds: float = 900
+    gate_deadline_seconds: float = GATE_DEADLINE_SECONDS
     gate_brokers: tuple[str, ...] = (PRIMARY,)
 
 
@@ -63,6 +65,19 @@ class Memory:
     gates_sent: Mapping[str, float] = field(default_factory=dict)  # gate key → when
 
 
+@dataclass(frozen=True)
+class Deployment:
+    """A deploy of a release's stack, which waits at ``url`` for an answer since ``since``, epoch seconds."""
+
+    url: str
+    since: float
+
+    @property
+    def id(self) -> str:
+        """Tells it from others. Who has the URL may answer in the controller's place: it is kept nowhere."""
+        return hashlib.sha256(self.url.encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Observation:
     """What was seen in one look. None: that source did not answer."""
@@ -75,3 +90,4 @@ class Observation:
     proofs: Mapping[str, float]  # gate key → when the gate task ran
     running: Mapping[tuple[str, str], int] | None  # (pool, release) → workers
     left: Mapping[str, Left]
+    deployments: Mapping[str, Deployment] | None  # the last of each release whose stack exists

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from taskfleet.releases.actions import Action, Move, Promote, Publish, Register, Renew, SendGate
+from taskfleet.releases.actions import Action, Move, Publish, Register, Renew, SendGate
+from taskfleet.releases.answering import answering, promotion
 from taskfleet.releases.closing import closing
 from taskfleet.releases.draining import MAY_DRAIN, overdue, towards_retired, zeros
 from taskfleet.releases.gating import other_image, reused, towards_current
@@ -34,6 +35,7 @@ def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # 
     remembered = Memory(zeros=counted, gates_sent=memory.gates_sent)
     actions = (
         *_registrations(seen),
+        *(action for _, record in sorted(seen.records.items()) for action in answering(record, seen)),
         *(action for record in live for action in _steps(record, seen, remembered, rules)),
         *_pointer(seen, live),
     )
@@ -75,13 +77,12 @@ def _removed(record: Record, seen: Observation) -> list[str]:
 
 
 def _pointer(seen: Observation, live: list[Record]) -> Iterator[Action]:
-    """The first release becomes current by itself; afterwards the published copy follows the record."""
-    if seen.pointer.version == 0:
-        ready = (record for record in live if record.state is State.GATING and record.ready)
-        yield from (
-            Promote(first.release, "the first release of the environment") for first in list(ready)[:1]
-        )
-    elif seen.published is not None and seen.published != seen.pointer.release:
+    """What becomes current by itself; until then the published copy follows the record."""
+    promoted = tuple(promotion(seen, live))
+    yield from promoted
+    if promoted or seen.pointer.version == 0:
+        return
+    if seen.published is not None and seen.published != seen.pointer.release:
         yield Publish(seen.pointer.release)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from taskfleet.contract import parameters
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.releases.observation import Deployment
 
 
 def published(ssm: Any, environment: str) -> str:
@@ -22,6 +23,16 @@ def publish(ssm: Any, environment: str, release: str) -> None:
     ssm.put_parameter(
         Name=parameters.current_release(environment), Value=release, Type="String", Overwrite=True
     )
+
+
+def deployments(ssm: Any, environment: str) -> dict[str, Deployment]:
+    """The last deployment of every release whose stack exists and says where its answer is awaited."""
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=parameters.release_answers(environment))
+    return {
+        entry["Name"].rpartition("/")[2]: Deployment(entry["Value"], entry["LastModifiedDate"].timestamp())
+        for page in pages
+        for entry in page["Parameters"]
+    }
 
 
 def manifests(ssm: Any, environment: str) -> dict[str, ReleaseManifest]:

@@ -1,0 +1,89 @@
+"""What a deploy is told, and which release is promoted then. Pure.
+
+CloudFormation waits in each release's stack until the controller answers. Only an answered release is
+promoted: any other would lose its stack, current or not, when CloudFormation's time for it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from taskfleet.contract.limits import ANSWER_WITHIN_SECONDS
+from taskfleet.contract.manifest import AUTOMATIC
+from taskfleet.releases import commands
+from taskfleet.releases.actions import Action, Answer, Await, Move, Promote
+from taskfleet.releases.gating import other_image, reused
+from taskfleet.releases.model import Record, State
+from taskfleet.releases.observation import Observation
+
+# An answer in the last moment might come to a stack that CloudFormation is deleting already.
+_LAST_MOMENT_SECONDS = 60
+
+
+def answering(record: Record, seen: Observation) -> Iterator[Action]:
+    """Note the deployment of a release, and answer it once it has ended."""
+    deployment = (seen.deployments or {}).get(record.release)
+    if deployment is None or deployment.id == record.answered:
+        return
+    if deployment.id != record.deployment:
+        yield Await(record.release, deployment.id)
+        if record.state is State.FAILED and not other_image(record, seen):
+            yield Move(record.release, State.REGISTERED, "its stack was deployed again")
+        return
+    if seen.now - deployment.since > ANSWER_WITHIN_SECONDS - _LAST_MOMENT_SECONDS:
+        if record.state in (State.REGISTERED, State.GATING):
+            yield Move(record.release, State.FAILED, "its deploy ended before its gate had passed")
+        else:
+            yield Answer(record.release, deployment.id, None, False, "nobody waits for it any more")
+        return
+    answer = _answer(record, seen)
+    if answer is not None:
+        yield Answer(record.release, deployment.id, deployment.url, *answer)
+
+
+def _answer(record: Record, seen: Observation) -> tuple[bool, str] | None:
+    """Success or not, and why; None: not yet."""
+    name = record.release
+    if other_image(record, seen):
+        return False, reused(record, seen)
+    if record.state is State.FAILED:
+        return False, f"release {name} failed: {record.history[-1].reason}"
+    if record.state is not State.GATING:
+        return (True, f"release {name} is {record.state}") if record.gate_passed_at else None
+    if record.gate_passed_at is None:
+        return None
+    if record.manifest.promotion != AUTOMATIC and seen.pointer.version:
+        promote = f"fleet release promote {name} --yes"
+        return True, f"the gate of release {name} has passed: `{promote}` makes it current"
+    if not _newer(record, seen.records, seen):
+        return False, f"release {seen.pointer.release} became current meanwhile, so release {name} does not"
+    return True, f"the gate of release {name} has passed: it becomes current"
+
+
+def promotion(seen: Observation, live: list[Record]) -> Iterator[Action]:
+    """The release that becomes current by itself: the environment's first, then the newest that may."""
+    ready = [r for r in live if r.state is State.GATING and r.ready and _answered(r, seen)]
+    if seen.pointer.version == 0:
+        yield from (Promote(first.release, "the first release of the environment") for first in ready[:1])
+        return
+    automatic = [r for r in ready if r.manifest.promotion == AUTOMATIC and _newer(r, seen.records, seen)]
+    if automatic:
+        newest = max(automatic, key=lambda record: record.registered_at)
+        yield Promote(newest.release, "its gate has passed")
+
+
+def _answered(record: Record, seen: Observation) -> bool:
+    """Whether it is known that no deploy of it waits; its record does not know one that has just turned up."""
+    if seen.deployments is None:
+        return False
+    deployment = seen.deployments.get(record.release)
+    return deployment is None or deployment.id == record.answered
+
+
+def _newer(record: Record, records: Mapping[str, Record], seen: Observation) -> bool:
+    """Whether it was deployed after the current release, or after somebody went back to that one."""
+    current = records.get(seen.pointer.release)
+    if current is None:
+        return seen.pointer.version == 0
+    since = seen.pointer.at if commands.gone_back_to(current) else current.registered_at
+    return record.registered_at > since
