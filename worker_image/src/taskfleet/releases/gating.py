@@ -21,7 +21,8 @@ def towards_current(record: Record, seen: Observation, memory: Memory, rules: Ru
         if record.state is not State.FAILED:
             yield Move(name, State.FAILED, reused(record, seen))
     elif record.state is State.FAILED:
-        if not _missing(record, seen, rules):
+        # The stack of one whose deploy was told so is being deleted.
+        if not record.deployment and not _missing(record, seen, rules):
             yield Move(name, State.GATING, "its gate tasks ran after all")
     elif record.state is State.REGISTERED:
         yield Move(name, State.GATING, "gate tasks are sent to its queues")

@@ -33,10 +33,12 @@ def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # 
     live = sorted((r for r in seen.records.values() if r.state in LIVE), key=lambda r: (r.since, r.release))
     counted = {r.release: zeros(r, seen, memory) for r in live if r.state in MAY_DRAIN}
     remembered = Memory(zeros=counted, gates_sent=memory.gates_sent)
+    answers = [action for _, record in sorted(seen.records.items()) for action in answering(record, seen)]
+    moved = {action.release for action in answers if isinstance(action, Move)}
     actions = (
         *_registrations(seen),
-        *(action for _, record in sorted(seen.records.items()) for action in answering(record, seen)),
-        *(action for record in live for action in _steps(record, seen, remembered, rules)),
+        *answers,
+        *(action for r in live if r.release not in moved for action in _steps(r, seen, remembered, rules)),
         *_pointer(seen, live),
     )
     sent = {gate.key: seen.now for gate in actions if isinstance(gate, SendGate)}
