@@ -62,7 +62,7 @@ def _answer(record: Record, seen: Observation) -> tuple[bool, str] | None:
 
 def promotion(seen: Observation, live: list[Record]) -> Iterator[Action]:
     """The release that becomes current by itself: the environment's first, then the newest that may."""
-    ready = [r for r in live if r.state is State.GATING and r.ready and _answered(r, seen)]
+    ready = [r for r in live if r.state is State.GATING and r.ready and _stays(r, seen)]
     if seen.pointer.version == 0:
         yield from (Promote(first.release, "the first release of the environment") for first in ready[:1])
         return
@@ -72,12 +72,12 @@ def promotion(seen: Observation, live: list[Record]) -> Iterator[Action]:
         yield Promote(newest.release, "its gate has passed")
 
 
-def _answered(record: Record, seen: Observation) -> bool:
-    """Whether it is known that no deploy of it waits; its record does not know one that has just turned up."""
-    if seen.deployments is None:
+def _stays(record: Record, seen: Observation) -> bool:
+    """Whether it is known that its stack exists, and that no deploy of it waits."""
+    if record.release not in (seen.manifests or {}) or seen.deployments is None:
         return False
     deployment = seen.deployments.get(record.release)
-    return deployment is None or deployment.id == record.answered
+    return (deployment.id if deployment else "") == record.answered
 
 
 def _newer(record: Record, records: Mapping[str, Record], seen: Observation) -> bool:
