@@ -276,3 +276,38 @@ def test_nothing_starts_before_it_may_pull_its_image(blueprint: Synthesis) -> No
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::ECS::Service":
             assert execution <= set(resource["DependsOn"])
+
+
+def _needs(template: Template, logical_id: str) -> set[str]:
+    """The resources that CloudFormation makes before this one, those they need included."""
+    found: set[str] = set()
+    left = [logical_id]
+    while left:
+        resource = template["Resources"][left.pop()]
+        text = json.dumps(resource)
+        after = resource.get("DependsOn", [])
+        named = {one for one in template["Resources"] if f'"{one}"' in text or f"${{{one}" in text}
+        new = (named | set([after] if isinstance(after, str) else after)) - found
+        found |= new
+        left += new
+    return found - {logical_id}
+
+
+@EVERYWHERE
+def test_a_deploy_waits_for_its_gate_when_all_else_exists(blueprint: Synthesis, settings: Settings) -> None:
+    template = release(blueprint, settings)
+    (condition,) = (
+        one for one, r in template["Resources"].items() if r["Type"] == "AWS::CloudFormation::WaitCondition"
+    )
+    # What failed after the answer would take a release away that is current.
+    assert _needs(template, condition) == template["Resources"].keys() - {condition}
+    manifest, url = (
+        next(one for one, p in of_type(template, "AWS::SSM::Parameter").items() if p["Name"] == name)
+        for name in (
+            parameters.release_manifest(settings.name, RELEASE),
+            parameters.release_answer(settings.name, RELEASE),
+        )
+    )
+    # The controller looks at a release when its manifest exists, and must then know where to answer.
+    assert url in _needs(template, manifest)
+    assert condition not in _needs(template, manifest)
