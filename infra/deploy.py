@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,8 +19,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet.cli import stacks
 from taskfleet.contract import names
+from taskfleet.releases.store import Store
 
-from infra import preflight
+from infra import outcome, preflight
 from infra.environments import ALL
 from infra.settings import Settings
 
@@ -42,8 +44,11 @@ def main() -> int:
         print(f"nothing is deployed: see above, and `make preflight ENV={settings.name}`", file=sys.stderr)
         return 1
     command = [*given.command, *_approval(terminal=sys.stdin.isatty())]
+    began = time.time()
     try:
-        return deploy(settings, session.client("cloudformation"), command, run=_run)
+        code = deploy(settings, session.client("cloudformation"), command, run=_run)
+        _say_outcome(Store(session.client("dynamodb"), settings.name), since=began)
+        return code
     except (BotoCoreError, ClientError) as error:
         print(f"{settings.name} is not deployed: {error}", file=sys.stderr)
         return 1
@@ -75,6 +80,18 @@ def not_yet_made(settings: Settings, cloudformation: Any) -> list[str]:
 def _approval(*, terminal: bool) -> list[str]:
     """Without a terminal nobody can be asked: the CDK would refuse each change of a permission."""
     return [] if terminal else ["--require-approval", "never"]
+
+
+def _say_outcome(store: Store, *, since: float) -> None:
+    """What became of its releases. The deploy has ended, whether this can be read or not."""
+    try:
+        snapshot, look = outcome.wait(store, since=since), store.read_look()
+    except (BotoCoreError, ClientError) as error:
+        print(f"what became of its release can't be read: {error}", file=sys.stderr)
+        return
+    looked_at = look[1] if look else None
+    for line in outcome.describe(snapshot, since=since, looked_at=looked_at, now=time.time()):
+        print(line, flush=True)
 
 
 def _run(command: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aws_cdk import App
-from taskfleet.contract import names
+from taskfleet.contract import names, parameters
 
 from infra import environments
 from infra.app import build
@@ -93,6 +93,14 @@ def managed_policy(template: Template, name: str) -> dict[str, Any]:
     """The managed policy of this name."""
     found = of_type(template, "AWS::IAM::ManagedPolicy").values()
     return next(one for one in found if one["ManagedPolicyName"] == name)
+
+
+def written(release: Template, environment: str) -> str:
+    """The manifest that a release's stack writes, as JSON."""
+    name = parameters.release_manifest(environment, RELEASE)
+    return next(
+        str(p["Value"]) for p in of_type(release, "AWS::SSM::Parameter").values() if p["Name"] == name
+    )
 
 
 def task(synthesis: Synthesis, service: str, *, environment: str = "dev") -> dict[str, Any]:

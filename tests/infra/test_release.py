@@ -13,7 +13,7 @@ from taskfleet.contract.manifest import ReleaseManifest
 
 from infra import environments
 from infra.settings import Settings
-from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type, only, synthesize
+from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type, synthesize, written
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 
@@ -188,10 +188,8 @@ def _pool_of(alarm: dict[str, Any], settings: Settings) -> str:
 @EVERYWHERE
 def test_the_manifest_says_what_was_deployed(blueprint: Synthesis, settings: Settings) -> None:
     template = release(blueprint, settings)
-    parameter = only(template, "AWS::SSM::Parameter")
-    manifest = ReleaseManifest.from_json(parameter["Value"])
+    manifest = ReleaseManifest.from_json(written(template, settings.name))
 
-    assert parameter["Name"] == parameters.release_manifest(settings.name, RELEASE)
     assert manifest.release == RELEASE
     assert manifest.drain_deadline_seconds == settings.drain_deadline_seconds
     assert manifest.confirmed == settings.confirmed_queues
@@ -203,7 +201,11 @@ def test_the_manifest_says_what_was_deployed(blueprint: Synthesis, settings: Set
 
 def test_the_manifest_is_written_after_everything_else(blueprint: Synthesis) -> None:
     template = blueprint.of("dev", f"release-{RELEASE}")
-    (manifest,) = (r for r in template["Resources"].values() if r["Type"] == "AWS::SSM::Parameter")
+    (manifest,) = (
+        resource
+        for resource in template["Resources"].values()
+        if resource.get("Properties", {}).get("Name") == parameters.release_manifest("dev", RELEASE)
+    )
     services = of_type(template, "AWS::ECS::Service")
 
     assert set(services) <= set(manifest["DependsOn"])

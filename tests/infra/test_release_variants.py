@@ -16,7 +16,7 @@ from taskfleet.errors import SettingsError
 from infra import environments
 from infra.release_id import default_release_id
 from infra.settings import Architecture, Execution, Image, Pool
-from tests.infra.synthesis import RELEASE, Synthesis, of_type, only, synthesize, task
+from tests.infra.synthesis import RELEASE, Synthesis, of_type, only, synthesize, task, written
 from tests.infra.variants import DIGEST, GIVEN, MIXED
 
 
@@ -117,7 +117,7 @@ def test_a_given_image_is_pinned_by_its_digest_everywhere(mixed: Synthesis) -> N
     for stack in ("fleet", f"release-{RELEASE}"):
         for one in of_type(mixed.of("dev", stack), "AWS::ECS::TaskDefinition").values():
             assert flat(one["ContainerDefinitions"][0]["Image"]) == image
-    manifest = only(mixed.of("dev", f"release-{RELEASE}"), "AWS::SSM::Parameter")["Value"]
+    manifest = written(mixed.of("dev", f"release-{RELEASE}"), "dev")
     assert ReleaseManifest.from_json(manifest).image == image
     for file in mixed.directory.glob("assembly-dev/*.assets.json"):
         assert not json.loads(file.read_text())["dockerImages"]

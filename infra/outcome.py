@@ -1,0 +1,53 @@
+"""How a deploy ended for its release, in words: what the controller decided, and what to do about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from taskfleet.contract.manifest import AUTOMATIC
+from taskfleet.releases.model import Record, State
+from taskfleet.releases.store import Snapshot, Store
+
+_SECONDS = 60.0  # from the answer to CloudFormation to the pointer; the controller does both in one look
+_SILENT_SECONDS = 60.0
+_POLL_SECONDS = 1.0
+
+
+def wait(store: Store, *, since: float, sleep: Callable[[float], None] = time.sleep) -> Snapshot:
+    """What the state table says once what has passed its gate is current, a minute later at most."""
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        snapshot = store.scan()
+        if time.monotonic() > deadline or not any(
+            _becomes_current(r, since) for r in snapshot.records.values()
+        ):
+            return snapshot
+        sleep(_POLL_SECONDS)
+
+
+def _becomes_current(record: Record, since: float) -> bool:
+    passed = record.gate_passed_at is not None and record.gate_passed_at >= since
+    return record.state is State.GATING and passed and record.manifest.promotion == AUTOMATIC
+
+
+def describe(snapshot: Snapshot, *, since: float, looked_at: float | None, now: float) -> list[str]:
+    """One line for each release that was moved since, and one if the controller is silent."""
+    moved = [r for r in snapshot.records.values() if r.history and r.history[-1].at >= since]
+    lines = [_line(record, snapshot) for record in sorted(moved, key=lambda record: record.release)]
+    if looked_at is None or now - looked_at > _SILENT_SECONDS:
+        ago = "has not looked yet" if looked_at is None else f"has not looked for {now - looked_at:.0f} s"
+        lines.append(
+            f"the controller, which moves releases on, {ago}: see its log, and runbooks/controller-silent.md"
+        )
+    return lines
+
+
+def _line(record: Record, snapshot: Snapshot) -> str:
+    name, reason = record.release, record.history[-1].reason
+    if record.state is State.FAILED:
+        serves = snapshot.pointer.release
+        return f"release {name} failed: {reason}. Release {serves} is current as before"
+    if record.ready and record.state is State.GATING:
+        return f"release {name} has passed its gate; make it current: fleet release promote {name} --yes"
+    return f"release {name} is {record.state}: {reason}"
