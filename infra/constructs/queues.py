@@ -51,7 +51,8 @@ def fallback_queue(
         retention_period=Duration.days(FALLBACK_RETENTION_DAYS),
         dead_letter_queue=sqs.DeadLetterQueue(
             queue=sqs.Queue.from_queue_arn(scope, f"Dead-{queue}", dead_arn),
-            max_receive_count=limits.MOST_DELIVERIES,
+            # Being received says nothing of a message. Workers judge; this is for what they never settle.
+            max_receive_count=limits.SQS_MAX_RECEIVE_COUNT,
         ),
         encryption=sqs.QueueEncryption.KMS,
         encryption_master_key=key,

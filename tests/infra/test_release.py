@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from taskfleet.contract import container as contract
 from taskfleet.contract import environment as variables
-from taskfleet.contract import names, parameters, state
+from taskfleet.contract import limits, names, parameters, state
 from taskfleet.contract.manifest import ReleaseManifest
 
 from infra import environments
@@ -128,6 +128,8 @@ def test_each_queue_has_its_twin_on_sqs(blueprint: Synthesis, settings: Settings
     for queue, pool in of_pools:
         twin = queues[names.fallback_queue(settings.name, queue, RELEASE)]
         assert twin["VisibilityTimeout"] == pool.limits.fallback_visibility_timeout_seconds
+        # More often than any worker lets a message begin, or SQS would take innocent ones first.
+        assert twin["RedrivePolicy"]["maxReceiveCount"] == limits.SQS_MAX_RECEIVE_COUNT == 1000
         dead = twin["RedrivePolicy"]["deadLetterTargetArn"]
         assert dead.endswith(f":{names.dead_letter_queue(settings.name, queue)}")
         assert "KmsMasterKeyId" in twin

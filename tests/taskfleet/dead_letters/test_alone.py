@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 
 from taskfleet.contract import environment as env
+from taskfleet.contract import names, tools
 from taskfleet.contract.limits import MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER
 from taskfleet.dead_letters.letter import Kind
+from taskfleet.tools.table import Table
+from taskfleet.worker.alone import MOST_BEGUN
 
 from drills.malformed import message
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 from tests.taskfleet.dead_letters.test_failures import APP, letters, unacknowledged
 
+ON_SQS = {**APP, env.BROKER.name: env.FALLBACK}
 THREADS = {**APP, env.EXECUTION.name: "threads", env.CONCURRENCY.name: "4"}
 
 
@@ -39,3 +43,59 @@ def test_the_one_that_ends_its_workers_is_kept_and_those_beside_it_run(fleet: Ti
     kept = letters(fleet)["ends.its-worker"]
     assert kept.kind is Kind.TOO_MANY_DELIVERIES
     assert kept.reason.startswith(f"delivered {MOST_DELIVERIES} times before and never acknowledged")
+
+
+def received(fleet: TinyFleet, times: int, task: str, *args: object, begun: int = 0) -> str:
+    """Into the SQS queue, and received so often; its id there. ``begun`` of them were counted."""
+    sqs, text = (
+        fleet.aws.client("sqs"),
+        message("low", "r1", headers={"task": task}, body=json.dumps([args, {}, None])),
+    )
+    url = sqs.get_queue_url(QueueName=names.fallback_queue(fleet.name, "low", "r1"))["QueueUrl"]
+    message_id = str(sqs.send_message(QueueUrl=url, MessageBody=text)["MessageId"])
+    seen = 0
+    while seen < times:
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get(
+            "Messages", []
+        )
+        seen += sum(each["MessageId"] == message_id for each in found)
+    if begun:
+        table(fleet).update(tools.begun(message_id), "SET #begun = :n", {":n": begun})
+    return message_id
+
+
+def table(fleet: TinyFleet) -> Table:
+    return Table(fleet.aws.client("dynamodb"), fleet.name)
+
+
+def begun(fleet: TinyFleet, message_id: str) -> int | None:
+    return table(fleet).get(tools.begun(message_id)).get("begun")
+
+
+def test_on_sqs_only_what_had_begun_counts(fleet: TinyFleet) -> None:
+    """All were received more often than a message may begin: fetched along, or given back by deploys."""
+    guilty = received(fleet, MOST_DELIVERIES + 2, "ends.its-worker", begun=MOST_BEGUN)
+    innocent = [received(fleet, MOST_DELIVERIES + 2, "ends.well", n, begun=n) for n in range(3)]
+    worker = fleet.start_worker("r1", **ON_SQS)
+
+    fleet.wait_executed("well", 3, seconds=60)
+    wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
+    wait_for(lambda: fleet.waiting_on_sqs("low", "r1") == 0, seconds=60, what="nothing left")
+    kept = letters(fleet)["ends.its-worker"]
+    assert kept.kind is Kind.TOO_MANY_DELIVERIES
+    assert f"begun {MOST_BEGUN} times with nothing beside it" in kept.reason
+    assert begun(fleet, guilty) == MOST_BEGUN + 1
+    assert [begun(fleet, each) for each in innocent] == [1, 2, 3]
+    assert worker.poll() is None
+
+
+def test_on_sqs_a_suspect_that_is_given_back_in_order_has_not_begun(fleet: TinyFleet) -> None:
+    suspect = received(fleet, MOST_DELIVERIES, "ends.slowly")
+    worker = fleet.start_worker("r1", **ON_SQS, **{env.SOFT_SHUTDOWN_SECONDS.name: "1"})
+    wait_for(lambda: begun(fleet, suspect) == 1, seconds=60, what="its begin")
+
+    worker.terminate()
+
+    worker.wait(60)
+    assert begun(fleet, suspect) == 0
+    assert fleet.waiting_on_sqs("low", "r1") == 1

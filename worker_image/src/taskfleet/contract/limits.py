@@ -8,6 +8,8 @@ SQS_MAX_DELAY_SECONDS = 15 * 60  # SQS quotas, message timer
 SQS_MAX_RETENTION_SECONDS = 14 * 24 * 3600  # SQS quotas, message retention
 SQS_MAX_MESSAGE_BYTES = 1024 * 1024  # SQS quotas, message size; all of a batch together as well
 SQS_MAX_BATCH_MESSAGES = 10  # SQS quotas, batched message requests
+SQS_MAX_RECEIVE_COUNT = 1000  # SQS, SetQueueAttributes: maxReceiveCount of a redrive policy
+SQS_POLICY_SETTLES_SECONDS = 60  # SQS, SetQueueAttributes: until a change of most attributes is kept to
 SQS_COUNTS_SETTLE_SECONDS = 60  # SQS, GetQueueAttributes: a minute after producers stop sending
 DYNAMODB_MAX_ITEM_BYTES = 400 * 1024  # DynamoDB quotas, item size
 
@@ -22,8 +24,8 @@ MESSAGE_BODY_MAX_BYTES = 256 * 1024
 # The headers of a task and its properties, as JSON, beside that.
 MESSAGE_HEADERS_MAX_BYTES = 256 * 1024
 
-# A message whose worker died so often is taken for the cause. Orderly returns don't count on Redis; SQS
-# counts each time that a message is received.
+# A message whose worker died so often is taken for the cause. Orderly returns don't count, nor does being
+# fetched. SQS counts each time that a message is received, so there workers count (`taskfleet.worker.begun`).
 MOST_DELIVERIES = 10
 
 # A release's gate has so long from its registration; twice that if its tasks can't even be sent.
@@ -34,7 +36,7 @@ GATE_DEADLINE_SECONDS = 900
 ANSWER_WITHIN_SECONDS = 3 * GATE_DEADLINE_SECONDS
 
 # The farthest ETA that the fallback takes. SQS hides a message for twelve hours at most, and each time it is
-# looked at meanwhile counts as a delivery: half of them are left for running it.
+# looked at meanwhile counts as a receipt: one with many runs alone.
 FALLBACK_MAX_ETA_SECONDS = MOST_DELIVERIES // 2 * SQS_MAX_VISIBILITY_SECONDS
 
 # The longest hard time limit of a task that the fallback takes: SQS hides a message for no longer while it is

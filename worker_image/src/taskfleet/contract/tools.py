@@ -29,3 +29,8 @@ def once(name: str, key: str) -> str:
 def chunked(run: str) -> str:
     """Where a chunked run is (`taskfleet.tools.runs`)."""
     return f"chunked#{run}"
+
+
+def begun(message: str) -> str:
+    """How often a suspect message of SQS, by its id there, has begun: `begun` (`taskfleet.worker.begun`)."""
+    return f"begun#{message}"

@@ -42,8 +42,8 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, task_events: bool = False, **kwargs: Any) -> None:
         self.parking = Parking(self, kwargs["app"])
-        self.alone = Alone(self)
         super().__init__(*args, task_events=events.can_send(kwargs["app"]), **kwargs)
+        self.alone = Alone(self)
         events.prepare(self, asked=task_events)
         self.usefulness = Usefulness(self, Starting(self))
         self.revoking = Revoking(self)

@@ -78,6 +78,7 @@ def step(consumer: Any) -> None:
     elif _drain.late():
         _drain.ended = True
         logger.warning("stopping %d running tasks; they are given back", len(state.active_requests))
+        consumer.alone.given_back()
         if _drain.in_threads:
             _leave_threads(consumer)
         else:

@@ -13,7 +13,7 @@ from taskfleet.contract.headers import strange
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER, RELEASE_HEADER
 from taskfleet.dead_letters.letter import Finding, Kind
-from taskfleet.worker.alone import SUSPECT_DELIVERIES
+from taskfleet.worker.alone import SUSPECT_DELIVERIES, counts_receipts
 
 
 def examine(message: Message, tasks: Mapping[str, Any], release: str) -> Finding | None:
@@ -37,7 +37,8 @@ def _examine(message: Message, tasks: Mapping[str, Any], release: str) -> Findin
     if stamp is not None and stamp != release:
         return Finding(Kind.OTHER_RELEASE, f"stamped with release {stamp}, received by a worker of {release}")
     deliveries = headers.get(DELIVERIES_HEADER, 0)
-    if isinstance(deliveries, int) and deliveries >= MOST_DELIVERIES:
+    # One of SQS is judged when it would begin (`taskfleet.worker.alone`).
+    if isinstance(deliveries, int) and deliveries >= MOST_DELIVERIES and not counts_receipts(message):
         return Finding(
             Kind.TOO_MANY_DELIVERIES,
             f"delivered {deliveries} times before and never acknowledged: its worker ended, lost its lease "

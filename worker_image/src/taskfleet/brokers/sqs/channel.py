@@ -34,6 +34,8 @@ class Channel(PollingChannel):
     """The channel of `taskfleet.brokers.sqs.Transport`."""
 
     QoS = QoS
+    # What SQS says of how often a message was delivered.
+    counts_receipts = True
     # One base64 less on the way: JSON in JSON grows by its quotes only.
     body_encoding = "utf-8"
 
@@ -81,11 +83,7 @@ class Channel(PollingChannel):
         virtual.Channel.basic_ack(self, tag)
 
     def hold_back(self, tag: str) -> None:
-        """Nothing: SQS counts a delivery when it is received."""
-
-    def begin(self, tag: str) -> bool:
-        """As above."""
-        return True
+        """Nothing: SQS has counted its delivery, and the worker counts its begin."""
 
     def _goes_to_dead_letters(self, delivery_tag: str) -> bool:
         try:
