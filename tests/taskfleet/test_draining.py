@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 
@@ -59,3 +60,22 @@ def test_threads_that_outlast_the_soft_shutdown_are_left_and_their_messages_retu
     else:
         fleet.start_worker("r1", **threads)
         wait_for(lambda: len(list(fleet.events("began"))) == 2, what="the second run")
+
+
+def test_what_comes_to_sqs_as_a_worker_ends_does_not_wait_for_its_lease(fleet: TinyFleet) -> None:
+    """Its long poll is under way: SQS may give it a message that is hidden from others for a minute then."""
+    on_sqs = {env.BROKER.name: env.FALLBACK}
+    app = fleet.app()
+    fleet.valkey.kill()
+    worker = fleet.start_worker("r1", **on_sqs, **{env.SOFT_SHUTDOWN_SECONDS.name: "30"})
+    app.send_task(RECORD, ["before", 1])
+    fleet.wait_executed("before", 1, seconds=60)
+    worker.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        worker.wait(4)
+
+    app.send_task(RECORD, ["after", 1])
+
+    fleet.start_worker("r1", **on_sqs)
+    fleet.wait_executed("after", 1, seconds=40)
+    worker.wait(60)

@@ -5,7 +5,8 @@ gives messages back only at its end; a soft shutdown sleeps its whole time in th
 task that finished meanwhile is given to somebody else. Here the main loop goes on while it drains:
 
 1. stop fetching; give ETA tasks that wait in memory back to the broker at once;
-2. go on until nothing runs any more, `TASKFLEET_SOFT_SHUTDOWN_SECONDS` at most;
+2. go on until nothing runs any more, `TASKFLEET_SOFT_SHUTDOWN_SECONDS` at most, and SQS has answered: what it
+   gives to a worker that has ended is hidden from all others for a lease;
 3. stop what still runs and give it back, too. Threads can't be stopped: they end with the process.
 """
 
@@ -71,11 +72,11 @@ def step(consumer: Any) -> None:
         logger.info("asked to stop: fetching ends, running tasks get %g s", _drain.seconds)
         consumer.task_consumer.cancel()
         _give_back_scheduled(consumer)
-    if not state.reserved_requests:
+    if not state.reserved_requests and (_drain.late() or not _asks_sqs(consumer)):
         _drain.ended = True
         logger.info("nothing runs any more: leaving")
         state.should_stop = EX_OK
-    elif _drain.late():
+    elif state.reserved_requests and _drain.late():
         _drain.ended = True
         logger.warning("stopping %d running tasks; they are given back", len(state.active_requests))
         consumer.alone.given_back()
@@ -83,6 +84,11 @@ def step(consumer: Any) -> None:
             _leave_threads(consumer)
         else:
             on_cold_shutdown(consumer.controller)
+
+
+def _asks_sqs(consumer: Any) -> bool:
+    """Whether a long poll is under way; at most for ten seconds more."""
+    return bool(getattr(consumer.task_consumer.channel, "open_polls", ()))
 
 
 def _begin(consumer: Any) -> None:

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Several queues without an event loop are asked in turn, so none may wait long for a message.
 SHARED_WAIT_SECONDS = 1
+# Without an event loop nothing wakes the wait when a task ends and there is room again.
+WAIT_FOR_ROOM_SECONDS = 0.02
 # A message that was rejected, or that nobody could take, comes back after this: it may be so again.
 REQUEUE_AFTER_SECONDS = 2
 # With so many messages in its hands a worker holds none that is not due yet, not even for a second.
@@ -33,6 +35,7 @@ class PollingChannel(NamingChannel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._failures: Counter[str] = Counter()
+        self.open_polls: set[str] = set()  # URLs of the queues that were asked and have not answered
         self.asked_at: float | None = None  # when it last asked for messages, by the monotonic clock
 
     # -- with an event loop (prefork, threads) --------------------------------------------------------
@@ -47,6 +50,7 @@ class PollingChannel(NamingChannel):
     def _get_from_sqs(
         self, queue_name: str, queue_url: str, connection: Any, count: int = 1, callback: Any = None
     ) -> Any:
+        self.open_polls.add(queue_url)
         return connection.receive_message(
             queue_name,
             queue_url,
@@ -58,6 +62,7 @@ class PollingChannel(NamingChannel):
 
     def _on_messages_ready(self, queue: str, qname: str, messages: dict[str, Any]) -> int:
         """As kombu's: how many there were. It must not raise: nobody would ask for this queue again."""
+        self.open_polls.discard(queue)
         failure = messages.get(FAILURE)
         if failure is None:
             self._failures.pop(qname, None)
@@ -107,8 +112,10 @@ class PollingChannel(NamingChannel):
     # -- without one (gevent) -------------------------------------------------------------------------
 
     def drain_events(self, timeout: float | None = None, callback: Any = None, **kwargs: Any) -> None:
+        """As kombu's, but without room it comes back soon: kombu would spin for the whole ``timeout``."""
         if self._consumers and not self.qos.can_consume():
-            time.sleep(min(timeout or 0.1, 0.1))  # polling_interval is 0: this would spin
+            time.sleep(WAIT_FOR_ROOM_SECONDS)
+            raise TimeoutError("there is no room for messages")
         super().drain_events(timeout=timeout, callback=callback, **kwargs)
 
     def _receive_message(
