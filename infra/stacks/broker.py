@@ -11,6 +11,7 @@ from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 from taskfleet.contract import names
+from taskfleet.contract.limits import BROKER_PASSWORD_LENGTH
 
 from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers, publish, stateful
 from infra.checks import elasticache as catalogue
@@ -25,7 +26,6 @@ ONE_NODE = (
     "lost, and every ETA, since a replaced node comes back empty. What is published while it is away goes to "
     "SQS. Set nodes=2 where tasks must not be lost: each publish then returns when the replica has it, too"
 )
-PASSWORD_LENGTH = 64  # ElastiCache takes 16 to 128 printable characters
 
 
 class BrokerStack(EnvironmentStack):
@@ -56,7 +56,7 @@ def _secret(stack: cdk.Stack, settings: Settings) -> secretsmanager.Secret:
         generate_secret_string=secretsmanager.SecretStringGenerator(
             secret_string_template=json.dumps({"username": "default"}),
             generate_string_key="password",
-            password_length=PASSWORD_LENGTH,
+            password_length=BROKER_PASSWORD_LENGTH,
             # ElastiCache refuses most punctuation in an AUTH token, and a URL would have to quote the rest.
             exclude_characters=string.punctuation,
             include_space=False,

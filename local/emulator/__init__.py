@@ -49,6 +49,11 @@ under `/_local/`, for the parts of `local` only (nothing that is deployed may us
 ``GET /_local/sqs/sent``
     How many messages were sent to each queue, by name, since the process started.
 
+``GET``, ``PUT /_local/broker/tokens``
+    ``{"group": "taskfleet-local"}``: which passwords the nodes of a replication group are to take, as
+    ``{"tokens": [...], "applied": false}``. PUT with the ``tokens`` that they take now, and the group is
+    ``available`` again.
+
 ``PUT /_local/faults`` - one service fails, the others answer
     ``{"service": "sqs", "fault": "error"}``; `local.emulator.faults` has the others, ``pass`` heals.
 

@@ -120,6 +120,10 @@ def _logs(operation: str, params: Params, place: Place) -> list[str]:
     return [place.arn("logs", f"log-group:{group}")]
 
 
+def _elasticache(operation: str, params: Params, place: Place) -> list[str]:
+    return [place.arn("elasticache", f"replicationgroup:{params.get('ReplicationGroupId', '*')}")]
+
+
 def _cloudwatch(operation: str, params: Params, place: Place) -> list[str]:
     return [place.arn("cloudwatch", "alarm:*")] if operation == "DescribeAlarms" else ["*"]
 
@@ -150,6 +154,7 @@ _RESOURCES: dict[str, Callable[[str, Params, Place], list[str]]] = {
     "cloudformation": _cloudformation,
     "logs": _logs,
     "monitoring": _cloudwatch,
+    "elasticache": _elasticache,
 }
 _CONTEXTS: dict[str, Callable[[Params, Place], dict[str, Any]]] = {"monitoring": _namespace, "ecs": _cluster}
 # The name in a signature → in IAM.

@@ -14,7 +14,7 @@ from ministack import app
 from local.emulator import persistence
 from local.emulator.faults import Faults
 from local.emulator.recorder import Recorder
-from local.emulator.shims import autoscaling, deployments, queues
+from local.emulator.shims import autoscaling, broker, deployments, queues
 
 REGION = "us-east-1"
 
@@ -97,10 +97,20 @@ class Server:
             with app_scope():
                 autoscaling.record_activity(json.loads(body))
             return 200, {}
+        if path == "/_local/broker/tokens":
+            return 200, self._tokens(method, json.loads(body))
         if (method, path) == ("POST", "/_local/save") and self._saver is not None:
             await self._saver.save(everything=True)
             return 200, {}
         return 404, {"error": f"{method} {path}: see local/emulator/__init__.py"}
+
+    def _tokens(self, method: str, asked: dict[str, Any]) -> dict[str, Any]:
+        with app_scope():
+            if method == "PUT":
+                broker.took(asked["group"], asked["tokens"])
+                if self._saver is not None:
+                    self._saver.mark("elasticache")
+            return broker.tokens(asked["group"])
 
 
 def app_scope() -> contextlib.AbstractContextManager[None]:

@@ -10,6 +10,7 @@ import signal
 import sys
 
 from local import log_sizes
+from local.broker import tokens
 from local.places import Places
 from local.ports import Ports
 from local.supervisor import fleet
@@ -41,7 +42,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         running = [asyncio.create_task(child.run(self._children)) for child in self._children.values()]
-        running.append(asyncio.create_task(fleet.follow_rotation(self._ports)))
+        running.append(asyncio.create_task(tokens.follow(self._ports)))
         running.append(asyncio.create_task(log_sizes.keep_small(self._places)))
         told = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([told, *running], return_when=asyncio.FIRST_COMPLETED)

@@ -12,7 +12,6 @@ import urllib.request
 from typing import Any
 
 import boto3
-import redis
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet.contract import names
@@ -37,7 +36,6 @@ _CURE = (
     "everything is stopped. `make up` makes it anew"
 )
 _LAST_SECONDS = "what it was told in its last two seconds may be gone, but for SQS's messages"
-_ROTATION_SECONDS = 10
 
 
 def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
@@ -184,32 +182,3 @@ def _deployed_nodes(ports: Ports) -> int:
         return 0
     groups = answer["ReplicationGroups"][0]["NodeGroups"]
     return sum(len(group["NodeGroupMembers"]) for group in groups)
-
-
-async def follow_rotation(ports: Ports) -> None:
-    """When the secret gets another password, the broker takes both, as ElastiCache's ROTATE does."""
-    known: str | None = None
-    while True:
-        await asyncio.sleep(_ROTATION_SECONDS)
-        password = await asyncio.to_thread(password_of, ports)
-        if password is None or password == known:
-            continue
-        if known is not None:
-            try:
-                await asyncio.to_thread(_add_password, ports, known, password)
-            except redis.RedisError as error:
-                _log.warning("the broker did not take the rotated password: %s; tried again", error)
-                continue
-            _log.info("the broker's password was rotated; it takes both")
-        known = password
-
-
-def _add_password(ports: Ports, known: str, password: str) -> None:
-    for port in (ports.valkey, ports.replica):
-        with redis.Redis(host="127.0.0.1", port=port, password=known, socket_timeout=5) as client:
-            try:
-                client.execute_command("ACL", "SETUSER", "default", f">{password}")
-                client.config_set("masterauth", password)
-            except redis.ConnectionError:
-                if port == ports.valkey:  # without a replica nobody listens on the other
-                    raise

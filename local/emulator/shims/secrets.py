@@ -1,10 +1,15 @@
-"""Secrets Manager: ``Ref`` of a secret is its ARN, and a generated password keeps to its exclusions."""
+"""Secrets Manager: ``Ref`` of a secret is its ARN, a generated password keeps to its exclusions, and the date
+of a secret's last change is as precise as AWS's.
+"""
 
 from __future__ import annotations
 
 import json
 import secrets as randomness
 import string
+import time
+from collections.abc import Callable
+from typing import Any
 
 from ministack.services import secretsmanager
 from ministack.services.cloudformation import provisioners
@@ -54,12 +59,25 @@ def _name(arn: str) -> str:
     return found or arn
 
 
+def _dated(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def changed(asked: Any) -> Any:
+        answer = change(asked)
+        _, secret = secretsmanager._resolve(asked.get("SecretId"))
+        if secret and answer[0] < 400:
+            secret["LastChangedDate"] = time.time()
+        return answer
+
+    return changed
+
+
 def register() -> None:
     """Replace the handlers of AWS::SecretsManager::Secret."""
     create = table.handler(_TYPE, "create")
     update = table.handler(_TYPE, "update")
     delete = table.handler(_TYPE, "delete")
     provisioners._sm_secret_string = _secret_string
+    for change in ("_put_secret_value", "_update_secret_version_stage"):
+        setattr(secretsmanager, change, _dated(getattr(secretsmanager, change)))
 
     def created(logical_id: str, properties: Properties, stack_name: str) -> Made:
         _, attributes = create(logical_id, properties, stack_name)

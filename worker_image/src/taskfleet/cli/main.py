@@ -17,6 +17,7 @@ from taskfleet.cli import (
     redrive,
     releases,
     retire,
+    rotate,
     scale,
     schedule,
     status,
@@ -61,5 +62,6 @@ for command in (
     fleet.add_command(command)
 for command in (releases.list_releases, releases.show_release, moves.promote, moves.rollback, retire.retire):
     release.add_command(command)
+fleet.add_command(rotate.broker)
 fleet.add_command(dead.dead)
 dead.dead.add_command(redrive.redrive)

@@ -57,3 +57,7 @@ def redis_lists(queue: str) -> tuple[str, ...]:
     return tuple(
         queue if step == 0 else f"{queue}{REDIS_PRIORITY_SEPARATOR}{step}" for step in REDIS_PRIORITY_STEPS
     )
+
+
+# Of the primary broker's password: letters and digits. ElastiCache takes 16 to 128 characters.
+BROKER_PASSWORD_LENGTH = 64

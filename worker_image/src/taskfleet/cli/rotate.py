@@ -1,0 +1,212 @@
+"""`fleet broker rotate-password`: another password for the primary broker, while everything goes on."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from taskfleet.cli.moves import say, yes
+from taskfleet.cli.operator import Operator, asks
+from taskfleet.cli.output import duration
+from taskfleet.contract import names
+from taskfleet.contract.limits import BROKER_PASSWORD_LENGTH
+from taskfleet.rotation import (
+    CURRENT,
+    FOLLOW_SECONDS,
+    PENDING,
+    ROTATED,
+    CannotRotate,
+    Seen,
+    Step,
+    next_step,
+    steps_from,
+)
+
+_LOOK_EVERY_SECONDS = 3.0
+# ElastiCache takes some minutes for each of the two changes.
+_PATIENCE_SECONDS = 1800.0
+_LETTERS = string.ascii_letters + string.digits  # ElastiCache refuses some of the others
+
+
+@click.group()
+def broker() -> None:
+    """The primary broker."""
+
+
+@broker.command("rotate-password")
+@yes
+@click.option(
+    "--follow-seconds",
+    type=click.FloatRange(min=0),
+    default=FOLLOW_SECONDS,
+    show_default=True,
+    help="How long processes have to read the new password until the old one is taken away.",
+)
+@click.option("--again", is_flag=True, help="Also if it was rotated within the last hour.")
+@asks
+def rotate_password(operator: Operator, yes: bool, follow_seconds: float, again: bool) -> None:
+    """Give the broker another password. No task is lost, and nothing is restarted.
+
+    It takes ElastiCache some minutes twice. If it is interrupted, run it again: it goes on where it stopped.
+    """
+    rotation = _Rotation(operator, follow_seconds)
+    ago = rotation.seen().just_rotated_seconds
+    if ago is not None and not again:
+        step = f"the password was changed {duration(ago)} ago: nothing to do; --again changes it once more"
+        say(operator, done=True, steps=[step])
+        return
+    if not yes:
+        say(operator, done=False, steps=[rotation.says(step) for step in steps_from(rotation.next())])
+        return
+    done = rotation.run()
+    say(operator, done=True, steps=done if operator.json else ["the broker has its new password alone"])
+
+
+class _Rotation:
+    """One run of the command."""
+
+    def __init__(self, operator: Operator, follow_seconds: float) -> None:
+        self._secret_id = names.broker_secret(operator.environment)
+        self._group = names.broker(operator.environment)
+        self._secrets, self._elasticache = operator.client("secretsmanager"), operator.client("elasticache")
+        self._follow_seconds = follow_seconds
+        self._quiet = operator.json
+
+    def next(self) -> Step:
+        """What is to be done."""
+        return next_step(self.seen(), follow_seconds=self._follow_seconds)
+
+    def run(self) -> list[str]:
+        """Do it all; what was done."""
+        done: list[str] = []
+        while True:
+            step = self.next()
+            if not done or self.says(step) != done[-1]:
+                done.append(self.says(step))
+                if not self._quiet:
+                    click.echo(done[-1])
+            _DO[step](self)
+            if step in (Step.SET, Step.FINISH):
+                return done
+
+    def says(self, step: Step) -> str:
+        """In words."""
+        return {
+            Step.WAIT: f"{self._group} is waited for: ElastiCache works on it",
+            Step.WRITE: f"a new password is written into {self._secret_id}, as {PENDING}: nobody uses it yet",
+            Step.ROTATE: f"{self._group} takes the new password beside the old one (ROTATE): some minutes",
+            Step.NOTE: f"it is noted that {self._group} takes both",
+            Step.MOVE: f"the new password becomes the secret's current one ({CURRENT})",
+            Step.FOLLOW: f"processes follow, within {duration(self._follow_seconds)}",
+            Step.SET: f"{self._group} takes the new password alone (SET): some minutes",
+            Step.FINISH: f"the secret's label {ROTATED} is removed: the rotation is at its end",
+        }[step]
+
+    # -- looking ------------------------------------------------------------------------------------
+
+    def seen(self) -> Seen:
+        """How it stands."""
+        secret = self._secrets.describe_secret(SecretId=self._secret_id)
+        found = self._elasticache.describe_replication_groups(ReplicationGroupId=self._group)
+        group = found["ReplicationGroups"][0]
+        changed = group.get("AuthTokenLastModifiedDate")
+        return Seen(
+            labels=secret["VersionIdsToStages"],
+            secret_changed_at=secret["LastChangedDate"].timestamp(),
+            group_status=group["Status"],
+            token_status=group.get("PendingModifiedValues", {}).get("AuthTokenStatus"),
+            token_changed_at=None if changed is None else changed.timestamp(),
+            now=time.time(),
+        )
+
+    def _value(self, label: str) -> dict[str, Any]:
+        answer = self._secrets.get_secret_value(SecretId=self._secret_id, VersionStage=label)
+        value: dict[str, Any] = json.loads(answer["SecretString"])
+        return value
+
+    # -- doing --------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        time.sleep(_LOOK_EVERY_SECONDS)
+
+    def _write(self) -> None:
+        password = "".join(secrets.choice(_LETTERS) for _ in range(BROKER_PASSWORD_LENGTH))
+        self._secrets.put_secret_value(
+            SecretId=self._secret_id,
+            SecretString=json.dumps({**self._value(CURRENT), "password": password}),
+            VersionStages=[PENDING],
+        )
+
+    def _rotate(self) -> None:
+        self._modify(PENDING, "ROTATE")
+        self._note()
+
+    def _note(self) -> None:
+        self._label(ROTATED, to=self.seen().pending)
+
+    def _move(self) -> None:
+        seen = self.seen()
+        self._label(CURRENT, to=seen.pending, of=seen.current)
+
+    def _follow(self) -> None:
+        left = self.seen().follow_left(self._follow_seconds)
+        time.sleep(min(max(0.0, left), _LOOK_EVERY_SECONDS))
+
+    def _set(self) -> None:
+        seen = self.seen()
+        if PENDING in seen.labels[seen.current]:
+            self._label(PENDING, of=seen.current)
+        self._modify(CURRENT, "SET")
+        self._finish()
+
+    def _finish(self) -> None:
+        self._label(ROTATED, of=self.seen().current)
+
+    def _label(self, label: str, *, to: str | None = None, of: str | None = None) -> None:
+        moved = {"MoveToVersionId": to, "RemoveFromVersionId": of}
+        self._secrets.update_secret_version_stage(
+            SecretId=self._secret_id,
+            VersionStage=label,
+            **{name: version for name, version in moved.items() if version is not None},
+        )
+
+    def _modify(self, label: str, strategy: str) -> None:
+        """Have the group take the password of the version with this label, and wait until it does."""
+        before = self.seen().token_changed_at
+        self._elasticache.modify_replication_group(
+            ReplicationGroupId=self._group,
+            AuthToken=self._value(label)["password"],
+            AuthTokenUpdateStrategy=strategy,
+            ApplyImmediately=True,
+        )
+        end = time.monotonic() + _PATIENCE_SECONDS
+        began = False
+        while True:
+            seen = self.seen()
+            began = began or seen.working or seen.token_changed_at != before
+            if began and not seen.working:
+                return
+            if time.monotonic() > end:
+                raise CannotRotate(
+                    f"{self._group} is still {seen.group_status} after {duration(_PATIENCE_SECONDS)}: "
+                    "nothing is lost. Look at its events in ElastiCache, then run this again"
+                )
+            time.sleep(_LOOK_EVERY_SECONDS)
+
+
+_DO: dict[Step, Callable[[_Rotation], None]] = {
+    Step.WAIT: _Rotation._wait,
+    Step.WRITE: _Rotation._write,
+    Step.ROTATE: _Rotation._rotate,
+    Step.NOTE: _Rotation._note,
+    Step.MOVE: _Rotation._move,
+    Step.FOLLOW: _Rotation._follow,
+    Step.SET: _Rotation._set,
+    Step.FINISH: _Rotation._finish,
+}
