@@ -24,6 +24,7 @@ from drills.leak import LEAK
 from drills.long_task import LONG_TASK
 from drills.poison import POISON
 from drills.report import Report
+from drills.rotate import ROTATE
 from drills.scale_in import SCALE_IN
 from drills.sqs_outage import BOTH_DOWN, FALLBACK_DOWN
 from drills.unattended import UNATTENDED
@@ -41,6 +42,7 @@ DRILLS: dict[str, Drill] = {
         BROKER_FLAP,
         BROKER_FAILOVER,
         BROKER_DEMOTED,
+        ROTATE,
         BUSY_PRODUCER,
         FALLBACK_DOWN,
         BOTH_DOWN,

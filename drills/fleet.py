@@ -15,6 +15,8 @@ from typing import Any
 import boto3
 import redis
 from botocore.config import Config
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from taskfleet.contract import names, parameters
 from taskfleet.contract.environment import ENVIRONMENT
 from taskfleet.dead_letters.store import DeadLetters
@@ -173,6 +175,18 @@ class Fleet:
     def node(self, node: nodes.Node) -> redis.Redis:
         """A connection to one node itself, past the front."""
         return failover.client(node, self.broker_password())
+
+    def broker(self, password: str) -> redis.Redis:
+        """A connection as everybody makes one: through the front, with TLS."""
+        return redis.Redis(
+            host="localhost",
+            port=self.ports.broker,
+            password=password,
+            ssl=True,
+            ssl_ca_certs=str(self.places.ca),
+            socket_timeout=5,
+            retry=Retry(NoBackoff(), 0),
+        )
 
     def broker_password(self) -> str:
         """From the deployed secret."""

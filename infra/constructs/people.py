@@ -58,6 +58,8 @@ class People(Permissions):
                 {"ArnEquals": {"ecs:cluster": self._cluster()}},
             ),
             allow("Alarms", ("cloudwatch:DescribeAlarms",), [self._alarms()]),
+            allow("Broker", ("elasticache:DescribeReplicationGroups",), [self._group()]),
+            allow("BrokerSecret", ("secretsmanager:DescribeSecret",), [self.base.broker_secret_arn]),
         ]
         wildcards = {
             "*": "ecs:ListTasks has no resource-level permission; a condition narrows it to this cluster.",
@@ -89,6 +91,13 @@ class People(Permissions):
             self._nothing_to_dead_letters(),
             self._data_key(),
             self._tools("UpdateItem", sid="Steer"),
+            allow("RotateBroker", ("elasticache:ModifyReplicationGroup",), [self._group()]),
+            allow(
+                "RotatePassword",
+                ("GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"),
+                [self.base.broker_secret_arn],
+                service="secretsmanager",
+            ),
         ]
         wildcards = {
             releases: "The stacks of releases, which come and go, and their ids, which AWS makes.",
@@ -107,8 +116,8 @@ class People(Permissions):
         )
 
     def _data_key(self) -> iam.PolicyStatement:
-        """For what is sent to an encrypted queue."""
-        via = f"sqs.{self.stack.region}.amazonaws.com"
+        """For what is sent to an encrypted queue, and a new version of the broker's secret."""
+        via = [f"{service}.{self.stack.region}.amazonaws.com" for service in ("secretsmanager", "sqs")]
         return allow(
             "Encrypt",
             ("kms:GenerateDataKey",),
@@ -118,6 +127,14 @@ class People(Permissions):
 
     def _base(self) -> str:
         return f"{parameters.root(self._env)}/base"
+
+    def _group(self) -> str:
+        return self.stack.format_arn(
+            service="elasticache",
+            resource="replicationgroup",
+            resource_name=names.broker(self._env),
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
 
     def _alarms(self) -> str:
         return self.stack.format_arn(

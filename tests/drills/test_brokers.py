@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from drills import broker_cuts, broker_failover, sqs_outage
+from drills import broker_cuts, broker_failover, rotate, sqs_outage
 from drills.__main__ import DRILLS
 from drills.drill import FAULT, RECOVERY, Observed, at_its_rate, common_figures
 from drills.load import Load
@@ -196,3 +196,25 @@ def test_workers_on_sqs_begin_in_time(at: float | None, holds: bool) -> None:
     """The fault is at 5 s; what Redis' workers run does not count."""
     executions = [ran(1, 6.0, "primary"), *([ran(2, at, "fallback")] if at else [])]
     assert woken(seen([publish(1)], executions)).holds is holds
+
+
+@pytest.mark.parametrize(
+    ("old_taken", "new_taken", "ran_again", "holds"),
+    [
+        (False, True, None, True),
+        (True, True, None, False),
+        (False, False, None, False),
+        (False, True, 1, True),  # SQS took it too
+        (False, True, 0, False),
+    ],
+)
+def test_after_a_rotation_the_old_password_is_refused_and_duplicates_are_explained(
+    old_taken: bool, new_taken: bool, ran_again: int | None, holds: bool
+) -> None:
+    executions = [ran(0, 1.0), ran(1, 2.0), *([] if ran_again is None else [ran(ran_again, 3.0)])]
+    observed = seen([publish(0), publish(1, "fallback")], executions)
+
+    report = rotate.report(observed, old_taken=old_taken, new_taken=new_taken)
+
+    (answer, duplicates) = report.checks[-2:]
+    assert (answer.holds and duplicates.holds) is holds

@@ -18,6 +18,7 @@ _KMS = {
     "sqs:SendMessage": (_DATA_KEY, _DECRYPT),
     "sqs:ReceiveMessage": (_DECRYPT,),
     "secretsmanager:GetSecretValue": (_DECRYPT,),
+    "secretsmanager:PutSecretValue": (_DATA_KEY, _DECRYPT),
     "dynamodb:*": (_DECRYPT,),
 }
 _SECRETS = {"secretsmanager": "GetSecretValue", "ssm": "GetParameters"}

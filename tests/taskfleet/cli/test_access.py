@@ -18,6 +18,7 @@ from typing import Any
 import click
 import pytest
 from taskfleet import aws as aws_clients
+from taskfleet.cli import rotate
 from taskfleet.cli.main import fleet as command
 from taskfleet.contract import names
 from taskfleet.dead_letters.store import DeadLetters
@@ -58,6 +59,7 @@ LOOKS = (
     "chunks pause nightly",
     "chunks resume nightly",
     "chunks cancel nightly",
+    "broker rotate-password",
     "dead list",
     "dead show {letter}",
     "dead redrive --all",
@@ -73,6 +75,7 @@ ACTS = (
     "chunks pause nightly",
     "chunks resume nightly",
     "chunks cancel nightly",
+    "broker rotate-password --follow-seconds 0",
     "dead redrive {letter}",
     "dead delete {other}",
     "release promote green",
@@ -121,6 +124,24 @@ def letters(up: Fleet) -> dict[str, str]:
     started = account.ecs.run_task(cluster=cluster, taskDefinition="beat", group="service:beat")
     account.ecs.stop_task(cluster=cluster, task=started["tasks"][0]["taskArn"])
     return {"letter": made[0].id, "other": made[1].id}
+
+
+@pytest.fixture
+def broker(up: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replication group and its secret. MiniStack changes a token at once, and does not say so."""
+    account, password = up.account, "a-password-of-this-test"
+    account.aws.client("secretsmanager").create_secret(
+        Name=names.broker_secret(account.name),
+        SecretString=json.dumps({"username": "default", "password": password}),
+    )
+    account.aws.client("elasticache").create_replication_group(
+        ReplicationGroupId=names.broker(account.name),
+        ReplicationGroupDescription="broker",
+        TransitEncryptionEnabled=True,
+        AuthToken=password,
+    )
+    monkeypatch.setattr(rotate, "_SIGN_SECONDS", 0.0)
+    monkeypatch.setattr(rotate, "_LOOK_EVERY_SECONDS", 0.1)
 
 
 def stack_of(aws: MiniStack, environment: str, release: str) -> None:
@@ -181,7 +202,7 @@ def _command(leaf: tuple[str, ...]) -> click.Command:
 
 
 def test_the_calls_of_every_subcommand_are_those_that_the_policies_are_asked_about(
-    up: Fleet, recording: Recording, letters: dict[str, str], tmp_path: Path
+    up: Fleet, recording: Recording, letters: dict[str, str], broker: None, tmp_path: Path
 ) -> None:
     for release in ("green", "red"):
         up.bring_up(release)

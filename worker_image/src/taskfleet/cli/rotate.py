@@ -31,6 +31,8 @@ from taskfleet.rotation import (
 _LOOK_EVERY_SECONDS = 3.0
 # ElastiCache takes some minutes for each of the two changes.
 _PATIENCE_SECONDS = 1800.0
+# Until it shows that it has begun. If it shows nothing for so long and is available, it has ended.
+_SIGN_SECONDS = 120.0
 _LETTERS = string.ascii_letters + string.digits  # ElastiCache refuses some of the others
 
 
@@ -185,14 +187,13 @@ class _Rotation:
             AuthTokenUpdateStrategy=strategy,
             ApplyImmediately=True,
         )
-        end = time.monotonic() + _PATIENCE_SECONDS
-        began = False
+        asked_at, began = time.monotonic(), False
         while True:
-            seen = self.seen()
-            began = began or seen.working or seen.token_changed_at != before
+            seen, waited = self.seen(), time.monotonic() - asked_at
+            began = began or seen.working or seen.token_changed_at != before or waited > _SIGN_SECONDS
             if began and not seen.working:
                 return
-            if time.monotonic() > end:
+            if waited > _PATIENCE_SECONDS:
                 raise CannotRotate(
                     f"{self._group} is still {seen.group_status} after {duration(_PATIENCE_SECONDS)}: "
                     "nothing is lost. Look at its events in ElastiCache, then run this again"
