@@ -58,7 +58,7 @@ class Rotation:
 
 
 def _run(fleet: Fleet, short: bool) -> Report:
-    load = Load(rate=40 if short else 100, seconds=25 if short else 150)
+    load = Load(rate=40 if short else 60, seconds=25 if short else 150)
     rotation = Rotation(fleet, *(("--follow-seconds", str(SHORT_FOLLOW_SECONDS)) if short else ()))
 
     def end() -> None:

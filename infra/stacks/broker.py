@@ -67,8 +67,8 @@ def _secret(stack: cdk.Stack, settings: Settings) -> secretsmanager.Secret:
         secret,
         "AwsSolutions-SMG4",
         "An AUTH token is rotated in two steps on the replication group itself (ROTATE, then SET), for which "
-        "Secrets Manager has no rotation function. Every process reads the secret when it connects, so that "
-        "it can be rotated at any time without a restart.",
+        "Secrets Manager has no rotation function: `fleet broker rotate-password` takes both. Every process "
+        "reads the secret when it connects, so that it can be rotated at any time without a restart.",
     )
     return secret
 

@@ -105,7 +105,7 @@ class _Rotation:
             Step.ROTATE: f"{self._group} takes the new password beside the old one (ROTATE): some minutes",
             Step.NOTE: f"it is noted that {self._group} takes both",
             Step.MOVE: f"the new password becomes the secret's current one ({CURRENT})",
-            Step.FOLLOW: f"processes follow, within {duration(self._follow_seconds)}",
+            Step.FOLLOW: f"processes follow, within {self._follow_seconds:g} s",
             Step.SET: f"{self._group} takes the new password alone (SET): some minutes",
             Step.FINISH: f"the secret's label {ROTATED} is removed: the rotation is at its end",
         }[step]
