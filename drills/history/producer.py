@@ -22,16 +22,21 @@ if sys.argv[2:] == [GREENLETS]:
 import asyncio
 import json
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from celery import chain, chord, group
-from taskfleet.errors import PublishError, TaskfleetError
+from celery.canvas import Signature
+from taskfleet import publish_many
+from taskfleet.errors import PartlyPublished, PublishError, TaskfleetError
 
 from drills.history import app as tasks
 from drills.history.outcomes import ACCEPTED, REFUSED, UNCERTAIN
 from drills.history.program import ASYNCIO, Kind
+
+GO_ON_SECONDS = 1.0
 
 
 def main() -> None:
@@ -88,6 +93,8 @@ def _publish(given: dict[str, Any]) -> None:
         group(tasks.step.si(run, n, each, seconds).set(**options) for each in range(4)).apply_async()
     elif kind is Kind.BULK:
         group(tasks.step.si(run, n, each, seconds).set(**options) for each in range(50)).apply_async()
+    elif kind is Kind.MANY:
+        _publish_many(tasks.step.si(run, n, each, seconds).set(**options) for each in range(50))
     elif kind is Kind.CHORD:
         headers = [tasks.header.si(run, n, each, seconds).set(**options) for each in range(3)]
         chord(headers)(tasks.body.s(run, n, 3).set(**options))
@@ -97,6 +104,14 @@ def _publish(given: dict[str, Any]) -> None:
         tasks.flaky.apply_async((run, n, 0, seconds), **options)
     else:
         _publish_step(kind, given, options)
+
+
+def _publish_many(signatures: Iterable[Signature]) -> None:
+    try:
+        publish_many(signatures)
+    except PartlyPublished as error:
+        time.sleep(GO_ON_SECONDS)
+        error.go_on()
 
 
 def _publish_step(kind: Kind, given: dict[str, Any], options: dict[str, Any]) -> None:

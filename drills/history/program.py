@@ -25,12 +25,13 @@ class Kind(StrEnum):
     CHAIN = "chain"
     GROUP = "group"
     BULK = "bulk"  # a group of fifty
+    MANY = "many"  # fifty by `taskfleet.publish_many`, which goes on once if not all were accepted
     CHORD = "chord"  # the last task is the body
     PARENT = "parent"  # task 0 publishes the others while it runs
     REVOKED = "revoked"  # a countdown that its producer revokes at once
 
 
-_TASKS = {Kind.CHAIN: 3, Kind.GROUP: 4, Kind.BULK: 50, Kind.CHORD: 4, Kind.PARENT: 3}
+_TASKS = {Kind.CHAIN: 3, Kind.GROUP: 4, Kind.BULK: 50, Kind.MANY: 50, Kind.CHORD: 4, Kind.PARENT: 3}
 _SHARES = {
     Kind.PLAIN: 8,
     Kind.COUNTDOWN: 3,
@@ -39,7 +40,8 @@ _SHARES = {
     Kind.RETRY: 3,
     Kind.CHAIN: 3,
     Kind.GROUP: 2,
-    Kind.BULK: 0.7,
+    Kind.BULK: 0.4,
+    Kind.MANY: 0.4,
     Kind.CHORD: 2,
     Kind.PARENT: 2,
     Kind.REVOKED: 1,
@@ -151,7 +153,9 @@ def _publish(dice: random.Random, number: int) -> Publish:
         kind=kind,
         queue=dice.choice(QUEUES),
         delay_seconds=round(dice.uniform(0.3, 6), 2) if delayed else 0.0,
-        task_seconds=dice.choice((0.0, 0.02, 0.1, 0.4) if kind is not Kind.BULK else (0.0, 0.02)),
+        task_seconds=dice.choice(
+            (0.0, 0.02, 0.1, 0.4) if kind not in (Kind.BULK, Kind.MANY) else (0.0, 0.02)
+        ),
         priority=dice.choice((0, 3, 6, 9)) if kind is Kind.PRIORITY else None,
     )
 

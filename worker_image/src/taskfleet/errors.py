@@ -35,9 +35,10 @@ class PartlyPublished(PublishError):
     """Of a group, or of what `taskfleet.publish_many` was given, not everything was accepted.
 
     ``published`` tasks were, in all. The others are ``refused`` (no broker has them) or ``unknown`` (a broker
-    was given them and did not answer in time); ``accepted`` went out together with them. The three are ids.
-    ``go_on()`` sends the refused and the unknown again under the same ids, then what was still to come, and
-    returns how many were published in all; it raises this error anew while no broker answers.
+    was given them and did not answer in time); ``accepted`` went out together with them. The three are ids;
+    ``may_run`` is True if any of all these may run. ``go_on()`` sends the refused and the unknown again under
+    the same ids, then what was still to come, and returns how many were published in all; it raises this
+    error anew while no broker answers.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class PartlyPublished(PublishError):
             f"{published} tasks were published; {len(refused)} were refused, and of {len(unknown)} it is not "
             f"known. go_on() of this error sends them again under the same ids, and what was still to come. "
             f"The first: {why}",
-            may_run=bool(unknown),
+            may_run=bool(published or unknown),
         )
         self.published, self.accepted = published, tuple(accepted)
         self.refused, self.unknown, self.go_on = tuple(refused), tuple(unknown), go_on
