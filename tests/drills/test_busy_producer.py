@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from drills import busy_producer
 from drills.busy_producer import Crowd, Seen, _report
 from drills.witness import SLOW_SECONDS, Witness
 
@@ -49,6 +53,31 @@ def test_a_witness_tells_when_sqs_was_slow() -> None:
     witness.calls = [(1.0, 0.01, True), (2.0, SLOW_SECONDS, True), (3.0, 0.01, False)]
 
     assert [witness.slow(at, 0.1) for at in (1.0, 1.95, 2.2, 2.5, 2.95)] == [False, True, True, False, True]
+
+
+class Journal:
+    """Something of it each time that it is read, with pauses."""
+
+    def __init__(self, *reads: list[int]) -> None:
+        self.reads = list(reads)
+
+    def read(self) -> list[dict[str, Any]]:
+        numbers = self.reads.pop(0) if self.reads else []
+        return [{"event": "record", "run": "run", "n": number} for number in numbers]
+
+
+def test_what_is_late_is_waited_for_and_what_never_comes_is_listed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(busy_producer, "SETTLE_SECONDS", 1.2)
+    monkeypatch.setattr(busy_producer, "MISSING", tmp_path / "missing.json")
+    crowd = seen(*((number, 5.0, 0.01, 0.0, "fallback") for number in range(4)))
+
+    missing = busy_producer._never_executed(Journal([], [0], [], [1], [], [2]), [crowd])  # type: ignore[arg-type]
+    busy_producer._keep(missing, [crowd])
+
+    assert missing == {("run", 3)}
+    assert json.loads((tmp_path / "missing.json").read_text()) == [["run", 3, "fallback", 5.0]]
 
 
 def test_what_was_accepted_must_be_executed() -> None:
