@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import signal
 import threading
@@ -11,13 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import Celery, chain, chord, group
+from celery import Celery, Task, chain, chord, group
 from celery.canvas import Signature
 from celery.signals import before_task_publish
 from taskfleet import publish_many
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER
 from taskfleet.errors import MessageTooLarge, PartlyPublished
-from taskfleet.publishing.batch import MOST_MESSAGES
+from taskfleet.publishing.primary import MOST_MESSAGES
 from taskfleet.publishing.publisher import only
 
 from tests.support.ministack import MiniStack
@@ -135,6 +136,39 @@ def test_messages_are_as_celery_makes_them_one_by_one(fleet: TinyFleet) -> None:
     finally:
         before_task_publish.disconnect(heard)
     assert signalled == ["heard"] * 9
+
+
+def test_where_somebody_has_a_part_in_it_celery_makes_each_message(
+    fleet: TinyFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = fleet.app()
+    listed = app.task(name="listed")(nothing)
+    made: list[str] = []
+    as_task_v2 = app.amqp.create_task_message
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        made.append(arguments[0])
+        return as_task_v2(*arguments, **options)
+
+    def publish() -> int:
+        made.clear()
+        publish_many(listed.s().set(queue="low") for _ in range(10))
+        return len(made)
+
+    monkeypatch.setattr(app.amqp, "create_task_message", counted)
+    assert publish() < 10, "or this test shows nothing"
+    apply_async = Task.apply_async
+
+    @functools.wraps(apply_async)
+    def instrumented(*arguments: Any, **options: Any) -> Any:
+        return apply_async(*arguments, **options)
+
+    monkeypatch.setattr(Task, "apply_async", instrumented)
+    assert publish() == 10
+
+
+def nothing() -> None:
+    """Only sent."""
 
 
 def test_nothing_is_nothing(fleet: TinyFleet) -> None:

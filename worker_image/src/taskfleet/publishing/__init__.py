@@ -10,6 +10,9 @@ round trips among all threads or greenlets of the process (`group_commit`): nobo
 connection, each gets its own answer. A process has one connection to Redis, and one more for publishes that
 a replica confirms.
 
+The tasks of a group, and those of `taskfleet.publish_many`, are made one by one and sent together (`batch`,
+`canvas`, `many`); a replica confirms such a round trip once.
+
 How long a call may take, from any thread or greenlet:
 
 - A second while one broker is away, most often far less: Redis's silence ends after 0.3 s, or 0.6 s if it

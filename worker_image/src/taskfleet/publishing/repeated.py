@@ -9,9 +9,12 @@ code of the application's could see or change it, Celery makes each message.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from time import monotonic
+from types import FunctionType
 from typing import Any, NamedTuple
 
+import celery
 from celery import Celery, signals
 from celery.app.amqp import AMQP
 from celery.app.routes import MapRoute, Router
@@ -25,6 +28,7 @@ from taskfleet.worker.task import FleetBehaviour
 
 # Times that a message says (when it expires), configuration and routes are no older.
 FRESH_SECONDS = 1.0
+_CELERY = Path(celery.__file__).parent
 _OPTIONS = frozenset(("queue", "priority", "ignore_result", "time_limit", "soft_time_limit"))
 _SIGNALS = (signals.before_task_publish, signals.after_task_publish, signals.task_sent)
 
@@ -52,7 +56,7 @@ class Repeated:
         args, kwargs = signature.args or (), signature.kwargs or {}
         if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
             return False
-        if made.task.typing:
+        if made.task.typing and hasattr(made.task, "__header__"):
             made.task.__header__(*args, **kwargs)
         task_id, latest, conf = uuid(), made.message, self._app.conf
         most = {"maxlevels": conf.task_repr_maxlevels}
@@ -86,6 +90,23 @@ def _is_alike(signature: Signature, made: _Made) -> bool:
     )
 
 
+def _way() -> tuple[Any, ...]:
+    """What a signature passes on its way to the producer."""
+    return (
+        Signature.apply_async,
+        Task.apply_async,
+        Celery.send_task,
+        AMQP.as_task_v2,
+        AMQP._create_task_sender,
+        Router.route,
+    )
+
+
+def _is_celerys_own(function: Any) -> bool:
+    """Whether no instrumentation has put something around it (Sentry, Datadog and others do)."""
+    return type(function) is FunctionType and Path(function.__code__.co_filename).is_relative_to(_CELERY)
+
+
 def _is_plain(signature: Signature, app: Celery) -> bool:
     """Whether only Celery and Taskfleet have a part in what becomes of it."""
     if type(signature) is not Signature or signature.get("task") not in app.tasks:
@@ -93,8 +114,10 @@ def _is_plain(signature: Signature, app: Celery) -> bool:
     task, amqp = signature.type, app.amqp
     return (
         type(task).apply_async is FleetBehaviour.apply_async
+        and "apply_async" not in vars(task)
         and super(FleetBehaviour, task).apply_async.__func__ is Task.apply_async
         and type(task).shadow_name is Task.shadow_name
+        and all(_is_celerys_own(function) for function in _way())
         and task._dump_pydantic_arguments is None
         and task.app is app
         and type(app).send_task is Celery.send_task
