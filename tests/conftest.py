@@ -62,6 +62,7 @@ _SLOW = (
     "tests/infra/test_checks",
     "tests/infra/test_cli",
     "tests/local",
+    "tests/taskfleet/test_testing",
     "tests/test_image",
     "tests/test_readme",
 )

@@ -75,7 +75,21 @@ def test_in_a_fleet_a_broker_in_memory_is_not_used(app: Celery, monkeypatch: pyt
 def test_the_recipe_works(tmp_path: Path) -> None:
     for name, code in re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
         (tmp_path / name).write_text(code)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["shop.py", "test_shop.py"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:ddtrace", "-p", "no:cacheprovider", "."]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "shop.py",
+        "test_on_brokers.py",
+        "test_shop.py",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:ddtrace",
+        "-p",
+        "no:cacheprovider",
+        "test_shop.py",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env={})
     assert "3 passed" in done.stdout, done.stdout + done.stderr

@@ -59,6 +59,11 @@ class Installed:
         self._settings, self._releases = known, None
         self._publisher.after_fork()
 
+    def unbind(self) -> None:
+        """Forget who this process was: after a test of the team's own (`taskfleet.testing`)."""
+        self._settings = self._releases = None
+        self._publisher.after_fork()
+
     @property
     def releases(self) -> Releases:
         """What is known of releases. Kept over a fork: a worker's children start with it."""
@@ -79,6 +84,7 @@ class Installed:
             confirmed=Primary(connect, replicas=CONFIRMING_REPLICAS),
             fallback=Fallback(known.environment),
             patience_seconds=known.publish_patience_seconds,
+            warning_bytes=known.payload_warning_bytes,
         )
 
 
