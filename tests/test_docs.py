@@ -42,9 +42,12 @@ def test_the_public_names_are_those_that_are_documented() -> None:
 
 
 def test_the_example_of_the_toolkit_is_python_that_runs() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", (FOLDER / "toolkit.md").read_text(), re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", (FOLDER / "toolkit.md").read_text(), re.DOTALL)
     names: dict[str, Any] = {}
-    exec(example, names)  # noqa: S102 - it is our own page
+    for example in examples:
+        exec(example, names)  # noqa: S102 - it is our own page
+    assert names["report"]([1], "March") == "March: 1 rows"
+    assert names["index"]({"shop": "north", "id": -1}) == [0]
     assert names["pay"](7) == "order 7 paid"
     assert names["ask_bank"].apply(("a", 1)).successful()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import ArnFormat
@@ -45,7 +46,7 @@ class People(Permissions):
                 "State", ("GetItem", "BatchGetItem", "Scan"), [self.base.state_table_arn], service="dynamodb"
             ),
             allow("Letters", ("dynamodb:Query",), [letters, f"{letters}/index/{dead_letters.INDEX}"]),
-            self._tools("GetItem"),
+            self._tools("Tools", "GetItem", (*_STEERED, tools.PIPELINES)),
             self._key("kms:Decrypt"),
             allow("Base", ("ssm:GetParameters",), [self._parameter(f"{self._base()}/*")]),
             allow("Pointer", ("ssm:GetParameter",), [self._parameter(parameters.current_release(self._env))]),
@@ -90,7 +91,7 @@ class People(Permissions):
             allow("Redrive", ("sqs:GetQueueUrl", "sqs:SendMessage"), [self._fallbacks()]),
             self._nothing_to_dead_letters(),
             self._data_key(),
-            self._tools("UpdateItem", sid="Steer"),
+            self._tools("Steer", "UpdateItem", _STEERED),
             allow("RotateBroker", ("elasticache:ModifyReplicationGroup",), [self._group()]),
             allow(
                 "RotatePassword",
@@ -105,14 +106,13 @@ class People(Permissions):
         }
         return Grants(statements=statements, wildcards={**look.wildcards, **wildcards})
 
-    def _tools(self, action: str, sid: str = "Tools") -> iam.PolicyStatement:
-        """Of the tools table only chunked runs and rates: locks and limits are the workers' own."""
-        keys = [tools.RATES, tools.CHUNKED, tools.chunked("*")]
+    def _tools(self, sid: str, action: str, keys: Sequence[str]) -> iam.PolicyStatement:
+        """Of the tools table only what people steer: locks and limits are the workers' own."""
         return allow(
             sid,
             (f"dynamodb:{action}",),
             [self.base.tools_table_arn],
-            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}},
+            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}},
         )
 
     def _data_key(self) -> iam.PolicyStatement:
@@ -151,6 +151,15 @@ class People(Permissions):
             resource_name=f"{names.release_stack_prefix(self._env)}*/*",
         )
 
+
+# Chunked runs, rates, and items in pipelines.
+_STEERED = (
+    tools.CHUNKED,
+    tools.chunked("*"),
+    tools.RATES,
+    tools.pipeline("*"),
+    tools.pipeline_item("*"),
+)
 
 # What a person writes into the state table; the rest of it is written by the controller, beat and workers.
 _DECIDED = (state.POINTER, state.RELEASES, state.HOLDS)

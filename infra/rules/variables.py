@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 # One that the stacks don't set themselves: a user may.
-_FREE = frozenset({environment.LOG_LEVEL.name})
+_FREE = frozenset({environment.LOG_LEVEL.name, environment.PAYLOAD_WARNING_BYTES.name})
 _OWN = frozenset(variable.name for variable in environment.VARIABLES) - _FREE
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]*:")
 _PREFIXES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -143,7 +144,10 @@ def test_arguments_over_the_limit_are_refused_at_the_caller(
     fits = "x" * (MESSAGE_BODY_MAX_BYTES - overhead)
 
     app.send_task("anything", [fits], compression=compression)
-    with pytest.raises(MessageTooLarge, match=r"the arguments of anything \(.*\) have 262145 bytes"):
+    with pytest.raises(
+        MessageTooLarge,
+        match=r"the arguments of anything \(.*\) have 262145 bytes .*largest is argument 1, a str of 2620",
+    ):
         app.send_task("anything", [fits + "x"], compression=compression)
 
     assert (fleet.waiting("low", "r1"), fleet.waiting_on_sqs("low", "r1")) == (1, 0)
@@ -235,3 +239,16 @@ def test_a_task_that_may_run_for_longer_than_sqs_can_hide_it_is_refused_there(fl
     assert fleet.waiting_on_sqs("low", "r1") == 1
     app.send_task("anything", queue="low", time_limit=12 * 3600)
     assert fleet.waiting("low", "r1") == 1
+
+
+def test_a_warning_names_the_largest_argument_once_for_each_task(
+    fleet: TinyFleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = fleet.app(payload_warning_bytes=1000)
+    with caplog.at_level(logging.WARNING, "taskfleet"):
+        for _ in range(2):
+            app.send_task("large", ["x", "y" * 1000], {"rows": [1]})
+        app.send_task("small", ["x" * 100])
+    said = [record.getMessage() for record in caplog.records if "pass a key instead" in record.getMessage()]
+    assert len(said) == 1
+    assert "(the largest is argument 2, a str of 1002 bytes)" in said[0]

@@ -93,7 +93,7 @@ def _general(text: str, settings: Settings) -> str:
         (rf"{names.dead_letter_prefix(env)}({queues})\b", f"{names.PROJECT}-<env>-dead-<queue>"),
         (rf"{names.fallback_prefix(env)}({queues})-{id}", f"{names.PROJECT}-<env>-<queue>-<release>"),
         (rf"service/{names.cluster(env)}/({pools})-{id}", "service/taskfleet-<env>/<pool>-<release>"),
-        (r'"(limit|once|chunked)#[^"]*"', r'"\1#<key>"'),
+        (r'"(limit|once|chunked|batch|pipeline|pipeline-item)#[^"]*"', r'"\1#<key>"'),
         (rf"gate#([a-z]+)#({queues})\.{id}", r"gate#\1#<queue>.<release>"),
         (rf"{names.release_stack_prefix(env)}{id}", "taskfleet-<env>-release-<release>"),
         (rf"release#{id}", "release#<release>"),

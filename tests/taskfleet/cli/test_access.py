@@ -22,6 +22,7 @@ from taskfleet.cli import rotate
 from taskfleet.cli.main import fleet as command
 from taskfleet.contract import names
 from taskfleet.dead_letters.store import DeadLetters
+from taskfleet.tools.pipelines import PipelineItems, place
 from taskfleet.tools.ranges import integers
 from taskfleet.tools.rate_settings import RateSettings
 from taskfleet.tools.runs import Runs
@@ -60,6 +61,11 @@ LOOKS = (
     "chunks resume nightly",
     "chunks cancel nightly",
     "broker rotate-password",
+    "pipelines list",
+    "pipelines show etl/a",
+    "pipelines pause etl/a/1",
+    "pipelines resume etl/a/1",
+    "pipelines cancel etl/a/1",
     "dead list",
     "dead show {letter}",
     "dead redrive --all",
@@ -76,6 +82,9 @@ ACTS = (
     "chunks resume nightly",
     "chunks cancel nightly",
     "broker rotate-password --follow-seconds 0",
+    "pipelines pause etl/a/1",
+    "pipelines resume etl/a/1",
+    "pipelines cancel etl/a/1",
     "dead redrive {letter}",
     "dead delete {other}",
     "release promote green",
@@ -111,11 +120,13 @@ def recording(up: Fleet) -> Iterator[Recording]:
 
 @pytest.fixture
 def letters(up: Fleet) -> dict[str, str]:
-    """A run in chunks, a rate that is set, two dead letters, and a task that has stopped."""
+    """A chunked run, a rate that is set, an item in a pipeline, dead letters, a task that has stopped."""
     account = up.account
     rates = RateSettings(account.dynamodb, account.name)
-    rates.is_known("shop.ask", "70/s")
-    rates.change("shop.ask", "", "60/s", 1, actor="a", reason="b", do=True)
+    rates.is_known("shop.ask", "70/s, burst 1")
+    rates.change("shop.ask", "", "9/s", 1, actor="me", reason="why", do=True)
+    items = PipelineItems(account.dynamodb, account.name)
+    items.create("etl/a/1", "shop.extract", "low", place(("shop.extract", "shop.load"), 1))
     Runs(account.dynamodb, account.name).create("nightly", "shop.report", "low", integers(1, 100, size=10))
     store, made = DeadLetters(account.dynamodb, account.name), [letter(task_id=name) for name in "ab"]
     for each in made:

@@ -41,7 +41,7 @@ def test_a_run_is_paused_resumed_and_cancelled(up: Fleet, runs: Runs) -> None:
     assert _state(runs) is State.CANCELLED
     again = up.run("chunks", "resume", "nightly", "--yes")
     assert again.exit_code == 1
-    assert "run nightly is cancelled already, after 0 chunks" in again.output
+    assert "run nightly is cancelled already, after 0 steps" in again.output
     assert up.run("chunks", "list").output == "no run in chunks\n"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 from example_tasks.work import journal
 from taskfleet import idempotency_key, install
-from taskfleet.tools import Busy, chunked, fence, limited, once, rate, single
+from taskfleet.tools import Busy, Pipeline, batch, batch_keys, chunked, fence, limited, once, rate, single
 
 RESULTS = "TOOLS_RESULTS"
 KILLED = "TOOLS_KILLED"
@@ -128,3 +128,50 @@ def paced(first: int, last: int) -> None:
     """Feeds a queue that nobody consumes."""
     for n in range(first, last + 1):
         small.apply_async((n,), queue="etl")
+
+
+@app.task(name="tools.indexed", shared=False)
+@batch(5, seconds=2, by=("shop",), lease_seconds=3)
+def indexed(items: list[dict[str, Any]]) -> list[int]:
+    """Items with ``fails`` fail; the first batch that has one with ``kills`` is killed."""
+    numbers, keys = [item["n"] for item in items], batch_keys()
+    kills = [item["kills"] for item in items if item.get("kills")]
+    if kills and not Path(kills[0]).exists():
+        Path(kills[0]).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    journal.write("batch", shop=items[0]["shop"], numbers=numbers, keys=keys, at=time.time())
+    if any(item.get("raises") for item in items):
+        raise ValueError("one of them")
+    return [place for place, item in enumerate(items) if item.get("fails")]
+
+
+etl = Pipeline("etl", "tools.extract", "tools.transform", "tools.load", lease_seconds=3)
+
+
+@app.task(name="tools.extract", shared=False, queue="etl")
+@etl.stage
+def extract(reference: dict[str, Any]) -> dict[str, Any]:
+    return _stage("extract", reference)
+
+
+@app.task(name="tools.transform", shared=False, queue="low", max_retries=0)
+@etl.stage
+def transform(reference: dict[str, Any]) -> dict[str, Any]:
+    """The first run of an item with ``kills`` is killed; one with ``fails`` fails while the file is there."""
+    if reference.get("kills") and not Path(reference["kills"]).exists():
+        Path(reference["kills"]).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if reference.get("fails") and Path(reference["fails"]).exists():
+        raise ValueError("the bank says no")
+    return _stage("transform", reference)
+
+
+@app.task(name="tools.load", shared=False, queue="high")
+@etl.stage
+def load(reference: dict[str, Any]) -> None:
+    _stage("load", reference)
+
+
+def _stage(name: str, reference: dict[str, Any]) -> dict[str, Any]:
+    journal.write("stage", name=name, n=reference["n"], seen=reference.get("seen", []))
+    return {**reference, "seen": [*reference.get("seen", []), name]}

@@ -132,7 +132,7 @@ def test_a_chunk_costs_what_the_documentation_says(fleet: TinyFleet, app: Celery
         "provide-client-params.dynamodb.*", lambda model, **_: calls.update([model.name])
     )
     options = chunks._Options(0.0, None, None, lease_seconds=30.0)
-    chunks._Step(tasks.pages, lambda after: after + 10, run, 0, options).take()
+    chunks._Chunk(tasks.pages, lambda after: after + 10, run, 0, options).take()
     reads, writes = calls["GetItem"], calls["PutItem"] + calls["UpdateItem"]
     assert f"for each chunk {WORDS[reads]} reads and {WORDS[writes]} writes of DynamoDB" in PAGE.read_text()
     assert reads + writes == calls.total()

@@ -72,6 +72,7 @@ class ProducerSettings:
     broker_host: str = _from(env.BROKER_HOST)
     broker_port: int = _from(env.BROKER_PORT, _positive)
     pinned_release: str | None = _from(env.PINNED_RELEASE, _name("release"), default=None)
+    payload_warning_bytes: int | None = _from(env.PAYLOAD_WARNING_BYTES, _positive, default=None)
     log_level: str = _from(env.LOG_LEVEL, _one_of("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
 
     # How long a publish that no broker accepts is tried again; see `taskfleet.publishing.publisher`.

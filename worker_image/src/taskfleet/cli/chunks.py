@@ -40,7 +40,9 @@ def list_runs(operator: Operator) -> None:
 @asks
 def pause(operator: Operator, run: str, yes: bool) -> None:
     """Pause RUN after the chunk that it is at. Its messages wait."""
-    _become(operator, run, State.PAUSED, yes=yes, undo=f"fleet chunks resume {run} --yes")
+    become(
+        operator, _runs(operator), "run", run, State.PAUSED, yes=yes, undo=f"fleet chunks resume {run} --yes"
+    )
 
 
 @chunks.command()
@@ -49,7 +51,9 @@ def pause(operator: Operator, run: str, yes: bool) -> None:
 @asks
 def resume(operator: Operator, run: str, yes: bool) -> None:
     """Let a paused RUN go on, within some ten seconds."""
-    _become(operator, run, State.RUNNING, yes=yes, undo=f"fleet chunks pause {run} --yes")
+    become(
+        operator, _runs(operator), "run", run, State.RUNNING, yes=yes, undo=f"fleet chunks pause {run} --yes"
+    )
 
 
 @chunks.command()
@@ -58,7 +62,7 @@ def resume(operator: Operator, run: str, yes: bool) -> None:
 @asks
 def cancel(operator: Operator, run: str, yes: bool) -> None:
     """End RUN after the chunk that it is at; what it has published runs. It can't be resumed."""
-    _become(operator, run, State.CANCELLED, yes=yes, undo=None)
+    become(operator, _runs(operator), "run", run, State.CANCELLED, yes=yes, undo=None)
 
 
 def _runs(operator: Operator) -> Runs:
@@ -71,13 +75,15 @@ def _row(run: Run, now: float) -> tuple[str, ...]:
     return (run.id, run.task, run.queue, run.state, str(run.step), following, age, run.problem or "-")
 
 
-def _become(operator: Operator, id: str, state: State, *, yes: bool, undo: str | None) -> None:
-    runs = _runs(operator)
+def become(
+    operator: Operator, runs: Runs, what: str, id: str, state: State, *, yes: bool, undo: str | None
+) -> None:
+    """Change the state of a run, of the kind ``what``, that has not ended."""
     run = runs.read(id)
     if run is None:
-        raise TaskfleetError(f"there is no run {id!r}: `fleet chunks list` has those that have not ended")
+        raise TaskfleetError(f"there is no {what} {id!r}: the `list` command has those that have not ended")
     if run.state in (State.DONE, State.CANCELLED):
-        raise TaskfleetError(f"run {id} is {run.state} already, after {run.step} chunks")
+        raise TaskfleetError(f"{what} {id} is {run.state} already, after {run.step} steps")
     if yes and not runs.become(id, state):
-        raise TaskfleetError(f"run {id} ended just now")
-    say(operator, done=yes, steps=[f"run {id} of {run.task}: {run.state} -> {state}"], undo=undo)
+        raise TaskfleetError(f"{what} {id} ended just now")
+    say(operator, done=yes, steps=[f"{what} {id} of {run.task}: {run.state} -> {state}"], undo=undo)

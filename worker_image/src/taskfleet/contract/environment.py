@@ -79,6 +79,11 @@ PINNED_RELEASE = Variable(
     "a producer that publishes to this release, not to the current one",
     frozenset(),
 )
+PAYLOAD_WARNING_BYTES = Variable(
+    "TASKFLEET_PAYLOAD_WARNING_BYTES",
+    "a task whose arguments are larger is published with a warning; none unless set",
+    frozenset(),
+)
 RESULT_BACKEND = Variable(
     "CELERY_RESULT_BACKEND",
     "where results are kept, read by Celery itself: before what the application says",

@@ -15,6 +15,9 @@ RATES = "rates"
 # The ids of all chunked runs that have not ended: `runs`, a set.
 CHUNKED = "chunked"
 
+# Every `<pipeline>/<instance>` that an item has entered: `runs`, a set.
+PIPELINES = "pipelines"
+
 
 def limit(name: str, key: str) -> str:
     """Who holds a slot of the limit ``name`` for ``key``: `holders`, `fence`, `version`."""
@@ -34,3 +37,18 @@ def chunked(run: str) -> str:
 def begun(message: str) -> str:
     """How often a suspect message of SQS, by its id there, has begun: `begun` (`taskfleet.worker.begun`)."""
     return f"begun#{message}"
+
+
+def batch(release: str, name: str, key: str) -> str:
+    """The items that wait for their batch (`taskfleet.tools.waiting`)."""
+    return f"batch#{release}#{name}#{key}"
+
+
+def pipeline(instance: str) -> str:
+    """The ids of the items of ``<pipeline>/<instance>`` that have not ended: `runs`, a set."""
+    return f"pipeline#{instance}"
+
+
+def pipeline_item(item: str) -> str:
+    """Where an item is, ``<pipeline>/<instance>/<item>`` (`taskfleet.tools.pipelines`)."""
+    return f"pipeline-item#{item}"

@@ -14,7 +14,8 @@ from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, MESSAGE_HEADERS_MA
 from taskfleet.errors import InvalidTask, MessageTooLarge
 
 _WAY_OUT = (
-    "Nothing was published. Keep the data where both sides reach it (S3, the database), and pass its key"
+    "Nothing was published. Keep the data where both sides reach it (S3, see taskfleet.tools.store, or the "
+    "database), and pass its key"
 )
 
 
@@ -47,7 +48,7 @@ class _SizedProducer(Producer):
             body, serializer, content_type, content_encoding, None, headers
         )
         _check_json(made, content_type, headers or {})
-        _check_body(made, headers or {})
+        _check_body(made, body, headers or {})
         if compression:
             made, headers["compression"] = compress(made, compression)
         return made, content_type, content_encoding
@@ -109,13 +110,34 @@ def _check_json(body: Any, content_type: Any, headers: dict[str, Any]) -> None:
         )
 
 
-def _check_body(body: str | bytes, headers: dict[str, Any]) -> None:
-    size = len(body) if isinstance(body, bytes) or body.isascii() else len(body.encode())
+def _check_body(made: str | bytes, body: Any, headers: dict[str, Any]) -> None:
+    size = _bytes(made)
     if size > MESSAGE_BODY_MAX_BYTES:
         raise MessageTooLarge(
-            f"the arguments of {_name(headers)} have {size} bytes as a message; "
+            f"the arguments of {_name(headers)} have {size} bytes as a message{largest(body)}; "
             f"{MESSAGE_BODY_MAX_BYTES} are allowed at most. {_WAY_OUT}"
         )
+
+
+def size(made: dict[str, Any]) -> int:
+    """Bytes of the arguments of a message that `message` made; fewer if it is compressed."""
+    return _bytes(made["body"])
+
+
+def largest(body: Any) -> str:
+    """Which of a task's arguments is the largest, as the end of a sentence's part; "" for another body."""
+    if not (isinstance(body, list | tuple) and len(body) >= 2 and isinstance(body[1], dict)):
+        return ""
+    named = [(f"argument {place}", value) for place, value in enumerate(body[0] or (), start=1)]
+    named += [(f"argument {name!r}", value) for name, value in body[1].items()]
+    if not named:
+        return ""
+    most, name, kind = max((_bytes(dumps(value)), name, type(value).__name__) for name, value in named)
+    return f" (the largest is {name}, a {kind} of {most} bytes)"
+
+
+def _bytes(text: str | bytes) -> int:
+    return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode())
 
 
 def _check_readable(made: dict[str, Any]) -> None:

@@ -56,6 +56,11 @@ class Outgoing:
         return self.accepted_by is None and self.error is None
 
     @property
+    def body_size(self) -> int:
+        """Bytes of its arguments."""
+        return encoding.size(self._made)
+
+    @property
     def queue(self) -> str:
         """The versioned queue."""
         return self.address.queue

@@ -9,7 +9,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from taskfleet.contract.environment import FALLBACK, PRIMARY
+from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES
 from taskfleet.errors import PublishError, QueueClosed, TaskfleetError
+from taskfleet.logs import logger
+from taskfleet.publishing import encoding
 from taskfleet.publishing.address import Address, versioned
 from taskfleet.publishing.fallback import Fallback
 from taskfleet.publishing.groups import GroupReleases
@@ -51,11 +54,14 @@ class Publisher:
         confirmed: Primary,
         fallback: Fallback,
         patience_seconds: float = 0.0,
+        warning_bytes: int | None = None,
     ) -> None:
         self._bound_release, self._releases = bound_release, releases
         self._primary, self._confirmed, self._fallback = primary, confirmed, fallback
         self._patience_seconds = patience_seconds
         self._groups = GroupReleases()
+        self._warning_bytes = warning_bytes
+        self._warned: set[object] = set()
 
     def publish(self, body: Any, queue: str, options: dict[str, Any]) -> str:
         """Publish one message and return the name of the broker that accepted it.
@@ -74,7 +80,9 @@ class Publisher:
 
         Raises `taskfleet.errors.UnknownQueue`, `taskfleet.errors.PointerUnknown`, and what `Outgoing` does.
         """
-        return Outgoing(body, queue, options, self._address(queue, options))
+        message = Outgoing(body, queue, options, self._address(queue, options))
+        self._warn(message, body)
+        return message
 
     def send(self, messages: Sequence[Outgoing]) -> None:
         """Send them together; each says then what became of it. Try again while there is patience.
@@ -129,6 +137,21 @@ class Publisher:
         address = versioned(queue, bound_release=bound, releases=self._releases)
         self._groups.note(options, address.release)
         return address
+
+    def _warn(self, message: Outgoing, body: Any) -> None:
+        """Say once for each task that its arguments are large."""
+        task = message.headers.get("task")
+        if self._warning_bytes is None or message.body_size <= self._warning_bytes or task in self._warned:
+            return
+        self._warned.add(task)
+        logger.warning(
+            "the arguments of %s have %d bytes%s: pass a key instead (taskfleet.tools.store); "
+            "above %d bytes they are refused",
+            message.name,
+            message.body_size,
+            encoding.largest(body),
+            MESSAGE_BODY_MAX_BYTES,
+        )
 
     def _address_anew(self, message: Outgoing) -> None:
         try:

@@ -1,43 +1,33 @@
 """A long run in chunks: one chunk in the queue at a time, so that millions of rows are no flood of tasks.
 
-The record of a run (`taskfleet.tools.runs`) says which step is next; a message is only the wake-up for one
-step. A step does its chunk, moves the record on, publishes the next wake-up, and writes that it did. So a
-crash anywhere is mended by the redelivery of the message, and a duplicate finds its step done and its
-successor published, and ends: there is one line of wake-ups, not two.
+Its record is durable, and each message is one step of it (`taskfleet.tools.steps`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from celery import Task
-from celery.exceptions import Ignore, Reject, Retry
 from redis.exceptions import RedisError
 
 from taskfleet import aws
 from taskfleet.brokers.redis import counts
 from taskfleet.contract import names
-from taskfleet.contract import tools as keys
-from taskfleet.errors import TaskfleetError, UnknownQueue
+from taskfleet.errors import TaskfleetError
 from taskfleet.logs import logger
-from taskfleet.publishing import behalf
-from taskfleet.publishing.address import versioned
 from taskfleet.tools import ranges, running
-from taskfleet.tools.leases import Lease
 from taskfleet.tools.ranges import Place
 from taskfleet.tools.rescheduling import later, spread
 from taskfleet.tools.runs import Run, Runs, State
+from taskfleet.tools.steps import Step, publish, queue_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LEASE_SECONDS = 30.0
-_BUSY_SECONDS = 2.0
 _DEEP_SECONDS = 1.0
-_PAUSED_SECONDS = 10.0
 
 
 def chunked(
@@ -72,7 +62,7 @@ def chunked(
                     f"{function.__qualname__} is chunked: start it with taskfleet.tools.start()"
                 )
             chunk = functools.partial(function, *bound)
-            _Step(task, chunk, run, number, _Options(every, feeds, most_waiting, lease_seconds)).take()
+            _Chunk(task, chunk, run, number, _Options(every, feeds, most_waiting, lease_seconds)).take()
 
         del step.__wrapped__  # its parameters are not those of the message
         return step  # type: ignore[return-value]
@@ -88,7 +78,7 @@ def start(task: Task, over: Place, *, run: str | None = None, queue: str | None 
     run = run or uuid.uuid4().hex
     fleet = task.app.taskfleet
     runs = Runs(aws.client("dynamodb"), fleet.settings.environment)
-    runs.create(run, task.name, queue or _queue(task), over)
+    runs.create(run, task.name, queue or queue_of(task), over)
     found = runs.read(run)
     if found is None:
         raise TaskfleetError(f"run {run} of {task.name} was not written")
@@ -99,29 +89,6 @@ def start(task: Task, over: Place, *, run: str | None = None, queue: str | None 
     return run
 
 
-def _queue(task: Task) -> str:
-    """The logical queue that the application routes the task to."""
-    fleet, wanted = task.app.taskfleet, getattr(task, "queue", None)
-    routed = (
-        wanted or task.app.amqp.router.route({}, task.name).get("queue") or task.app.conf.task_default_queue
-    )
-    name = getattr(routed, "name", routed)
-    return versioned(name, bound_release=fleet.settings.bound_release, releases=fleet.releases).logical
-
-
-def publish(app: Any, runs: Runs, run: Run, countdown: float = 0.0) -> None:
-    """Send the wake-up for the run's next step, to the current release."""
-    release = app.taskfleet.releases.current()
-    options: dict[str, Any] = {"task_id": f"{run.id}-{run.step}", "countdown": countdown or None}
-    try:
-        app.send_task(
-            run.task, (run.id, run.step), queue=names.versioned_queue(run.queue, release), **options
-        )
-    except UnknownQueue:
-        app.send_task(run.task, (run.id, run.step), queue=run.queue, **options)
-    runs.was_published(run.id, run.step)
-
-
 class _Options(NamedTuple):
     every: float
     feeds: str | None
@@ -129,82 +96,22 @@ class _Options(NamedTuple):
     lease_seconds: float
 
 
-class _Step:
-    """One message of a run."""
+class _Chunk(Step):
+    """One message of a chunked run."""
 
     def __init__(
-        self,
-        task: Any,
-        function: Callable[..., Any],
-        run: str,
-        number: int,
-        options: _Options,
+        self, task: Any, function: Callable[..., Any], run: str, number: int, options: _Options
     ) -> None:
-        self._task, self._function, self._id, self._number = task, function, run, number
-        self._options = options
-        self._runs = Runs(aws.client("dynamodb"), task.app.taskfleet.settings.environment)
-
-    def take(self) -> None:
-        """Do it, unless somebody did; in any case the next one is published."""
-        with self._alone():
-            run = self._known(self._runs.read, self._id)
-            if run is None or run.state in (State.CANCELLED, State.DONE):
-                logger.info("chunked run %s has ended; step %d has nothing to do", self._id, self._number)
-            elif run.state is State.PAUSED:
-                later(self._task, spread(_PAUSED_SECONDS))
-            elif self._number == run.step:
-                self._do(run)
-            elif run.published < run.step:  # who did the step did not come to this
-                self._known(self._publish, run)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        leases, key = running.leases(self._task), keys.limit(keys.CHUNKED, self._id)
-        lease = running.take(
-            self._task,
-            leases,
-            key,
-            most=1,
-            seconds=self._options.lease_seconds,
-            wait_seconds=_BUSY_SECONDS,
-        )
-        if not isinstance(lease, Lease):
-            later(self._task, spread(_BUSY_SECONDS))
-        try:
-            with running.renewed(leases, lease, self._options.lease_seconds):
-                yield
-        finally:
-            with contextlib.suppress(*running.UNKNOWN):
-                leases.free(lease)
-
-    def _known(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What DynamoDB says; while it says nothing, the step waits."""
-        try:
-            return call(*args, **kwargs)
-        except running.UNKNOWN as error:
-            logger.warning("chunked run %s waits at step %d: %r", self._id, self._number, error)
-            later(self._task, spread(_BUSY_SECONDS))
+        runs = Runs(aws.client("dynamodb"), task.app.taskfleet.settings.environment)
+        super().__init__(task, runs, run, number, every=options.every, lease_seconds=options.lease_seconds)
+        self._function, self._options = function, options
 
     def _do(self, run: Run) -> None:
         if self._is_deep():
             later(self._task, spread(_DEEP_SECONDS))
         arguments, planned = ranges.chunk(run.place)
-        try:
-            returned = self._function(*arguments)
-        except (Ignore, Reject, Retry):
-            raise
-        except Exception as error:
-            with contextlib.suppress(*running.UNKNOWN):
-                self._runs.has_problem(run.id, repr(error))
-            raise
+        returned = self._work(run, functools.partial(self._function, *arguments))
         self._known(self._runs.advance, run, ranges.following(run.place, planned, returned))
-        after = self._known(self._runs.read, run.id)
-        if after is not None and after.state in (State.RUNNING, State.PAUSED):
-            self._known(self._publish, after)
-
-    def _publish(self, run: Run) -> None:
-        with behalf.giving_back():
-            publish(self._task.app, self._runs, run, self._options.every)
 
     def _is_deep(self) -> bool:
         feeds, most = self._options.feeds, self._options.most_waiting

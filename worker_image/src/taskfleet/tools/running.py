@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from celery import current_task
@@ -20,6 +20,8 @@ from taskfleet.per_process import PerProcess
 from taskfleet.settings import ProducerSettings
 from taskfleet.tools.leases import Contended, Done, Lease, Leases
 from taskfleet.tools.rescheduling import later, spread
+
+T = TypeVar("T")
 
 # What DynamoDB or the way to it may raise: nothing is known then, and nothing is done.
 UNKNOWN = (BotoCoreError, ClientError)
@@ -64,6 +66,30 @@ def take(
     except (*UNKNOWN, Contended) as error:
         logger.warning("%s waits, since it is not known who holds %s: %r", task.name, key, error)
         later(task, spread(wait_seconds))
+
+
+def known(task: Any, call: Callable[..., T], *args: Any, wait_seconds: float) -> T:
+    """What DynamoDB says. While it says nothing, the task waits: it is published again."""
+    try:
+        return call(*args)
+    except UNKNOWN as error:
+        logger.warning("%s waits for DynamoDB: %r", task.name, error)
+        later(task, spread(wait_seconds))
+
+
+@contextlib.contextmanager
+def alone(task: Any, key: str, *, seconds: float, wait_seconds: float) -> Iterator[None]:
+    """Hold the one lease of ``key`` while the block runs; while another holds it, the task waits."""
+    of = leases(task)
+    lease = take(task, of, key, most=1, seconds=seconds, wait_seconds=wait_seconds)
+    if not isinstance(lease, Lease):
+        later(task, spread(wait_seconds))
+    try:
+        with renewed(of, lease, seconds):
+            yield
+    finally:
+        with contextlib.suppress(*UNKNOWN):
+            of.free(lease)
 
 
 @contextlib.contextmanager

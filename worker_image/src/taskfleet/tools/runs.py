@@ -1,4 +1,4 @@
-"""Where each chunked run is: a durable record, so that a crash neither stops nor forks it."""
+"""Where each run is, a chunked one or an item's in a pipeline: a durable record, which no crash forks."""
 
 from __future__ import annotations
 
@@ -48,11 +48,18 @@ class Runs:
     def __init__(self, dynamodb: Any, environment: str, clock: Callable[[], float] = time.time) -> None:
         self._table, self._clock = Table(dynamodb, environment), clock
 
+    def _key(self, run: str) -> str:
+        return keys.chunked(run)
+
+    def _listing(self, run: str) -> str:
+        """The key of the list that the run is on until it ends."""
+        return keys.CHUNKED
+
     def create(self, run: str, task: str, queue: str, place: Place) -> bool:
         """Whether it is new; a run of that id that there is already stays as it is."""
         now = int(self._clock())
         content = {
-            keys.KEY: keys.chunked(run),
+            keys.KEY: self._key(run),
             "task": task,
             "queue": queue,
             "place": json.dumps(place),
@@ -69,7 +76,7 @@ class Runs:
 
     def read(self, run: str) -> Run | None:
         """None if there is none, or its record has expired."""
-        item = self._table.get(keys.chunked(run))
+        item = self._table.get(self._key(run))
         if not item:
             return None
         return Run(
@@ -87,21 +94,33 @@ class Runs:
 
     def listed(self) -> Iterator[Run]:
         """Those that have not ended."""
-        for run in sorted(self._table.get(keys.CHUNKED).get("runs", ())):
+        return self._on(keys.CHUNKED)
+
+    def _on(self, listing: str) -> Iterator[Run]:
+        for run in sorted(self._table.get(listing).get("runs", ())):
             found = self.read(run)
             if found is not None and found.state in (State.RUNNING, State.PAUSED):
                 yield found
 
-    def advance(self, run: Run, place: Place | None) -> None:
-        """The step is done: the next one is at ``place``, and after None there is none."""
+    def advance(
+        self, run: Run, place: Place | None, task: str | None = None, queue: str | None = None
+    ) -> None:
+        """The step is done: the next is at ``place``, of ``task`` in ``queue``; after None there is none."""
         if place is None:
             self._update(run.id, "#state = :state", {":state": State.DONE.value})
             self._list("DELETE", run.id)
             return
         self._update(
             run.id,
-            "#place = :place, #step = :next, #problem = :none",
-            {":place": json.dumps(place), ":next": run.step + 1, ":none": "", ":before": run.step},
+            "#place = :place, #step = :next, #problem = :none, #task = :task, #queue = :queue",
+            {
+                ":place": json.dumps(place),
+                ":next": run.step + 1,
+                ":none": "",
+                ":before": run.step,
+                ":task": task or run.task,
+                ":queue": queue or run.queue,
+            },
             condition="#step = :before",
         )
 
@@ -130,11 +149,11 @@ class Runs:
     ) -> bool:
         now = int(self._clock())
         return self._table.update(
-            keys.chunked(run),
+            self._key(run),
             f"SET {changes}, #at = :now, #{keys.EXPIRES} = :expires",
             {":now": now, ":expires": now + KEEP_SECONDS, **values},
             condition=condition,
         )
 
     def _list(self, action: str, run: str) -> None:
-        self._table.update(keys.CHUNKED, f"{action} #runs :run", {":run": {run}})
+        self._table.update(self._listing(run), f"{action} #runs :run", {":run": {run}})

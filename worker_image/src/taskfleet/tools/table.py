@@ -32,7 +32,8 @@ class Table:
 
     def put(self, item: Item, *, condition: str, values: Mapping[str, Any] | None = None) -> bool:
         """Whether the condition held, and the item is what is there now."""
-        return self._write(self._dynamodb.put_item, {"Item": wire(item)}, [condition], values or {}, {})
+        request = {"Item": wire(item)}
+        return self._write(self._dynamodb.put_item, request, [condition], values or {}, {}) is not None
 
     def update(
         self,
@@ -44,9 +45,27 @@ class Table:
         attributes: Mapping[str, str] | None = None,
     ) -> bool:
         """Whether the condition held, and the item was changed."""
-        request = {"Key": wire({keys.KEY: key}), "UpdateExpression": update}
+        return self._update({}, key, update, values, condition, attributes or {}) is not None
+
+    def updated(
+        self, key: str, update: str, values: Mapping[str, Any], *, condition: str | None = None
+    ) -> Item | None:
+        """The item as `update` left it; None if the condition did not hold."""
+        reply = self._update({"ReturnValues": "ALL_NEW"}, key, update, values, condition, {})
+        return None if reply is None else plain(reply["Attributes"])
+
+    def _update(
+        self,
+        request: dict[str, Any],
+        key: str,
+        update: str,
+        values: Mapping[str, Any],
+        condition: str | None,
+        attributes: Mapping[str, str],
+    ) -> dict[str, Any] | None:
+        request = {"Key": wire({keys.KEY: key}), "UpdateExpression": update, **request}
         expressions = [update, *([condition] if condition else [])]
-        return self._write(self._dynamodb.update_item, request, expressions, values, attributes or {})
+        return self._write(self._dynamodb.update_item, request, expressions, values, attributes)
 
     def _write(
         self,
@@ -55,7 +74,8 @@ class Table:
         expressions: list[str],
         values: Mapping[str, Any],
         attributes: Mapping[str, str],
-    ) -> bool:
+    ) -> dict[str, Any] | None:
+        """DynamoDB's reply; None if the condition did not hold."""
         text = " ".join(expressions)
         used = {f"#{name}": attributes.get(name, name) for name in _NAME.findall(text)}
         given = {name: values[name] for name in _VALUE.findall(text)}
@@ -66,9 +86,9 @@ class Table:
         if given:
             request["ExpressionAttributeValues"] = wire(given)
         try:
-            call(TableName=self._name, **request)
+            reply: dict[str, Any] = call(TableName=self._name, **request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            return False
-        return True
+            return None
+        return reply
