@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import consume, outage, publish
+from benchmarks import consume, outage, publish, ratelimit, toolkit
 from drills.fleet import Fleet
 from drills.report import Report
 from local.fleet_environment import NotUp
@@ -39,22 +39,38 @@ BENCHMARKS = {
 }
 
 
+# With servers of their own: without the local fleet.
+ALONE = {
+    "ratelimit": ("70 a second with 1, 4 and 8 workers, against Celery's rate_limit", ratelimit.run),
+    "toolkit": ("what each tool adds to a run: round trips, bytes, time, dollars", toolkit.run),
+}
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="which one; without it, the list")
+    parser.add_argument(
+        "name", nargs="?", choices=sorted([*BENCHMARKS, *ALONE]), help="which one; without it, the list"
+    )
     given = parser.parse_args()
     if given.name is None:
         print("make bench BENCH=…")
         for benchmark in BENCHMARKS.values():
             print(f"  {benchmark.name}  {benchmark.what}")
+        for name, (what, _) in ALONE.items():
+            print(f"  {name}  {what}")
         return 0
+    if given.name in ALONE:
+        return _finish(ALONE[given.name][1]())
     try:
         fleet = Fleet(Places.from_environment())
     except NotUp as error:
         print(error, file=sys.stderr)
         return 2
-    report = BENCHMARKS[given.name].run(fleet)
+    return _finish(BENCHMARKS[given.name].run(fleet))
+
+
+def _finish(report: Report) -> int:
     print(report.table())
     print(f"kept in {report.write(DIRECTORY)}")
     return 0 if report.holds else 1

@@ -27,6 +27,7 @@ from drills.report import Report
 from drills.rotate import ROTATE
 from drills.scale_in import SCALE_IN
 from drills.sqs_outage import BOTH_DOWN, FALLBACK_DOWN
+from drills.tools.drills import DRILLS as TOOLS
 from drills.unattended import UNATTENDED
 from drills.worker_kill import WORKER_KILL
 from local.fleet_environment import NotUp
@@ -85,8 +86,11 @@ def main() -> int:
     if given.names == [history.NAME]:
         seeds = range(given.first, given.first + given.seeds)
         return _finish(history.run(seeds, rigs=given.rigs, shrink=given.shrink == "yes"))
-    if history.NAME in given.names:
-        parser.error(f"{history.NAME} has servers of its own: run it alone")
+    if len(given.names) == 1 and given.names[0] in TOOLS:
+        return _finish(TOOLS[given.names[0]][1]())
+    for name in (history.NAME, *TOOLS):
+        if name in given.names:
+            parser.error(f"{name} has servers of its own: run it alone")
     try:
         fleet = Fleet(Places.from_environment())
     except NotUp as error:
@@ -107,8 +111,8 @@ def _finish(report: Report) -> int:
 
 
 def _known(name: str) -> str:
-    if name not in DRILLS and name not in (ALL, history.NAME):
-        known = ", ".join([*DRILLS, history.NAME])
+    if name not in DRILLS and name not in (ALL, history.NAME, *TOOLS):
+        known = ", ".join([*DRILLS, history.NAME, *TOOLS])
         raise argparse.ArgumentTypeError(f"there is no drill {name!r}: one of {known}, or {ALL}")
     return name
 
@@ -124,8 +128,9 @@ def listing() -> str:
     width = max(map(len, DRILLS))
     lines = [f"  {name.ljust(width)}  {drill.fault}" for name, drill in sorted(DRILLS.items())]
     everything = f"  {ALL.ljust(width)}  each of these; with TIMES=3, three times over"
-    alone = f"  {history.NAME.ljust(width)}  {history.FAULT}"
-    return "\n".join(["make drill DRILL=…", *lines, everything, alone])
+    faults = {history.NAME: history.FAULT, **{name: fault for name, (fault, _) in TOOLS.items()}}
+    alone = [f"  {name.ljust(width)}  {fault}" for name, fault in faults.items()]
+    return "\n".join(["make drill DRILL=…", *lines, everything, *alone])
 
 
 if __name__ == "__main__":

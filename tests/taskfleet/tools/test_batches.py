@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,8 +171,13 @@ def test_what_is_no_position_is_refused(returned: Any) -> None:
 
 def test_a_plain_call_has_a_batch_of_one() -> None:
     seen: list[Any] = []
-    add: Callable[[Any], Any] = batch(10, seconds=1)(seen.extend)
+
+    @batch(10, seconds=1)
+    def add(items: list[Any]) -> None:
+        seen.extend(items)
+
     add({"n": 1})
-    assert seen == [{"n": 1}]
+    add(items={"n": 2})
+    assert seen == [{"n": 1}, {"n": 2}]
     with pytest.raises(ValueError, match="2 to 200 items"):
         batch(1, seconds=1)

@@ -70,8 +70,8 @@ def batch(
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
-        def run(*message: Any) -> Any:
-            *bound, item = message  # the task itself comes first with bind=True
+        def run(*message: Any, **named: Any) -> Any:
+            *bound, item = (*message, *named.values())  # the task itself comes first with bind=True
             of_items = functools.partial(function, *bound)
             task = running.task_of_a_message()
             if task is None:

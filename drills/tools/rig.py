@@ -1,0 +1,161 @@
+"""A small fleet of a drill's own: a Valkey, an AWS account, and workers that are started again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from taskfleet.contract.environment import APP, BROKER, CONCURRENCY, ENVIRONMENT, EXECUTION, FALLBACK, PRIMARY
+
+from drills.chance import one_of
+from drills.tools.app import app
+from local.places import REPOSITORY
+from tests.support.ministack import MiniStack
+from tests.support.processes import wait_for
+from tests.support.tiny_fleet import TinyFleet
+from tests.support.valkey import Valkey
+
+RELEASE = "r1"
+
+
+class Worker:
+    """One worker process after the other."""
+
+    def __init__(self, fleet: TinyFleet, number: int, variables: Mapping[str, str]) -> None:
+        self._place = fleet.directory / f"worker-{number}"
+        self._place.mkdir()
+        self._environment = fleet.worker_environment(RELEASE, **variables) | {
+            "TMPDIR": str(self._place),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        self.log = self._place / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread.start()
+
+    def ready(self) -> bool:
+        """Whether it consumes, or did before its last end."""
+        return self.log.exists() and "ready." in self.log.read_text()
+
+    def kill(self) -> None:
+        """SIGKILL it and its children, as a machine that is gone."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it for good."""
+        self._over.set()
+        self.kill()
+        self._thread.join(10)
+
+    def _keep(self) -> None:
+        while not self._over.is_set():
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "taskfleet", "worker"],
+                    env=self._environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self._process.wait()
+            self.kill()  # what it left behind goes with it
+            self._over.wait(0.5)
+
+
+class Rig:
+    """``fleet`` is the environment; what this process publishes goes there."""
+
+    def __init__(self, fleet: TinyFleet, valkey: Valkey) -> None:
+        self.fleet, self.valkey = fleet, valkey
+        self._workers: list[Worker] = []
+        self.killed: list[float] = []
+
+    def start_workers(
+        self,
+        many: int,
+        *,
+        slots: int = 2,
+        on_sqs: int = 0,
+        execution: str = "prefork",
+        application: str = "drills.tools.app:app",
+    ) -> None:
+        """So many workers on Redis, and so many on SQS; returns when all are ready."""
+        for broker in [PRIMARY] * many + [FALLBACK] * on_sqs:
+            variables = {
+                APP.name: application,
+                BROKER.name: broker,
+                CONCURRENCY.name: str(slots),
+                EXECUTION.name: execution,
+            }
+            self._workers.append(Worker(self.fleet, len(self._workers), variables))
+        wait_for(lambda: all(worker.ready() for worker in self._workers), seconds=180, what="the workers")
+
+    def kill_one(self) -> None:
+        """A worker, whichever."""
+        one_of(self._workers).kill()
+        self.killed.append(time.time())
+
+    def stop_workers(self) -> None:
+        """End all of them."""
+        while self._workers:
+            self._workers.pop().stop()
+
+    def restart_redis(self) -> None:
+        """Kill it; it is back after a second, with its data."""
+        self.valkey.kill()
+        time.sleep(1)
+        self.valkey.start()
+        self.killed.append(time.time())
+
+    def did(self) -> list[dict[str, Any]]:
+        """What the tasks wrote, in the order of time."""
+        return sorted(self.fleet.events("did"), key=lambda line: float(line["at"]))
+
+    def until(self, happened: Callable[[], bool], seconds: float) -> bool:
+        """Whether it happened within that time."""
+        end = time.monotonic() + seconds
+        while not happened():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.2)
+        return True
+
+    def left(self) -> int:
+        """Messages on both brokers."""
+        unacked = int(self.valkey.client().hlen("unacked"))
+        return unacked + self.fleet.waiting("low", RELEASE) + self.fleet.waiting_on_sqs("low", RELEASE)
+
+
+@contextlib.contextmanager
+def rig() -> Iterator[Rig]:
+    """Start the servers, bind the application to them, and end everything afterwards."""
+    with tempfile.TemporaryDirectory(prefix="taskfleet-drill-") as name, contextlib.ExitStack() as ends:
+        directory = Path(name)
+        valkey, account = Valkey(directory, durable=True), MiniStack(directory)
+        ends.callback(valkey.stop)
+        valkey.start()
+        ends.callback(account.stop)
+        account.start()
+        fleet = TinyFleet("drill", directory, valkey, account)
+        ends.callback(fleet.close)
+        fleet.deploy(RELEASE)
+        fleet.promote(RELEASE)
+        os.environ.update(
+            account.environment, SSL_CERT_FILE=str(fleet.front.ca), **{ENVIRONMENT.name: "drill"}
+        )
+        app.taskfleet.bind(fleet.settings())
+        made = Rig(fleet, valkey)
+        ends.callback(made.stop_workers)
+        yield made
