@@ -64,25 +64,33 @@ class Step(ABC):
         self._every, self._lease_seconds = every, lease_seconds
 
     def take(self) -> None:
-        """Do it, unless somebody did; in any case the next one is published."""
+        """Do it, unless somebody did; in any case the next one is published.
+
+        That is done when the lease is free: another worker begins with it at once.
+        """
         with running.alone(
             self._task,
             keys.limit(keys.CHUNKED, self._id),
             seconds=self._lease_seconds,
             wait_seconds=_BUSY_SECONDS,
         ):
-            run = self._known(self._runs.read, self._id)
-            if run is None or run.state in (State.CANCELLED, State.DONE):
-                logger.info("run %s has ended; step %d has nothing to do", self._id, self._number)
-            elif run.state is State.PAUSED:
-                later(self._task, spread(_PAUSED_SECONDS))
-            elif self._number == run.step:
-                self._do(run)
-                after = self._known(self._runs.read, run.id)
-                if after is not None and after.state in (State.RUNNING, State.PAUSED):
-                    self._known(self._publish, after)
-            elif run.published < run.step:  # who did the step did not come to this
-                self._known(self._publish, run)
+            following = self._following()
+        if following is not None:
+            self._known(self._publish, following)
+
+    def _following(self) -> Run | None:
+        """The run, if the message of its next step is to be published."""
+        run = self._known(self._runs.read, self._id)
+        if run is None or run.state in (State.CANCELLED, State.DONE):
+            logger.info("run %s has ended; step %d has nothing to do", self._id, self._number)
+            return None
+        if run.state is State.PAUSED:
+            later(self._task, spread(_PAUSED_SECONDS))
+        if self._number != run.step:  # who did the step may not have come to publishing
+            return run if run.published < run.step else None
+        self._do(run)
+        after = self._known(self._runs.read, run.id)
+        return after if after is not None and after.state in (State.RUNNING, State.PAUSED) else None
 
     @abstractmethod
     def _do(self, run: Run) -> None:
