@@ -21,8 +21,9 @@ from taskfleet import aws
 from taskfleet.tools import batch, limited, once, rate, single
 
 from drills.report import Check, Figure, Report
-from drills.tools.rig import Rig, rig
-from infra.prices import DYNAMODB_MILLION_READS, DYNAMODB_MILLION_WRITES
+from drills.tools.app import app
+from drills.tools.rig import RELEASE, Rig, rig
+from infra.prices import DYNAMODB_READ, DYNAMODB_WRITE
 
 RUNS = 300
 _READS, _WRITES = ("GetItem",), ("PutItem", "UpdateItem")
@@ -50,12 +51,13 @@ class Used:
     @property
     def dollars(self) -> float:
         """For a million runs; a write counts once for each KB of the item, here one."""
-        return self.reads * DYNAMODB_MILLION_READS + self.writes * DYNAMODB_MILLION_WRITES
+        return (self.reads * DYNAMODB_READ.dollars + self.writes * DYNAMODB_WRITE.dollars) * 1_000_000
 
 
 def run() -> Report:
     """Measure each tool."""
     with rig() as fleet:
+        app.taskfleet.bind(fleet.fleet.settings(pinned_release=RELEASE))  # as a worker of the release is
         return compare({name: _used(fleet, name, make) for name, make in _TASKS.items()})
 
 
@@ -80,8 +82,6 @@ def compare(used: Mapping[str, Used]) -> Report:
 
 
 def _used(fleet: Rig, name: str, make: Callable[[Celery], Any]) -> Used:
-    from drills.tools.app import app
-
     app.task(name=f"bench.{name}", shared=False)(make)
     app.finalize()
     task = app.tasks[f"bench.{name}"]
