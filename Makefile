@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status logs fleet synth diff preflight deploy destroy cost drill bench fuzz test test-quick test-image-python check lint lock docs image setup
+.PHONY: help up down try status logs fleet synth diff preflight deploy destroy cost drill bench fuzz compat test test-quick test-image-python check lint lock docs image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -54,6 +54,9 @@ bench: setup ## a comparison with plain Celery: make bench BENCH=publish; withou
 fuzz: setup ## messages that are wrong at any place meet real workers: make fuzz MANY=10000 SEED=1
 	@TASKFLEET_TEST_MUTATIONS=$(or $(MANY),10000) TASKFLEET_TEST_SEED=$(or $(SEED),1) \
 		$(BIN)/pytest -q tests/taskfleet/dead_letters/test_mutations.py
+
+compat: setup ## each feature of Celery's guide on stock and on the fleet; make compat ARGS="sqs/threads --only canvas"
+	@$(BIN)/python -m tests.compat $(ARGS)
 
 ##: an environment: ENV=dev (the default), staging, prod or local; RELEASE=… names the release
 

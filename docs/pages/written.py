@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.pages import alarms, api
+from docs.pages import alarms, api, compatibility
 
 FOLDER = Path(__file__).parents[1]
-PAGES: dict[str, Callable[[], str]] = {"alarms.md": alarms.render, "api.md": api.render}
+PAGES: dict[str, Callable[[], str]] = {
+    "alarms.md": alarms.render,
+    "api.md": api.render,
+    "compatibility-table.md": compatibility.render,
+}
