@@ -128,6 +128,8 @@ class Permissions:
             self._broker_password(),
             self._key("kms:Decrypt"),
             allow("CountMessages", _COUNT, [self._fallbacks()]),
+            # A retired release's queues refuse what is sent to them.
+            allow("CloseQueues", ("sqs:SetQueueAttributes",), [self._fallbacks()]),
             allow("TakeDeadLetters", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), dead),
             allow("KeepDeadLetters", ("dynamodb:PutItem",), [self._dead_letters()]),
             allow("CountDeadLetters", ("dynamodb:Query",), [index]),

@@ -20,9 +20,9 @@ REGION = "us-east-1"
 class MiniStack:
     """The account's endpoint; ``environment`` is what a process needs to talk to it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **settings: str) -> None:
         self.port = free_port()
-        self._directory = directory
+        self._directory, self._settings = directory, settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -62,6 +62,7 @@ class MiniStack:
             "TMPDIR": str(self._directory),
             "S3_DATA_DIR": str(self._directory / "s3"),
             "LOG_LEVEL": "WARNING",
+            **self._settings,
         }
         with (self._directory / "ministack.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from taskfleet import aws
 from taskfleet.brokers.redis import closing
-from taskfleet.errors import QueueClosed
+from taskfleet.brokers.sqs import closing as sqs_closing
+from taskfleet.contract import names
+from taskfleet.errors import PublishError, QueueClosed
 
 from tests.support.ministack import MiniStack
 from tests.support.publishing import in_threads
@@ -86,3 +92,42 @@ def test_a_pointer_that_cannot_be_read_anew_is_said_in_time_and_nothing_is_stran
         app.send_task("anything", queue="low")
 
     assert fleet.waiting("low", "r1") == 1
+
+
+@pytest.fixture
+def strict_aws(tmp_path: Path) -> Iterator[MiniStack]:
+    """An account that keeps to the policies of queues."""
+    account = MiniStack(tmp_path, AUTH="true")
+    account.start()
+    yield account
+    account.stop()
+
+
+def test_on_sqs_a_producer_follows_as_well_and_a_pinned_one_is_told(
+    fleet: TinyFleet, strict_aws: MiniStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis is gone, and what they know is old: of the one the queue is closed, of the other it is gone."""
+    for variable, value in strict_aws.environment.items():
+        monkeypatch.setenv(variable, value)
+    aws._clients.after_fork()
+    fleet.move(strict_aws)
+    app, late, pinned = fleet.app(), fleet.app(), fleet.app(pinned_release="r1")
+    for each in (app, late, pinned):
+        each.send_task("anything", queue="low")
+        each.taskfleet.releases._current._until = math.inf
+    fleet.valkey.kill()
+    pinned.send_task("anything", queue="low")
+    fleet.deploy("r2")
+    fleet.promote("r2")
+    sqs, twin = strict_aws.client("sqs"), names.fallback_queue(fleet.name, "low", "r1")
+
+    assert sqs_closing.close(sqs, [twin])
+    assert not sqs_closing.close(sqs, [twin])
+    app.send_task("anything", queue="low")
+    with pytest.raises(PublishError, match="AccessDenied"):
+        pinned.send_task("anything", queue="low")
+
+    assert (fleet.waiting_on_sqs("low", "r1"), fleet.waiting_on_sqs("low", "r2")) == (1, 1)
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=twin)["QueueUrl"])
+    late.send_task("anything", queue="low")
+    assert fleet.waiting_on_sqs("low", "r2") == 2

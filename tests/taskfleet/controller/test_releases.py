@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+from taskfleet.contract import messages, names
 from taskfleet.contract.messages import GATE_TASK, PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.releases import commands, pointer
 
@@ -169,3 +171,56 @@ def test_a_published_copy_that_somebody_changed_is_put_right(account: Account) -
     pointer.publish(account.ssm, account.name, "nonsense")
     account.pass_time(account.controller(), 1)
     assert account.published() == "blue"
+
+
+def test_a_retired_release_stays_closed_on_both_brokers_until_it_is_kept_after_all(account: Account) -> None:
+    """Redis loses it in a failover, somebody overwrites the policy: then it is closed since just now."""
+    _replace_blue(account)
+    controller = account.controller()
+    account.pass_time(controller, 8)
+    mark_as_retiring(account, "ops")
+    account.pass_time(controller, 1)
+    first = account.store.scan().records["blue"].closed_at
+    account.pass_time(controller, 1)
+    assert (first, closed(account)) == (account.store.scan().records["blue"].closed_at, (True, True))
+
+    account.redis.delete(messages.REDIS_CLOSED)
+    account.pass_time(controller, 1)
+    second = account.store.scan().records["blue"].closed_at
+    account.sqs.set_queue_attributes(QueueUrl=twin(account), Attributes={"Policy": OTHER_POLICY})
+    account.pass_time(controller, 1)
+    third = account.store.scan().records["blue"].closed_at
+    assert first < second < third
+    assert closed(account) == (True, True)
+
+    mark_as_retiring(account, None)
+    account.pass_time(controller, 1)
+    assert closed(account) == (False, False)
+    assert json.loads(policy(account)) == json.loads(OTHER_POLICY)
+
+
+OTHER_POLICY = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Sid": "Other", "Effect": "Deny", "Action": "sqs:PurgeQueue"}]}
+)
+
+
+def mark_as_retiring(account: Account, actor: str | None) -> None:
+    blue = account.store.scan().records["blue"]
+    account.store.save(replace(blue, retiring=actor, version=blue.version + 1))
+
+
+def twin(account: Account) -> str:
+    return str(
+        account.sqs.get_queue_url(QueueName=names.fallback_queue(account.name, "low", "blue"))["QueueUrl"]
+    )
+
+
+def policy(account: Account) -> str:
+    said = account.sqs.get_queue_attributes(QueueUrl=twin(account), AttributeNames=["Policy"])
+    return str(said.get("Attributes", {}).get("Policy", ""))
+
+
+def closed(account: Account) -> tuple[bool, bool]:
+    """On Redis, on SQS."""
+    on_redis = account.redis.hexists(messages.REDIS_CLOSED, "low.blue")
+    return bool(on_redis), "sqs:SendMessage" in policy(account)

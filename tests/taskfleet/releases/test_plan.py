@@ -96,7 +96,10 @@ CASES = {
         seen(record(state=S.FAILED, retiring="ops")),
         [Close("green")],
     ),
-    "… once": (seen(record(state=S.FAILED, retiring="ops", closed_at=T0)), []),
+    "… at each look, since a broker may lose what it was told": (
+        seen(record(state=S.FAILED, retiring="ops", closed_at=T0)),
+        [Close("green")],
+    ),
     "one that is kept after all is opened again": (
         seen(record(state=S.FAILED, closed_at=T0)),
         [Reopen("green")],

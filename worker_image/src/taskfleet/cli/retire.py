@@ -13,7 +13,7 @@ from taskfleet.cli.moves import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.releases import last_seen, left_in
 from taskfleet.contract import names
-from taskfleet.contract.limits import SQS_COUNTS_SETTLE_SECONDS
+from taskfleet.contract.limits import SQS_COUNTS_SETTLE_SECONDS, SQS_POLICY_SETTLES_SECONDS
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import commands
 from taskfleet.releases.closing import may_be_deleted
@@ -31,9 +31,10 @@ _PATIENCE_SECONDS = 90.0
 @click.option(
     "--settle-seconds",
     type=click.FloatRange(min=0),
-    default=float(SQS_COUNTS_SETTLE_SECONDS),
+    default=float(SQS_POLICY_SETTLES_SECONDS + SQS_COUNTS_SETTLE_SECONDS),
     show_default=True,
-    help="How long after its closing it must still be empty; the counts of SQS lag behind by a minute.",
+    help="How long after its closing it must still be empty: SQS may take a minute until it refuses what is "
+    "sent, and its counts lag behind by another.",
 )
 @asks
 def retire(operator: Operator, release: str, yes: bool, wait: bool, settle_seconds: float) -> None:
@@ -75,7 +76,7 @@ def _wait_until_empty(operator: Operator, release: str, settle_seconds: float) -
         if may_be_deleted(record, left, seen_at=seen_at, settle_seconds=settle_seconds):
             return
         if time.monotonic() > end:
-            closed = "was closed" if record.closed_at else "could not be closed on the primary broker"
+            closed = "was closed" if record.closed_at else "could not be closed on both brokers"
             raise ReleaseError(
                 f"release {release} {closed}, and the controller did not see it empty since then; "
                 "see `fleet status` for what does not answer, then run this again"

@@ -12,7 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
-from taskfleet.brokers.redis import closing
+from taskfleet.brokers.redis import closing as primary_closing
+from taskfleet.brokers.sqs import closing as fallback_closing
 from taskfleet.contract import names
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import TaskfleetError
@@ -91,11 +92,10 @@ class Execution:
                 self._save(self._next(release, gate_passed_at=self.now))
                 logger.info("the gate of release %s has passed", release)
             case Close(release):
-                closing.close(self.edges.primary, self._versioned_queues(release))
-                self._save(self._next(release, closed_at=self.now))
-                logger.info("release %s is closed: nothing is published to it any more", release)
+                self._close(release)
             case Reopen(release):
-                closing.reopen(self.edges.primary, self._versioned_queues(release))
+                primary_closing.reopen(self.edges.primary, self._versioned_queues(release))
+                fallback_closing.reopen(self.edges.fallback.sqs, self._twins(release))
                 self._save(self._next(release, closed_at=None))
                 logger.info("release %s is open again", release)
             case Await(release, deployment):
@@ -114,8 +114,20 @@ class Execution:
             case _:
                 assert_never(action)
 
+    def _close(self, release: str) -> None:
+        """At every look. What was found open, though it had been closed, is closed since now."""
+        was_open = primary_closing.close(self.edges.primary, self._versioned_queues(release))
+        was_open |= fallback_closing.close(self.edges.fallback.sqs, self._twins(release))
+        if was_open or self.records[release].closed_at is None:
+            self._save(self._next(release, closed_at=self.now))
+            logger.info("release %s is closed: nothing is published to it any more", release)
+
     def _versioned_queues(self, release: str) -> list[str]:
         return [names.versioned_queue(queue, release) for queue in self.records[release].manifest.queues]
+
+    def _twins(self, release: str) -> list[str]:
+        env = self.edges.environment
+        return [names.fallback_queue(env, queue, release) for queue in self.records[release].manifest.queues]
 
     def _next(self, release: str, **changes: object) -> Record:
         record = self.records[release]

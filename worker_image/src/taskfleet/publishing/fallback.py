@@ -23,7 +23,7 @@ from taskfleet.contract.limits import (
 from taskfleet.kept import Kept
 from taskfleet.publishing.group_commit import Entry, GroupCommit
 from taskfleet.publishing.outgoing import Outgoing
-from taskfleet.publishing.refusal import NOT_ACCEPTED, Refusal
+from taskfleet.publishing.refusal import NOT_ACCEPTED, Refusal, is_closed
 
 # Calls of one process at once, for each queue. With more threads than this, each call carries several.
 CALLS = 16
@@ -57,7 +57,8 @@ class _Queue:
             with deadline.within(ends_at - time.monotonic()):  # a first client is slow to make
                 self._url.get()
         except (*NOT_ACCEPTED, LookupError) as error:
-            refusal = Refusal(f"{type(error).__name__}: {error}")  # they were not even sent
+            # They were not even sent.
+            refusal = Refusal(f"{type(error).__name__}: {error}", closed=is_closed(error))
             return [refusal] * len(messages)
         made = [sending.entry(message.for_sqs()) for message in messages]
         entries = [Entry(each, sending.size(each), ends_at=ends_at) for each in made]
@@ -134,7 +135,7 @@ class Fallback:
         # Their turn may come in the very last moment of their time, but they always get one call's time.
         ends_at = max(messages[0].ends_at, time.monotonic() + aws.PROMPT_SECONDS)
         first = dict(zip(messages, queue.offer(messages, ends_at=ends_at), strict=True))
-        again = [message for message, refusal in first.items() if refusal is not None]
+        again = [message for message, refusal in first.items() if refusal and not refusal.closed]
         second: dict[Outgoing, Refusal | None] = {}
         if again and time.monotonic() + aws.PROMPT_SECONDS <= ends_at:
             second = dict(zip(again, queue.offer(again, ends_at=ends_at), strict=True))

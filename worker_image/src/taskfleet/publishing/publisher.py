@@ -111,26 +111,35 @@ class Publisher:
                 message.by_fallback = NOT_ASKED
         elif left:
             self._fallback.offer(left)
+            denied = [each for each in left if each.by_fallback is not None and each.by_fallback.closed]
+            if moved := self._to_the_current_release(denied):
+                self._fallback.offer(moved)
         for message in left:
             if message.under_way:
                 message.error = _nobody(message)
 
     def _follow(self, closed: Sequence[Outgoing]) -> None:
-        """To the release that is current now, within the time that they have left."""
+        """Those that Redis refused as closed."""
+        moved = self._to_the_current_release(closed)
+        for message in closed:
+            if message.under_way and message not in moved:
+                message.error = _closed(message)
+        self._to_primary(moved)
+        for message in moved:
+            if message.under_way and message.by_primary is not None and message.by_primary.closed:
+                message.error = _closed(message)
+
+    def _to_the_current_release(self, closed: Sequence[Outgoing]) -> list[Outgoing]:
+        """Those that go to another queue now; the pointer is read anew within the time they have left."""
         if not closed:
-            return
+            return []
         for message in closed:
             self._groups.forget(message.options)
         self._releases.renew(within_seconds=closed[0].ends_at - time.monotonic())
+        before = {message: message.queue for message in closed}
         for message in closed:
-            before = message.queue
             self._address_anew(message)
-            if message.queue == before:
-                message.error = _closed(message)
-        self._to_primary([message for message in closed if message.under_way])
-        for message in closed:
-            if message.under_way and message.by_primary is not None and message.by_primary.closed:
-                message.error = _closed(message)
+        return [message for message in closed if message.under_way and message.queue != before[message]]
 
     def _address(self, queue: str, options: dict[str, Any]) -> Address:
         bound = self._bound_release or self._groups.of(options)

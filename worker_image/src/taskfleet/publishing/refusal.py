@@ -10,6 +10,8 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from taskfleet.brokers.sqs.naming import NO_SUCH_QUEUE
+
 # What a broker that did not accept a message raises; Redis's error replies are among them, whatever they say.
 # Anything else is the caller's mistake, an argument that is not JSON for instance, and no other broker would
 # take it either.
@@ -23,11 +25,16 @@ NOT_ACCEPTED = (
 
 # redis-py takes these replies for faults of the connection, but they are answers: nothing was done.
 _CLEAR_NO = (BusyLoadingError, AuthenticationError)
+# What SQS says of a queue whose policy denies (`taskfleet.brokers.sqs.closing`), and of one that is gone.
+_SQS_CLOSED = ("AccessDenied", "AccessDeniedException", *NO_SUCH_QUEUE)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """``uncertain`` if the broker may have the message all the same, ``closed`` if its queue takes none."""
+    """``uncertain`` if the broker may have the message all the same, ``closed`` if its queue takes none.
+
+    Of SQS ``closed`` says that it may be so: a queue that is gone or denied; a role may lack a permission.
+    """
 
     why: str
     uncertain: bool = False
@@ -55,4 +62,8 @@ def may_have_taken(error: BaseException) -> bool:
 
 def is_closed(error: BaseException) -> bool:
     """Whether it is the reply of a queue that was closed: its release is retired."""
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"] in _SQS_CLOSED
+    if isinstance(error, LookupError):
+        return True  # `taskfleet.brokers.sqs.sending`: there is no such queue
     return isinstance(error, RedisError) and str(error).startswith("CLOSED")

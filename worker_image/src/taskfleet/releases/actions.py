@@ -71,14 +71,14 @@ class Publish:
 
 @dataclass(frozen=True)
 class Close:
-    """Have the primary broker refuse publishes to the queues of a release."""
+    """Have both brokers refuse publishes to the queues of a release."""
 
     release: str
 
 
 @dataclass(frozen=True)
 class Reopen:
-    """Have it take them again."""
+    """Have them take them again."""
 
     release: str
 

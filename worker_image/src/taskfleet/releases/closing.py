@@ -11,20 +11,23 @@ from taskfleet.releases.observation import Left, Observation
 
 
 def closing(record: Record, seen: Observation) -> Iterator[Action]:
-    """Close one that is being retired, or whose stack is gone; never the current one."""
+    """Close one that is being retired, or whose stack is gone; never the current one.
+
+    At every look: a broker may lose what it was told, in a failover.
+    """
     if record.release == seen.pointer.release:
         return
     gone = seen.manifests is not None and record.release not in seen.manifests
-    if (record.retiring or gone) and record.closed_at is None:
+    if record.retiring or gone:
         yield Close(record.release)
-    elif not record.retiring and seen.manifests is not None and not gone and record.closed_at is not None:
+    elif seen.manifests is not None and record.closed_at is not None:
         yield Reopen(record.release)
 
 
 def may_be_deleted(record: Record, left: Left | None, *, seen_at: float, settle_seconds: float) -> bool:
     """Whether a closed release was seen empty, at ``seen_at``; False: look again.
 
-    ``settle_seconds`` after its closing, in which SQS' counts and the producers' knowledge settle.
+    ``settle_seconds`` after its closing, in which the policy and the counts of SQS' queues settle.
     `ReleaseError` if work is left.
     """
     if record.closed_at is None or seen_at <= record.closed_at + settle_seconds:

@@ -14,12 +14,17 @@ _GATES_AMONG_AT_MOST = 100
 _GATE = f'"task": "{GATE_TASK}"'.encode()
 
 
-def close(client: Any, queues: Iterable[str], *, prefix: str = "") -> None:
-    """Refuse publishes to these queues from now on, and remove their gate tasks. Raises redis-py's errors."""
+def close(client: Any, queues: Iterable[str], *, prefix: str = "") -> bool:
+    """Refuse publishes to these queues from now on, and remove their gate tasks.
+
+    Whether any of them was open. Raises redis-py's errors.
+    """
+    was_open = False
     for queue in queues:
-        client.hset(prefix + REDIS_CLOSED, queue, int(time.time() * 1000))
+        was_open |= bool(client.hsetnx(prefix + REDIS_CLOSED, queue, int(time.time() * 1000)))
         for name in limits.redis_lists(queue):
             _remove_gates(client, prefix + name)
+    return was_open
 
 
 def reopen(client: Any, queues: Iterable[str], *, prefix: str = "") -> None:
