@@ -7,6 +7,7 @@ kept in ``build/bench/<name>.json``.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ def main() -> int:
         for name, (what, _) in ALONE.items():
             print(f"  {name}  {what}")
         return 0
+    # Servers and workers are ended by what waits for them, so this process must not just vanish.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     if given.name in ALONE:
         return _finish(ALONE[given.name][1]())
     try:
