@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from taskfleet import aws
 from taskfleet.contract.environment import APP, BROKER, CONCURRENCY, ENVIRONMENT, EXECUTION, FALLBACK, PRIMARY
 
 from drills.chance import one_of
@@ -155,6 +156,7 @@ def rig() -> Iterator[Rig]:
         os.environ.update(
             account.environment, SSL_CERT_FILE=str(fleet.front.ca), **{ENVIRONMENT.name: "drill"}
         )
+        aws._clients.after_fork()  # those of the rig before know another account
         app.taskfleet.bind(fleet.settings())
         made = Rig(fleet, valkey)
         ends.callback(made.stop_workers)
