@@ -39,7 +39,10 @@ class People(Permissions):
     """What the `fleet` command calls; `tests/infra/test_people.py` runs each of its subcommands."""
 
     def viewer(self) -> Grants:
-        """Every subcommand without ``--yes``. Dead letters, which have tasks' arguments, can be read."""
+        """Every subcommand without ``--yes`` but `fleet run`.
+
+        Dead letters, which have tasks' arguments, can be read.
+        """
         letters = self._dead_letters()
         statements = [
             allow(
@@ -74,8 +77,8 @@ class People(Permissions):
         return Grants(statements=statements, wildcards=wildcards)
 
     def operator(self) -> Grants:
-        """What a viewer may, and every subcommand with ``--yes``."""
-        look, releases = self.viewer(), self._releases()
+        """What a viewer may, every subcommand with ``--yes``, and `fleet run`."""
+        look, run, releases = self.viewer(), self._one_off(self.settings.pools), self._releases()
         statements = [
             *look.statements,
             allow(
@@ -99,12 +102,13 @@ class People(Permissions):
                 [self.base.broker_secret_arn],
                 service="secretsmanager",
             ),
+            *run.statements,
         ]
         wildcards = {
             releases: "The stacks of releases, which come and go, and their ids, which AWS makes.",
             **self._queue_wildcards(),
         }
-        return Grants(statements=statements, wildcards={**look.wildcards, **wildcards})
+        return Grants(statements=statements, wildcards={**look.wildcards, **run.wildcards, **wildcards})
 
     def _tools(self, sid: str, action: str, keys: Sequence[str]) -> iam.PolicyStatement:
         """Of the tools table only what people steer: locks and limits are the workers' own."""

@@ -9,7 +9,7 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from taskfleet.contract import dead_letters, metrics, names, parameters, state
 
-from infra.settings import Settings
+from infra.settings import Pool, Settings
 
 _SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
 _CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
@@ -170,6 +170,46 @@ class Permissions:
         }
         shared = {**_exec_wildcards(self), **self._manifest_wildcards(), **self._queue_wildcards()}
         return Grants(statements=statements, wildcards={**shared, **own})
+
+    def _one_off(self, pools: Iterable[Pool]) -> Grants:
+        """Run a command beside the workers of these pools (`taskfleet.one_off`), read its output, stop it."""
+        definitions = [self._definitions(pool) for pool in pools]
+        output = [self._output(pool) for pool in pools]
+        roles, tasks = self._release_roles(), self._ecs("task", "*")
+        to_ecs: dict[str, str | list[str]] = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+        statements = [
+            allow("Run", ("ecs:RunTask",), definitions, {"ArnEquals": {"ecs:cluster": self._cluster()}}),
+            allow("PassRoles", ("iam:PassRole",), [roles], {"StringEquals": to_ecs}),
+            allow("Stop", ("ecs:StopTask",), [tasks]),
+            allow("Output", ("logs:GetLogEvents",), output),
+        ]
+        come_and_go = "of releases, which come and go; of this environment's pools."
+        wildcards = {
+            **dict.fromkeys(definitions, f"The task definitions {come_and_go}"),
+            **dict.fromkeys(output, f"The log streams {come_and_go}"),
+            roles: "The roles of releases, which come and go: their path has no others in it.",
+            tasks: "The tasks of this cluster, which come and go.",
+        }
+        return Grants(statements=statements, wildcards=wildcards)
+
+    def _definitions(self, pool: Pool) -> str:
+        return self.stack.format_arn(
+            service="ecs",
+            resource="task-definition",
+            resource_name=f"{names.task_family(self._env, pool.name)}-*",
+        )
+
+    def _output(self, pool: Pool) -> str:
+        return self.stack.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"{names.log_group(self._env, pool.name)}-*:log-stream:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+
+    def _release_roles(self) -> str:
+        path = names.release_roles(self._env).removeprefix("/")
+        return self.stack.format_arn(service="iam", region="", resource="role", resource_name=f"{path}*")
 
     def _find_release(self) -> list[iam.PolicyStatement]:
         """Read the current release and the manifests: from the state table while SSM throttles."""

@@ -61,7 +61,9 @@ class WorkerPool(Construct):
         self._alarms = PoolAlarms(alarms=release.alarms, pool=pool, release=release.id)
         self._log_group = self._logs()
         self._place = replace(release.place, more_groups=self._security_groups())
-        self._roles = pool_roles(self, pool=pool, shared=release.roles, grants=release.grants)
+        self._roles = pool_roles(
+            self, settings=release.settings, pool=pool, shared=release.roles, grants=release.grants
+        )
         self.queues = [
             fallback_queue(
                 self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+from taskfleet.contract import names
 
 from infra.checks.nag import acknowledge
 from infra.constructs.permissions import Grants
@@ -21,16 +22,16 @@ class Roles:
     execution: iam.Role
 
 
-def roles(scope: Construct, *, settings: Settings, grants: Grants) -> Roles:
+def roles(scope: Construct, *, settings: Settings, grants: Grants, path: str | None = None) -> Roles:
     """Both roles, with ``grants`` for the code; the execution role gets its own from the task definitions."""
-    return Roles(task=_task(scope, grants), execution=_execution(scope, settings))
+    return Roles(task=_task(scope, grants, path), execution=_execution(scope, settings, path))
 
 
-def pool_roles(scope: Construct, *, pool: Pool, shared: Roles, grants: Grants) -> Roles:
+def pool_roles(scope: Construct, *, settings: Settings, pool: Pool, shared: Roles, grants: Grants) -> Roles:
     """Those that all pools share, or a task role with what this pool's tasks need beside."""
     if not pool.allow and not pool.managed_policies:
         return shared
-    task = _task(scope, grants)
+    task = _task(scope, grants, names.release_roles(settings.name))
     for allow in pool.allow:
         task.add_to_policy(iam.PolicyStatement(actions=list(allow.actions), resources=list(allow.resources)))
         for resource in allow.resources:
@@ -45,8 +46,8 @@ def pool_roles(scope: Construct, *, pool: Pool, shared: Roles, grants: Grants) -
     return Roles(task=task, execution=shared.execution)
 
 
-def _task(scope: Construct, grants: Grants) -> iam.Role:
-    role = iam.Role(scope, "TaskRole", assumed_by=_ecs_tasks(scope))
+def _task(scope: Construct, grants: Grants, path: str | None) -> iam.Role:
+    role = iam.Role(scope, "TaskRole", assumed_by=_ecs_tasks(scope), path=path)
     for statement in grants.statements:
         role.add_to_policy(statement)
     for resource, reason in grants.wildcards.items():
@@ -75,8 +76,8 @@ def _ecs_tasks(scope: Construct) -> iam.ServicePrincipal:
     return service_principal(scope, "ecs-tasks.amazonaws.com", service="ecs")
 
 
-def _execution(scope: Construct, settings: Settings) -> iam.Role:
-    role = iam.Role(scope, "ExecutionRole", assumed_by=_ecs_tasks(scope))
+def _execution(scope: Construct, settings: Settings, path: str | None) -> iam.Role:
+    role = iam.Role(scope, "ExecutionRole", assumed_by=_ecs_tasks(scope), path=path)
     if not settings.on_this_machine:
         acknowledge(
             role,

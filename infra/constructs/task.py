@@ -17,8 +17,6 @@ from infra.constructs import secrets
 from infra.constructs.roles import Roles
 from infra.settings import Architecture, Capacity, Settings
 
-CONTAINER = "taskfleet"
-
 # ECS Exec's agent writes here, and AWS documents no read-only root with it; mounting these makes it
 # work (aws/containers-roadmap issue 1359, aws-containers/amazon-ecs-exec-checker issue 71).
 _EXEC_AGENT = ("/managed-agents", "/var/lib/amazon/ssm", "/var/log/amazon/ssm")
@@ -47,7 +45,7 @@ def task_definition(scope: Construct, id: str, *, settings: Settings, task: Task
     """A task definition with one container: not root, nothing to write but `/tmp`, watched and logged."""
     definition = _definition(scope, id, settings, task)
     container = definition.add_container(
-        CONTAINER,
+        contract.NAME,
         image=task.image,
         command=list(contract.command(task.role)),
         environment=dict(task.variables),

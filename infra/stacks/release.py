@@ -70,7 +70,7 @@ class ReleaseStack(EnvironmentStack):
             key=key,
             alarms=Alarms(settings=settings, topic_arn=lookup(self, settings, "alarm-topic-arn")),
             # One pair for all pools that need no more: a task may publish to any queue of its release.
-            roles=roles(self, settings=settings, grants=grants),
+            roles=roles(self, settings=settings, grants=grants, path=names.release_roles(settings.name)),
             grants=grants,
         )
 

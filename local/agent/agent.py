@@ -48,7 +48,9 @@ class Agent:
         self._endpoint = Endpoint(self._protections)
         self._wake, self._ending = asyncio.Event(), asyncio.Event()
         preparer = Preparer.of(settings, self._account, self._endpoint.uri)
-        self._roster = Roster(settings, preparer, self._protections, self._wake.set)
+        self._roster = Roster(
+            settings, preparer, self._protections, self._wake.set, logs=self._account.client("logs")
+        )
         self._reloads = Reloads()
         self._problems: dict[str, str] = {}
 
@@ -116,6 +118,8 @@ class Agent:
             self._problem("reporting", f"the emulated ECS does not take the report: {error}")
             return
         self._problem("reporting", "")
+        for asked in answer.run:
+            self._roster.run(asked)
         for task in answer.stop:
             self._roster.stop(task, "Task stopped by user", code=USER)
         self._protections.api_says(answer.protected)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MIB = 1024 * 1024
@@ -27,6 +27,14 @@ class HealthCheck:
     start_period_seconds: float = 0
 
 
+@dataclass(frozen=True)
+class Stream:
+    """Where the driver `awslogs` writes: ``prefix`` is followed by the task's id."""
+
+    group: str
+    prefix: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Definition:
     """The one container of a task definition. ``memory_bytes`` is its hard limit, ``role`` its role."""
@@ -40,6 +48,13 @@ class Definition:
     health_check: HealthCheck | None
     working_directory: str | None
     role: str | None = None
+    entry_point: tuple[str, ...] = ()
+    stream: Stream | None = None
+
+    def of_run(self, command: tuple[str, ...], environment: Mapping[str, str]) -> Definition:
+        """With what RunTask overrides."""
+        chosen = (*self.entry_point, *command) if command else self.command
+        return replace(self, command=chosen, environment={**self.environment, **environment})
 
 
 def parse(task_definition: Mapping[str, Any]) -> Definition:
@@ -62,7 +77,17 @@ def parse(task_definition: Mapping[str, Any]) -> Definition:
         health_check=_health_check(container.get("healthCheck")),
         working_directory=container.get("workingDirectory"),
         role=str(task_definition.get("taskRoleArn") or "").rpartition("/")[2] or None,
+        entry_point=tuple(container.get("entryPoint", ())),
+        stream=_stream(container),
     )
+
+
+def _stream(container: Mapping[str, Any]) -> Stream | None:
+    logging = container.get("logConfiguration", {})
+    if logging.get("logDriver") != "awslogs":
+        return None
+    options = logging["options"]
+    return Stream(options["awslogs-group"], f"{options['awslogs-stream-prefix']}/{container['name']}")
 
 
 def _memory(task_definition: Mapping[str, Any], container: Mapping[str, Any]) -> int | None:

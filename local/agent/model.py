@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -49,6 +50,27 @@ class Service:
     def at_most(self) -> int:
         """Tasks that a replacement may have, stopping ones included; ECS rounds down."""
         return max(self.desired, self.desired * self.maximum_percent // 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A task that somebody asked for with RunTask: it is of no service, and is started once.
+
+    ``command``, if there is one, takes the place of the definition's; ``environment`` is added to its.
+    """
+
+    id: str
+    cluster: str
+    task_definition: str
+    group: str
+    started_by: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """What its logs are kept under: the definition's family."""
+        return self.group.rpartition(":")[2]
 
 
 @dataclass(frozen=True, kw_only=True)

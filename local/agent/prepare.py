@@ -44,6 +44,8 @@ class Preparer:
 
     def _prepare(self, task: Task) -> Container:
         definition = self.account.definition(task.revision.task_definition)
+        if task.asked is not None:
+            definition = definition.of_run(task.asked.command, task.asked.environment)
         image = self.images.resolve(definition.image)
         values = self._environment(task, definition, image)
         for private in ("home", "tmp"):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.agent.model import Run
 from local.agent.task import Task
 
 PATH = "/_local/ecs/tasks"
@@ -16,8 +17,11 @@ _TIMEOUT_SECONDS = 5
 
 @dataclass(frozen=True)
 class Answer:
-    """``stop``: tasks that somebody asked ECS to stop. ``protected``: task → seconds since the epoch."""
+    """``run``: what RunTask asked for. ``stop``: tasks that somebody asked ECS to stop. ``protected``: task →
+    seconds since the epoch.
+    """
 
+    run: tuple[Run, ...] = ()
     stop: tuple[str, ...] = ()
     protected: dict[str, float] = field(default_factory=dict)
 
@@ -26,7 +30,9 @@ def as_reported(task: Task) -> dict[str, Any]:
     """One task in the report's form."""
     outcome = task.outcome
     stopped = task.status == "STOPPED"
+    asked = {"group": task.asked.group, "startedBy": task.asked.started_by} if task.asked else {}
     return {
+        **asked,
         "id": task.id,
         "cluster": task.service.cluster,
         "service": task.service.name,
@@ -55,4 +61,20 @@ def send(endpoint: str, tasks: Iterable[dict[str, Any]]) -> Answer:
     )
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310
         answer = json.loads(reply.read() or b"{}")
-    return Answer(tuple(answer.get("stop", ())), dict(answer.get("protected", {})))
+    return Answer(
+        tuple(map(_run, answer.get("run", ()))),
+        tuple(answer.get("stop", ())),
+        dict(answer.get("protected", {})),
+    )
+
+
+def _run(asked: dict[str, Any]) -> Run:
+    return Run(
+        id=asked["id"],
+        cluster=asked["cluster"],
+        task_definition=asked["taskDefinition"],
+        group=asked["group"],
+        started_by=asked["startedBy"],
+        command=tuple(asked["command"]),
+        environment=asked["environment"],
+    )

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from local.agent import report
+from local.agent import awslogs, report
 from local.agent.backoff import Backoff
 from local.agent.endpoint import Protections
-from local.agent.model import RunningTask, Service, ServiceName
+from local.agent.model import Revision, Run, RunningTask, Service, ServiceName
 from local.agent.settings import AgentSettings
 from local.agent.task import EXITED, FAILED_TO_START, Prepare, Task
 
@@ -24,9 +24,15 @@ class Roster:
     """Starts tasks and keeps them until they have stopped. ``changed`` is called whenever one changes."""
 
     def __init__(
-        self, settings: AgentSettings, prepare: Prepare, protections: Protections, changed: Callable[[], None]
+        self,
+        settings: AgentSettings,
+        prepare: Prepare,
+        protections: Protections,
+        changed: Callable[[], None],
+        *,
+        logs: Any,
     ) -> None:
-        self._settings, self._prepare = settings, prepare
+        self._settings, self._prepare, self._logs = settings, prepare, logs
         self._protections, self._changed = protections, changed
         self._running: dict[str, tuple[Task, asyncio.Task[None]]] = {}
         self._stopped: deque[dict[str, Any]] = deque(maxlen=STOPPED_KEPT)
@@ -38,8 +44,12 @@ class Roster:
         return [task for task, _ in self._running.values()]
 
     def views(self) -> list[RunningTask]:
-        """The same, for the plan."""
-        return [task.view(protected=self._protections.until(task.id) is not None) for task in self.tasks]
+        """Those of services, for the plan."""
+        return [
+            task.view(protected=self._protections.until(task.id) is not None)
+            for task in self.tasks
+            if task.asked is None
+        ]
 
     def held(self, services: Iterable[Service]) -> set[ServiceName]:
         """Services that have to wait with their next start."""
@@ -57,6 +67,19 @@ class Roster:
         logs = self._settings.logs / service.id.name
         task = Task(service.id, service.revision, directory=self._settings.tasks, log=logs)
         self._running[task.id] = (task, asyncio.create_task(self._see_through(task)))
+
+    def run(self, asked: Run) -> None:
+        """Start what RunTask asked for, once; its output goes to CloudWatch Logs, where it is followed."""
+        if asked.id in self._running or any(stopped["id"] == asked.id for stopped in self._stopped):
+            return
+        task = Task(
+            ServiceName(asked.cluster, asked.name),
+            Revision(asked.task_definition, ""),
+            directory=self._settings.tasks,
+            log=self._settings.logs / asked.name,
+            asked=asked,
+        )
+        self._running[task.id] = (task, asyncio.create_task(self._see_run_through(task)))
 
     def stop(self, task_id: str, reason: str, *, code: str | None = None) -> None:
         """Stop a task, if it is still there."""
@@ -76,6 +99,11 @@ class Roster:
         if late:
             await asyncio.wait(late)
 
+    async def _see_run_through(self, task: Task) -> None:
+        shipping = asyncio.create_task(awslogs.ship(task, self._logs))
+        await self._see_through(task)
+        await shipping
+
     async def _see_through(self, task: Task) -> None:
         try:
             await task.run(self._prepare, changed=self._changed)
@@ -83,7 +111,8 @@ class Roster:
             del self._running[task.id]
         self._stopped.append(report.as_reported(task))
         self._protections.forget(task.id)
-        if task.outcome is not None and task.outcome.code in (EXITED, FAILED_TO_START):
+        failed = task.outcome is not None and task.outcome.code in (EXITED, FAILED_TO_START)
+        if failed and task.asked is None:
             ran = task.stopped_at - task.started_at if task.started_at and task.stopped_at else None
             delay = self._backoff.exited(task.service, task.revision, ran_seconds=ran, now=time.monotonic())
             task.tell_delay(delay)

@@ -16,7 +16,7 @@ from local.agent import process, sweep
 from local.agent.checks import Checks
 from local.agent.definitions import Definition, StartError
 from local.agent.health import Health
-from local.agent.model import Revision, RunningTask, ServiceName
+from local.agent.model import Revision, Run, RunningTask, ServiceName
 
 _log = logging.getLogger(__name__)
 
@@ -54,10 +54,19 @@ Prepare = Callable[["Task"], Awaitable[Container]]
 
 
 class Task:
-    """A task of a service. ``run`` drives it to its end and never raises."""
+    """A task of a service, or of RunTask (``asked``). ``run`` drives it to its end and never raises."""
 
-    def __init__(self, service: ServiceName, revision: Revision, *, directory: Path, log: Path) -> None:
-        self.id = uuid.uuid4().hex
+    def __init__(
+        self,
+        service: ServiceName,
+        revision: Revision,
+        *,
+        directory: Path,
+        log: Path,
+        asked: Run | None = None,
+    ) -> None:
+        self.id = asked.id if asked else uuid.uuid4().hex
+        self.asked = asked
         self.service, self.revision = service, revision
         self.directory, self.log = directory / self.id, log / f"{self.id}.log"
         self.status = "PENDING"

@@ -117,7 +117,8 @@ def _cloudformation(operation: str, params: Params, place: Place) -> list[str]:
 
 def _logs(operation: str, params: Params, place: Place) -> list[str]:
     group = str(params.get("logGroupName") or params.get("logGroupIdentifier") or "*")
-    return [place.arn("logs", f"log-group:{group}")]
+    stream = f":log-stream:{params['logStreamName']}" if operation == "GetLogEvents" else ""
+    return [place.arn("logs", f"log-group:{group}{stream}")]
 
 
 def _elasticache(operation: str, params: Params, place: Place) -> list[str]:

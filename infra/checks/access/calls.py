@@ -90,6 +90,14 @@ def _general(text: str, settings: Settings) -> str:
     id = "[a-z0-9][a-z0-9-]*"
     for pattern, general in (
         (rf"{settings.region}:{settings.account}", "<region>:<account>"),
+        (
+            rf"task-definition/{names.PROJECT}-{env}-({pools})-{id}:[0-9]+",
+            "task-definition/taskfleet-<env>-<pool>-<release>:1",
+        ),
+        (
+            rf"log-group:/{names.PROJECT}/{env}/({pools})-{id}:log-stream:({pools})-{id}",
+            "log-group:/taskfleet/<env>/<pool>-<release>:log-stream:<pool>-<release>",
+        ),
         (rf"{names.dead_letter_prefix(env)}({queues})\b", f"{names.PROJECT}-<env>-dead-<queue>"),
         (rf"{names.fallback_prefix(env)}({queues})-{id}", f"{names.PROJECT}-<env>-<queue>-<release>"),
         (rf"service/{names.cluster(env)}/({pools})-{id}", "service/taskfleet-<env>/<pool>-<release>"),

@@ -33,6 +33,23 @@ def of_key(question: Asked, account: Account) -> Iterator[Asked]:
             yield Asked(action, key, via)
 
 
+def of_roles(question: Asked, account: Account) -> Iterator[Asked]:
+    """Whoever starts a task hands its roles to ECS: IAM guide, "Grant a user permissions to pass a role"."""
+    if question.action != "ecs:RunTask":
+        return
+    family = question.resource.rpartition("/")[2].partition(":")[0]
+    for stack, template in account.templates.items():
+        for resource in template["Resources"].values():
+            given = resource.get("Properties", {})
+            if (
+                resource["Type"] == "AWS::ECS::TaskDefinition"
+                and account.value(given["Family"], stack) == family
+            ):
+                for role in ("TaskRoleArn", "ExecutionRoleArn"):
+                    to = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+                    yield Asked("iam:PassRole", str(account.value(given[role], stack)), to)
+
+
 def at_start(account: Account, secrets: Iterable[Secret] = ()) -> Iterator[tuple[str, Asked]]:
     """(execution role's logical id, question) for each container of each task definition.
 

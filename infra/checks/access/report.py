@@ -25,6 +25,7 @@ def questions(
             for question in call.questions(settings, release):
                 yield call.caller, question
                 yield from ((call.caller, more) for more in implied.of_key(question, account))
+                yield from ((call.caller, more) for more in implied.of_roles(question, account))
 
 
 def at_start(account: Account, settings: Settings) -> Iterator[tuple[str, Asked]]:

@@ -69,6 +69,7 @@ class Account:
     def properties(self, resource: Resource, stack: str) -> Resource:
         """A resource's properties without functions, those aside that nobody names a resource by."""
         wanted = {"TableName", "Name", "QueueName", "LogGroupName", "TopicName", "ClusterName", "ServiceName"}
+        wanted |= {"Path", "Family"}
         given = resource.get("Properties", {})
         return {key: self.value(given[key], stack) for key in wanted & given.keys()}
 
@@ -84,6 +85,10 @@ def _named(service: str, before: str, key: str, after: str = "") -> Make:
     return make
 
 
+def _role(account: Account, properties: Resource, logical_id: str) -> str:
+    return f"arn:aws:iam::{account.account}:role{properties.get('Path', '/')}{logical_id}"
+
+
 _SECRET = _named("secretsmanager", "secret:", "Name", "-AbCdEf")
 _TOPIC = _named("sns", "", "TopicName")
 _ARNS: dict[str, Make] = {
@@ -92,6 +97,7 @@ _ARNS: dict[str, Make] = {
     "AWS::Logs::LogGroup": _named("logs", "log-group:", "LogGroupName", ":*"),
     "AWS::KMS::Key": _named("kms", "key/", ""),
     "AWS::ECS::Cluster": _named("ecs", "cluster/", "ClusterName"),
+    "AWS::IAM::Role": _role,
     "AWS::SNS::Topic": _TOPIC,
     "AWS::SecretsManager::Secret": _SECRET,
 }

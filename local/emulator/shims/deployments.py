@@ -10,6 +10,8 @@ from typing import Any
 from ministack.core.responses import request_scope
 from ministack.services import ecs
 
+from local.emulator.shims import runs
+
 Record = dict[str, Any]
 
 SILENCE_SECONDS = 10
@@ -30,6 +32,17 @@ def request_stop(arn: str) -> None:
     _stops.add(arn)
 
 
+def show(id: str, cluster: str) -> Record:
+    """A task of RunTask's as it is known now: what the agent has not begun is PROVISIONING."""
+    region = ecs.get_region()
+    arn = f"arn:aws:ecs:{region}:{ACCOUNT}:task/{cluster}/{id}"
+    if arn not in ecs._tasks:
+        (asked,) = [one for one in runs.waiting(set()) if one["id"] == id]
+        ecs._tasks[arn] = record_of(runs.as_reported(asked), region)
+    found: Record = ecs._tasks[arn]
+    return found
+
+
 def begun(make: Callable[..., Record]) -> Callable[..., Record]:
     """MiniStack calls a first deployment COMPLETED at once; here it begins IN_PROGRESS."""
 
@@ -44,8 +57,11 @@ def report(tasks: Iterable[Record], *, region: str) -> Record:
     """Take the agent's list as the whole truth; return what it is asked to do."""
     global _last_report
     _last_report = time.monotonic()
+    told = list(tasks)
+    waiting = runs.waiting({task["id"] for task in told})
     with request_scope(ACCOUNT, region):
-        records = {record["taskArn"]: record for record in (_record(task, region) for task in tasks)}
+        known = [*told, *map(runs.as_reported, waiting)]
+        records = {record["taskArn"]: record for record in (record_of(task, region) for task in known)}
         for arn in [arn for arn in ecs._tasks if arn not in records]:
             del ecs._tasks[arn]
         for arn, record in records.items():
@@ -57,7 +73,7 @@ def report(tasks: Iterable[Record], *, region: str) -> Record:
     protected = {
         _task_id(arn): until for arn, until in PROTECTED_UNTIL.items() if arn in ends and until > now
     }
-    return {"stop": sorted(_task_id(arn) for arn in _stops), "protected": protected}
+    return {"run": waiting, "stop": sorted(_task_id(arn) for arn in _stops), "protected": protected}
 
 
 def forget_if_silent(*, region: str) -> None:
@@ -205,7 +221,7 @@ def _task_id(arn: str) -> str:
     return arn.rpartition("/")[2]
 
 
-def _record(task: Record, region: str) -> Record:
+def record_of(task: Record, region: str) -> Record:
     """The agent's line as ECS shows a task."""
     arn = f"arn:aws:ecs:{region}:{ACCOUNT}:task/{task['cluster']}/{task['id']}"
     definition = _definition(task["taskDefinition"])
@@ -227,8 +243,8 @@ def _record(task: Record, region: str) -> Record:
         "taskArn": arn,
         "clusterArn": f"arn:aws:ecs:{region}:{ACCOUNT}:cluster/{task['cluster']}",
         "taskDefinitionArn": task["taskDefinition"],
-        "group": f"service:{task['service']}",
-        "startedBy": task.get("deployment") or task["service"],
+        "group": task.get("group") or f"service:{task['service']}",
+        "startedBy": task["startedBy"] if task.get("group") else task.get("deployment") or task["service"],
         "lastStatus": task["lastStatus"],
         "desiredStatus": task["desiredStatus"],
         "healthStatus": health,

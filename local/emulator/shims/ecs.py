@@ -10,7 +10,7 @@ from ministack.core.responses import error_response_json, json_response
 from ministack.services import ecs
 from ministack.services.cloudformation import provisioners
 
-from local.emulator.shims import deployments, table
+from local.emulator.shims import deployments, runs, table
 from local.emulator.shims.table import Made, Properties
 
 _TASK_DEFINITION = "AWS::ECS::TaskDefinition"
@@ -99,11 +99,23 @@ def _register_service() -> None:
 
 
 def _run_task(data: Properties) -> Any:
-    return error_response_json(
-        "UnsupportedFeatureException",
-        "RunTask is not served on this machine: the agent runs services only.",
-        400,
-    )
+    cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
+    if cluster is None:
+        return error_response_json("ClusterNotFoundException", "Cluster not found.", 400)
+    definition = ecs._task_defs.get(ecs._resolve_td_key(data.get("taskDefinition", "")))
+    if definition is None:
+        return error_response_json("ClientException", "TaskDefinition not found.", 400)
+    if definition.get("networkMode") == "awsvpc" and not data.get("networkConfiguration"):
+        message = "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+        return error_response_json("InvalidParameterException", message, 400)
+    if not deployments.agent_is_there():
+        failure = {"arn": cluster, "reason": "AGENT"}
+        return json_response({"tasks": [], "failures": [failure]})
+    try:
+        id = runs.ask(data, cluster=cluster, definition=definition)
+    except ValueError as error:
+        return error_response_json("InvalidParameterException", str(error), 400)
+    return json_response({"tasks": [ecs._sanitize(deployments.show(id, cluster))], "failures": []})
 
 
 def _stop_task(data: Properties) -> Any:

@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from local.emulator.shims.deployments import threshold
 from tests.local.emulator.account import Account, Agent, task
@@ -161,12 +160,39 @@ def test_a_silent_agent_has_no_tasks(account: Account) -> None:
     account.report([task("high", described(account)["taskDefinition"], CLUSTER)])
     assert described(account)["runningCount"] == 1
     wait_for(lambda: described(account)["runningCount"] == 0, seconds=60, what="the end of the agent's tasks")
+    reply = account.client("ecs").run_task(
+        cluster=CLUSTER,
+        taskDefinition=described(account)["taskDefinition"],
+        networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
+    )
+    assert [failure["reason"] for failure in reply["failures"]] == ["AGENT"]
     account.delete("silent")
 
 
-def test_run_task_says_that_it_is_not_served(account: Account) -> None:
-    with pytest.raises(ClientError, match="services only"):
-        account.client("ecs").run_task(cluster="any", taskDefinition="any")
+def test_a_task_of_run_task_is_given_to_the_agent_until_it_tells_of_it(account: Account) -> None:
+    account.deploy("runs", stack())
+    ecs, definition = account.client("ecs"), described(account)["taskDefinition"]
+    account.report([])
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+    (made,) = ecs.run_task(
+        cluster=CLUSTER, taskDefinition=definition, startedBy="somebody", networkConfiguration=network
+    )["tasks"]
+
+    def shown() -> list[dict[str, Any]]:
+        arns = ecs.list_tasks(cluster=CLUSTER, startedBy="somebody")["taskArns"]
+        return list(ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"]) if arns else []
+
+    for _ in range(2):  # an answer may be lost
+        (asked,) = account.report([])["run"]
+        assert made["taskArn"].endswith(asked["id"])
+    assert [one["lastStatus"] for one in shown()] == ["PROVISIONING"]
+    told = {"group": asked["group"], "startedBy": asked["startedBy"], "id": asked["id"]}
+    assert account.report([task("", definition, CLUSTER, **told)])["run"] == []
+    assert [one["lastStatus"] for one in shown()] == ["RUNNING"]
+    assert described(account)["runningCount"] == 0, "it is of no service"
+    account.report([])
+    assert shown() == []
+    account.delete("runs")
 
 
 def test_a_stack_is_through_only_when_its_services_run(account: Account) -> None:

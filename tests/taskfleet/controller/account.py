@@ -12,6 +12,7 @@ from celery import Celery
 from kombu import Connection
 from taskfleet.contract import names, parameters
 from taskfleet.contract import state as keys
+from taskfleet.contract.container import NAME
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.controller.controller import Controller
 from taskfleet.controller.edges import Edges
@@ -103,11 +104,11 @@ class Account:
         made = manifest(release, **changes)
         for queue in made.queues:
             self.sqs.create_queue(QueueName=names.fallback_queue(self.name, queue, release))
-        family = f"{self.name}-{release}"
-        self.ecs.register_task_definition(
-            family=family, containerDefinitions=[{"name": "worker", "image": "x", "memory": 64}]
-        )
         for pool in made.pools:
+            family = names.task_family(self.name, names.service(pool.name, release))
+            self.ecs.register_task_definition(
+                family=family, containerDefinitions=[{"name": NAME, "image": "x", "memory": 64}]
+            )
             for fallback in (False, True):
                 self.ecs.create_service(
                     cluster=names.cluster(self.name),

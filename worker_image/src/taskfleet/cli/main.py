@@ -19,6 +19,7 @@ from taskfleet.cli import (
     releases,
     retire,
     rotate,
+    run,
     scale,
     schedule,
     status,
@@ -38,7 +39,7 @@ def fleet(context: click.Context, environment: str | None, as_json: bool) -> Non
     """Look at a Celery fleet, and move its releases.
 
     Works with AWS's APIs alone: credentials and region come from the environment, as for the AWS command
-    line. Nothing is changed without --yes.
+    line. Nothing is changed without --yes; `fleet run` runs what it is given.
     """
     context.obj = {"environment": environment, "json": as_json}
 
@@ -53,6 +54,7 @@ for command in (
     queues.queues,
     scale.scale,
     scale.restart,
+    run.run,
     chunks.chunks,
     pipelines.pipelines,
     rate.rate,

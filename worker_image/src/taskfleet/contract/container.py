@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# The one container of every task definition: whoever runs a command in its place names it.
+NAME = "taskfleet"
+
 # The Dockerfile's USER: no such name exists in the image, so nothing there belongs to it.
 USER = "10001:10001"
 

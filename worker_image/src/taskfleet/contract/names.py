@@ -92,6 +92,11 @@ def task_family(environment: str, service_name: str) -> str:
     return f"{PROJECT}-{environment}-{service_name}"
 
 
+def release_roles(environment: str) -> str:
+    """The IAM path of releases' roles: whoever starts a one-off task may pass these and no others."""
+    return f"/{PROJECT}/{check('environment', environment)}/releases/"
+
+
 def log_group(environment: str, name: str) -> str:
     """The CloudWatch log group of a pool's workers in a release (``<pool>-<release>``) or of a service."""
     return f"/{PROJECT}/{environment}/{name}"
