@@ -41,6 +41,8 @@ def runs(settings: Settings) -> dict[str, Any]:
             for name, given in settings.secret_variables.items()
         },
         "pools": [_pool(pool) for pool in settings.pools],
+        # What has none keeps the id that it had.
+        **({"before_gate": settings.before_gate} if settings.before_gate else {}),
     }
 
 

@@ -233,6 +233,10 @@ class Settings:
     results: Results | None = None
     default_queue: str = "low"
     promotion: Promotion = Promotion.AUTOMATIC
+    # Runs once for each release before its gate, beside the workers of the default queue's pool, as
+    # ("python", "manage.py", "migrate"): a release whose command fails, or takes longer, fails.
+    before_gate: tuple[str, ...] = ()
+    before_gate_timeout_seconds: int = 1800
     drain_deadline_seconds: int = 24 * 3600
     alarm_dead_letters: int = 10  # new ones within five minutes that page somebody
     log_retention_days: int = 30
@@ -248,6 +252,11 @@ class Settings:
     on_this_machine: bool = False  # the `local` environment: deployed to the emulated account
     variables: Mapping[str, str] = field(default_factory=dict)  # more environment, for the tasks
     secrets: Mapping[str, str | Secret] = field(default_factory=dict)  # variable name → its ARN, or more
+
+    @property
+    def default_pool(self) -> Pool:
+        """The one that has the default queue."""
+        return next(pool for pool in self.pools if self.default_queue in pool.queues)
 
     @property
     def secret_variables(self) -> dict[str, Secret]:

@@ -18,6 +18,7 @@ _GROUPS = (
         "tests/fleet/test_changes",
         "tests/fleet/test_outage",
         "tests/fleet/test_pools",
+        "tests/fleet/test_run",
         "tests/fleet/test_scaling",
     ),
     ("tests/fleet/test_drills",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
+from taskfleet.contract.manifest import BeforeGate, PoolManifest, ReleaseManifest
 from taskfleet.errors import SettingsError
 
 from infra.settings import Pool, Settings
@@ -20,6 +20,7 @@ def release_manifest(settings: Settings, *, release: str, image: str) -> Release
         confirmed=settings.confirmed_queues,
         promotion=settings.promotion.value,
         default_queue=settings.default_queue,
+        before_gate=_before_gate(settings),
     )
     size = len(manifest.to_json().encode())
     if size > MAX_BYTES:
@@ -29,6 +30,16 @@ def release_manifest(settings: Settings, *, release: str, image: str) -> Release
             "fewer or shorter names of pools and queues (infra/environments.py)"
         )
     return manifest
+
+
+def _before_gate(settings: Settings) -> BeforeGate | None:
+    if not settings.before_gate:
+        return None
+    return BeforeGate(
+        command=settings.before_gate,
+        pool=settings.default_pool.name,
+        timeout_seconds=settings.before_gate_timeout_seconds,
+    )
 
 
 def _pool(pool: Pool) -> PoolManifest:

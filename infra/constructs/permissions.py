@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import ArnFormat, Stack
@@ -169,10 +169,13 @@ class Permissions:
             self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only.",
         }
         shared = {**_exec_wildcards(self), **self._manifest_wildcards(), **self._queue_wildcards()}
-        return Grants(statements=statements, wildcards={**shared, **own})
+        run = self._one_off([self.settings.default_pool] if self.settings.before_gate else [])
+        return Grants(statements=[*statements, *run.statements], wildcards={**shared, **own, **run.wildcards})
 
-    def _one_off(self, pools: Iterable[Pool]) -> Grants:
+    def _one_off(self, pools: Sequence[Pool]) -> Grants:
         """Run a command beside the workers of these pools (`taskfleet.one_off`), read its output, stop it."""
+        if not pools:
+            return Grants(statements=[], wildcards={})
         definitions = [self._definitions(pool) for pool in pools]
         output = [self._output(pool) for pool in pools]
         roles, tasks = self._release_roles(), self._ecs("task", "*")

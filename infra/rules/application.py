@@ -13,6 +13,7 @@ from infra.rules.problem import Problem
 if TYPE_CHECKING:
     from infra.settings import Settings
 
+MAX_BEFORE_GATE_SECONDS = 24 * 3600
 SOURCE = Path(__file__).parents[2] / "worker_image" / "src"
 
 
@@ -67,4 +68,21 @@ def _names(file: Path) -> set[str]:
     return bound
 
 
-RULES = (_application,)
+def _before_gate(settings: Settings) -> Iterator[Problem]:
+    if "" in settings.before_gate[:1]:
+        yield Problem(
+            setting="before_gate",
+            value=settings.before_gate,
+            rule="its first word is the program that is run",
+            fix='write the command word by word, as ("python", "manage.py", "migrate"), or () for none',
+        )
+    if not 1 <= settings.before_gate_timeout_seconds <= MAX_BEFORE_GATE_SECONDS:
+        yield Problem(
+            setting="before_gate_timeout_seconds",
+            value=settings.before_gate_timeout_seconds,
+            rule=f"a release waits for it: 1 to {MAX_BEFORE_GATE_SECONDS} seconds",
+            fix="run what takes longer by hand, with `fleet run`, before the deploy",
+        )
+
+
+RULES = (_application, _before_gate)

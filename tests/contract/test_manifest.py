@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
+from taskfleet.contract.manifest import BeforeGate, PoolManifest, ReleaseManifest
 
 POOL = PoolManifest(
     name="low",
@@ -23,6 +23,7 @@ MANIFEST = ReleaseManifest(
     drain_deadline_seconds=3600,
     confirmed=("etl",),
     default_queue="low",
+    before_gate=BeforeGate(("python", "migrate.py"), pool="low", timeout_seconds=60),
 )
 
 

@@ -251,6 +251,8 @@ HIGH, LOW, *OTHERS = environments.DEV.pools
         ({"default_queue": "high"}, False),
         ({"app": "shop.celery:app"}, False),
         ({"variables": {"SHOP": "7"}}, False),
+        ({"before_gate": ("python", "manage.py", "migrate")}, False),
+        ({"before_gate_timeout_seconds": 60}, True),
         ({"pools": (replace(HIGH, max_workers=7, memory_mib=4096), LOW, *OTHERS)}, True),
         ({"log_retention_days": 3}, True),
     ],

@@ -401,6 +401,16 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "= 600:",
         ("may take 2130 s to drain", "2130 or more"),
     ),
+    "no program before the gate": (
+        {"before_gate": ("", "migrate")},
+        "('', 'migrate')",
+        ("the program that is run", "word by word"),
+    ),
+    "a command before the gate for days": (
+        {"before_gate": ("migrate",), "before_gate_timeout_seconds": 90000},
+        "= 90000:",
+        ("1 to 86400 seconds", "`fleet run`"),
+    ),
     # secrets
     "secret in the clear": (
         {"secrets": {"TOKEN": "hunter2"}},

@@ -75,6 +75,7 @@ MIXED = replace(
         ),
         Pool(name="big", queues=("render",), capacity=Capacity.EC2, instance_type="m7i.large", min_workers=0),
     ),
+    before_gate=("python", "manage.py", "migrate"),
     variables={"SHOP": "7"},
     secrets={
         "STRIPE_KEY": STRIPE,

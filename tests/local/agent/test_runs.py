@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ from botocore.exceptions import ClientError
 from taskfleet import one_off
 from taskfleet.contract import container, images, names
 from taskfleet.contract import state as keys
+from taskfleet.contract.manifest import BeforeGate
 from taskfleet.one_off import Place
 from taskfleet.releases.items import from_pointer, from_record, wire
-from taskfleet.releases.model import Pointer, State
+from taskfleet.releases.model import Pointer, Record, State
+from taskfleet.releases.store import Conflict, Store
 
 from tests.local.agent.fleet import Emulator, Fleet, python, wait_for
+from tests.support.valkey import Valkey
+from tests.taskfleet.controller.account import Account
 from tests.taskfleet.releases.factory import record
 
 ENV = "runs"
@@ -27,14 +32,11 @@ PLACE = Place(ENV, "low", "green")
 COMMAND = str(Path(sys.executable).with_name("fleet"))
 
 
-@pytest.fixture(scope="module")
-def low(emulator: Emulator, module_fleet: Fleet) -> Fleet:
-    """An environment with a current release `green` of the pools `high` and `low`."""
-    ecs, dynamodb, logs = (emulator.client(name) for name in ("ecs", "dynamodb", "logs"))
-    ecs.create_cluster(clusterName=PLACE.cluster)
-    logs.create_log_group(logGroupName=PLACE.log_group)
-    ecs.register_task_definition(
-        family=names.task_family(ENV, PLACE.service),
+def define(emulator: Emulator, place: Place) -> str:
+    """A pool's task definition, as far as it matters here; its family."""
+    family = names.task_family(place.environment, place.service)
+    emulator.client("ecs").register_task_definition(
+        family=family,
         containerDefinitions=[
             {
                 "name": container.NAME,
@@ -44,15 +46,25 @@ def low(emulator: Emulator, module_fleet: Fleet) -> Fleet:
                 "environment": [{"name": "SHOP", "value": "7"}],
                 "logConfiguration": {
                     "logDriver": "awslogs",
-                    "options": {"awslogs-group": PLACE.log_group, "awslogs-stream-prefix": PLACE.service},
+                    "options": {"awslogs-group": place.log_group, "awslogs-stream-prefix": place.service},
                 },
             }
         ],
     )
+    return family
+
+
+@pytest.fixture(scope="module")
+def low(emulator: Emulator, module_fleet: Fleet) -> Fleet:
+    """An environment with a current release `green` of the pools `high` and `low`."""
+    ecs, dynamodb, logs = (emulator.client(name) for name in ("ecs", "dynamodb", "logs"))
+    ecs.create_cluster(clusterName=PLACE.cluster)
+    logs.create_log_group(logGroupName=PLACE.log_group)
+    family = define(emulator, PLACE)
     ecs.create_service(
         cluster=PLACE.cluster,
         serviceName=PLACE.service,
-        taskDefinition=names.task_family(ENV, PLACE.service),
+        taskDefinition=family,
         desiredCount=0,
     )
     dynamodb.create_table(
@@ -175,3 +187,85 @@ def test_an_override_of_a_container_that_is_not_there_is_refused(low: Fleet) -> 
 
     with pytest.raises(ClientError, match="worker"):
         low.ecs.run_task(cluster=PLACE.cluster, taskDefinition=family, overrides=wrong)
+
+
+class Shop:
+    """An environment whose releases have a command before their gate, looked at by a real controller."""
+
+    def __init__(self, emulator: Emulator, valkey: Valkey) -> None:
+        self.account = Account(emulator, valkey)  # type: ignore[arg-type]
+        self.emulator = emulator
+
+    def deploy(self, release: str, *command: str, seconds: int = 60) -> None:
+        """What a release's stack makes, without its services' tasks."""
+        place = Place(self.account.name, "low", release)
+        before = BeforeGate(command, pool="low", timeout_seconds=seconds)
+        self.account.deploy(release, before_gate=before)
+        self.emulator.client("logs").create_log_group(logGroupName=place.log_group)
+        family = define(self.emulator, place)
+        self.account.ecs.update_service(
+            cluster=place.cluster, service=place.service, taskDefinition=family, desiredCount=0
+        )
+
+    def look_until(self, release: str, state: State) -> Record:
+        """Each look by a controller that was started just now: what the one before knew is lost."""
+
+        def reached() -> bool:
+            self.account.clock.now = time.time()
+            self.account.controller().look()
+            return self.account.store.scan().records[release].state is state
+
+        wait_for(reached, what=f"{release} is {state}")
+        return self.account.store.scan().records[release]
+
+
+@pytest.fixture(scope="module")
+def shop(emulator: Emulator, module_fleet: Fleet, valkey: Valkey) -> Shop:
+    return Shop(emulator, valkey)
+
+
+def test_a_release_waits_for_its_command_which_runs_once_over_controllers_that_come_and_go(
+    shop: Shop, tmp_path: Path
+) -> None:
+    ran, go = tmp_path / "ran", tmp_path / "go"
+    shop.deploy("green", "/bin/sh", "-c", f"echo once >>{ran}; while ! test -e {go}; do sleep 0.2; done")
+    account = shop.account
+    # A controller that is lost after it has started the task, and before it has written that down.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "save", lambda *_: (_ for _ in ()).throw(Conflict("lost")))
+        account.controller().look()
+    wait_for(ran.exists, what="the start of the command")
+    assert account.store.scan().records["green"].before is None
+
+    for _ in range(3):
+        account.clock.now = time.time()
+        account.controller().look()
+    assert account.states()["green"] == "registered"
+    go.touch()
+
+    record = shop.look_until("green", State.GATING)
+    assert record.history[-1].reason == "its command before the gate ended with 0"
+    assert ran.read_text() == "once\n"
+
+
+def test_a_command_that_fails_fails_its_release_and_says_why(shop: Shop) -> None:
+    shop.deploy("red", "/bin/sh", "-c", "echo migrating; echo no such table: orders; exit 4")
+
+    record = shop.look_until("red", State.FAILED)
+
+    assert record.history[-1].reason == (
+        "its command before the gate ended with 4: migrating | no such table: orders"
+    )
+    assert "red" not in {gate.release for gate in shop.account.gates.sent}
+
+
+def test_a_command_that_takes_too_long_is_stopped(shop: Shop) -> None:
+    shop.deploy("slow", "sleep", "1000", seconds=2)
+
+    record = shop.look_until("slow", State.FAILED)
+
+    assert record.history[-1].reason == "its command before the gate ran for 2 s"
+    place = Place(shop.account.name, "low", "slow")
+    assert record.before is not None
+    task = record.before.task
+    wait_for(lambda: one_off.look(shop.account.ecs, place, task).ended, what="its end")  # type: ignore[union-attr]

@@ -88,6 +88,7 @@ class Account:
             "ssm": self.ssm,
             "ecs": self.ecs,
             "failures": Failures(changes.get("ecs", self.ecs)),
+            "logs": self.aws.client("logs"),
             "cloudwatch": self.cloudwatch,
             "store": self.store,
             "letters": DeadLetters(self.dynamodb, self.name),

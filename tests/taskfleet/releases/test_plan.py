@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from taskfleet.contract.manifest import BeforeGate
 from taskfleet.releases.actions import (
     Close,
     Move,
@@ -14,10 +15,12 @@ from taskfleet.releases.actions import (
     Register,
     Renew,
     Reopen,
+    RunBefore,
     SendGate,
+    StopBefore,
 )
-from taskfleet.releases.model import Pointer, State
-from taskfleet.releases.observation import Left, Memory, Observation, Rules
+from taskfleet.releases.model import Before, Pointer, State
+from taskfleet.releases.observation import Ended, Gone, Left, Memory, Observation, Rules, Running
 from taskfleet.releases.plan import plan
 
 from tests.taskfleet.releases.factory import T0, manifest, pool, proofs, record, seen
@@ -33,6 +36,11 @@ DRAINING, DRAINED = record(state=S.DRAINING), record(state=S.DRAINED)
 ROLLED_ON = {"pointer": Pointer("blue", 2), "published": "blue"}
 OTHER = {"green": manifest(image="sha256:other")}
 
+MIGRATE = BeforeGate(("python", "manage.py", "migrate"), pool="low", timeout_seconds=600)
+WAITING = record(manifest=manifest(before_gate=MIGRATE))
+MIGRATING = replace(WAITING, before=Before("arn:task", T0))
+MIGRATION = "its command before the gate"
+
 CASES = {
     "a new manifest is registered": (seen(manifests={"green": manifest()}), [Register(manifest())]),
     "manifests unknown: nothing is registered or retired": (
@@ -42,6 +50,57 @@ CASES = {
     "registered goes to its gate": (
         seen(record()),
         [Move("green", S.GATING, "gate tasks are sent to its queues")],
+    ),
+    "a command before the gate is started first": (seen(WAITING), [RunBefore("green", MIGRATE)]),
+    "… and only once": (seen(MIGRATING, before={"green": Running()}), []),
+    "… and waited for while it can't be seen": (seen(MIGRATING), []),
+    "… whose good end opens the gate": (
+        seen(MIGRATING, before={"green": Ended(0)}),
+        [Move("green", S.GATING, f"{MIGRATION} ended with 0")],
+    ),
+    "… whose bad end fails the release, with what it said": (
+        seen(MIGRATING, before={"green": Ended(1, "no such table: orders")}),
+        [Move("green", S.FAILED, f"{MIGRATION} ended with 1: no such table: orders")],
+    ),
+    "… that never began fails it, too": (
+        seen(MIGRATING, before={"green": Ended(None, "CannotPullContainerError")}),
+        [Move("green", S.FAILED, f"{MIGRATION} never began: CannotPullContainerError")],
+    ),
+    "… and so does one whose end nobody saw": (
+        seen(MIGRATING, before={"green": Gone()}),
+        [Move("green", S.FAILED, f"how {MIGRATION} ended is not known to ECS any more")],
+    ),
+    "… that takes too long is stopped": (
+        seen(MIGRATING, before={"green": Running()}, now=T0 + 601),
+        [StopBefore("green", MIGRATE), Move("green", S.FAILED, f"{MIGRATION} ran for 600 s")],
+    ),
+    "… that ends late has ended all the same": (
+        seen(MIGRATING, before={"green": Ended(0)}, now=T0 + 601),
+        [Move("green", S.GATING, f"{MIGRATION} ended with 0")],
+    ),
+    "… that ECS never starts is given up": (
+        seen(WAITING, now=T0 + 601),
+        [
+            Move(
+                "green",
+                S.FAILED,
+                f"{MIGRATION} could not be started: the controller's log has what ECS said",
+            )
+        ],
+    ),
+    "one whose command failed stays failed": (
+        seen(record(state=S.FAILED, manifest=WAITING.manifest, before=MIGRATING.before)),
+        [],
+    ),
+    "deployed again, it runs again": (
+        seen(
+            replace(
+                MIGRATING.moved(S.RETIRED, at=T0, actor="a", reason="r").moved(
+                    S.REGISTERED, at=T0, actor="a", reason="r"
+                )
+            )
+        ),
+        [RunBefore("green", MIGRATE)],
     ),
     "gate tasks go to each queue": (seen(GATING), [*GATES]),
     "only the queues without proof": (seen(GATING, proofs=proofs("green", "low")), [GATES[0], GATES[2]]),

@@ -38,6 +38,15 @@ class PoolManifest:
 
 
 @dataclass(frozen=True)
+class BeforeGate:
+    """A command that runs once in the image of ``pool``, as a task of its own, before the release's gate."""
+
+    command: tuple[str, ...]
+    pool: str
+    timeout_seconds: int
+
+
+@dataclass(frozen=True)
 class ReleaseManifest:
     """One release. ``image`` is what its workers run, by digest; ``drain_deadline_seconds`` alarms.
 
@@ -53,6 +62,7 @@ class ReleaseManifest:
     confirmed: tuple[str, ...] = ()
     promotion: str = MANUAL
     default_queue: str | None = None
+    before_gate: BeforeGate | None = None
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -78,7 +88,11 @@ class ReleaseManifest:
                 )
                 for pool in data.pop("pools")
             )
-            return cls(pools=pools, **{**data, "confirmed": tuple(data.get("confirmed", ()))})
+            before = data.pop("before_gate", None)
+            if before is not None:
+                before = BeforeGate(**{**_known(BeforeGate, before), "command": tuple(before["command"])})
+            confirmed = tuple(data.get("confirmed", ()))
+            return cls(pools=pools, **{**data, "confirmed": confirmed, "before_gate": before})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a release manifest ({error}): {text[:200]!r}") from error
 

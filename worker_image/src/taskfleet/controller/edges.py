@@ -42,6 +42,7 @@ class Edges:
     ssm: Any
     ecs: Any
     failures: Failures
+    logs: Any
     cloudwatch: Any
     store: Store
     letters: DeadLetters
@@ -58,6 +59,7 @@ def connect(settings: ControllerSettings) -> Edges:
         ssm=aws.client("ssm", IN_A_LOOK),
         ecs=ecs,
         failures=Failures(ecs),
+        logs=aws.client("logs", IN_A_LOOK),
         cloudwatch=aws.client("cloudwatch", IN_A_LOOK),
         store=Store(aws.client("dynamodb", IN_A_LOOK), settings.environment),
         letters=DeadLetters(aws.client("dynamodb", IN_A_LOOK), settings.environment),

@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from taskfleet.brokers.redis import closing as primary_closing
 from taskfleet.brokers.sqs import closing as fallback_closing
 from taskfleet.contract import names
+from taskfleet.controller import before
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import TaskfleetError
 from taskfleet.releases import answers, commands, pointer
@@ -30,9 +31,11 @@ from taskfleet.releases.actions import (
     Register,
     Renew,
     Reopen,
+    RunBefore,
     SendGate,
+    StopBefore,
 )
-from taskfleet.releases.model import Pointer, Record, registered
+from taskfleet.releases.model import Before, Pointer, Record, registered
 from taskfleet.releases.observation import Memory, Observation
 from taskfleet.releases.store import Conflict
 
@@ -105,6 +108,12 @@ class Execution:
                     answers.send(url, success=success, reason=reason)
                 self._save(self._next(release, answered=deployment))
                 logger.info("the deploy of release %s is answered: %s", release, reason)
+            case RunBefore(release, command):
+                task = before.start(self.edges, self.records[release], command)
+                self._save(self._next(release, before=Before(task, self.now)))
+                logger.info("the command before the gate of release %s is task %s", release, task)
+            case StopBefore(release, command):
+                before.stop(self.edges, self.records[release], command)
             case SendGate():
                 self.edges.gates.send(action)
             case Promote(release, reason):

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet.contract import names
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.contract.metrics import WINDOW_SECONDS
+from taskfleet.controller import before
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import ReleaseError
 from taskfleet.measuring import primary
@@ -23,7 +24,7 @@ from taskfleet.measuring.services import Service, services
 from taskfleet.releases import pointer
 from taskfleet.releases.actions import SendGate
 from taskfleet.releases.model import LIVE, Record
-from taskfleet.releases.observation import Deployment, Rules
+from taskfleet.releases.observation import Command, Deployment, Rules
 from taskfleet.releases.store import Snapshot
 from taskfleet.scaling.holds import Hold
 
@@ -50,6 +51,7 @@ class Gathered:
     new_letters: int | None  # those of the last `WINDOW_SECONDS`
     services: Mapping[str, Service] | None
     failed: Mapping[str, int] | None  # workers that ended unasked, by service
+    before: Mapping[str, Command]  # the commands before the gates of registered releases
     problems: tuple[str, ...]
 
     @property
@@ -104,6 +106,9 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
     depths, on_redis = lists.result()
     twins, dead = sqs.result()
     running, failed = ecs.result()
+    commands = problems.ask(
+        "ECS does not tell the command before a gate", lambda: before.look(edges, records, now), _AWS
+    )
     return Gathered(
         now=now,
         snapshot=snapshot,
@@ -120,6 +125,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         new_letters=None if new is None else sum(new.values()),
         services=running,
         failed=failed,
+        before=commands or {},
         problems=tuple(problems),
     )
 

@@ -33,6 +33,7 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         proofs=seen.snapshot.proofs,
         running=_running(seen),
         deployments=seen.deployments,
+        before=seen.before,
         left={r.release: left(pools(r, seen, environment)) for r in seen.live},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskfleet.contract import state as keys
-from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.contract.manifest import BeforeGate, ReleaseManifest
 from taskfleet.contract.names import versioned_queue
 from taskfleet.releases.model import State
 
@@ -31,6 +31,22 @@ class Renew:
     """Keep the newer manifest of a release: same image, other numbers."""
 
     manifest: ReleaseManifest
+
+
+@dataclass(frozen=True)
+class RunBefore:
+    """Start the command that a release has before its gate, if it was not started already."""
+
+    release: str
+    command: BeforeGate
+
+
+@dataclass(frozen=True)
+class StopBefore:
+    """Stop it."""
+
+    release: str
+    command: BeforeGate
 
 
 @dataclass(frozen=True)
@@ -105,4 +121,18 @@ class Answer:
     reason: str
 
 
-Action = Answer | Await | Close | Reopen | Register | Move | Renew | SendGate | PassGate | Promote | Publish
+Action = (
+    Answer
+    | Await
+    | Close
+    | Reopen
+    | Register
+    | Move
+    | Renew
+    | RunBefore
+    | StopBefore
+    | SendGate
+    | PassGate
+    | Promote
+    | Publish
+)

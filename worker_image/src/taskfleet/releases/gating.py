@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from taskfleet.releases.actions import Action, Move, PassGate, SendGate
+from taskfleet.releases.before import towards_gating
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
 
@@ -25,7 +26,7 @@ def towards_current(record: Record, seen: Observation, memory: Memory, rules: Ru
         if not record.deployment and not _missing(record, seen, rules):
             yield Move(name, State.GATING, "its gate tasks ran after all")
     elif record.state is State.REGISTERED:
-        yield Move(name, State.GATING, "gate tasks are sent to its queues")
+        yield from towards_gating(record, seen)
     elif record.gate_passed_at is None:
         yield from _gating(record, seen, memory, rules)
 

@@ -9,7 +9,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import ReleaseManifest
-from taskfleet.releases.model import Change, Pointer, Record, State
+from taskfleet.releases.model import Before, Change, Pointer, Record, State
 
 Item = dict[str, Any]
 
@@ -52,6 +52,7 @@ def from_record(record: Record) -> Item:
         "closed_at": record.closed_at,
         "deployment": record.deployment,
         "answered": record.answered,
+        "before": None if record.before is None else {"task": record.before.task, "at": record.before.at},
         "history": [_from_change(change) for change in record.history],
     }
 
@@ -63,7 +64,7 @@ def _from_change(change: Change) -> Item:
 
 def to_record(item: Item) -> Record:
     """What `from_record` wrote."""
-    passed, closed = item.get("gate_passed_at"), item.get("closed_at")
+    passed, closed, before = item.get("gate_passed_at"), item.get("closed_at"), item.get("before")
     return Record(
         release=item["release"],
         image=item["digest"],
@@ -76,6 +77,7 @@ def to_record(item: Item) -> Record:
         retiring=item.get("retiring"),
         deployment=item.get("deployment", ""),
         answered=item.get("answered", ""),
+        before=None if before is None else Before(before["task"], float(before["at"])),
         history=tuple(
             Change(at=float(c["at"]), actor=c["actor"], reason=c["reason"], before=c["from"], after=c["to"])
             for c in item["history"]

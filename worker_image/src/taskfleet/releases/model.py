@@ -53,6 +53,14 @@ class Change:
     after: str
 
 
+@dataclass(frozen=True)
+class Before:
+    """The one-off task of a release's command before its gate: its ARN, and when it was started."""
+
+    task: str
+    at: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """What the state table knows of a release.
@@ -61,6 +69,7 @@ class Record:
     state was entered; ``gate_passed_at`` when every queue's gate task had run; ``retiring`` who asked
     for the deletion of its stack; ``closed_at`` since when nothing is published to it. ``deployment`` is the
     id of the last `taskfleet.releases.observation.Deployment`, ``answered`` of the last that was answered.
+    ``before`` is the command that ran before its gate.
     """
 
     release: str
@@ -74,6 +83,7 @@ class Record:
     closed_at: float | None = None
     deployment: str = ""
     answered: str = ""
+    before: Before | None = None
     history: tuple[Change, ...] = ()
 
     @property
@@ -109,6 +119,7 @@ class Record:
             # What was proven of an earlier deployment proves nothing of this one.
             gate_passed_at=None if again else self.gate_passed_at,
             retiring=None if again else self.retiring,
+            before=None if again else self.before,
             history=(*self.history, change)[-HISTORY_KEPT:],
         )
 

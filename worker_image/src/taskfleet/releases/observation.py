@@ -58,6 +58,27 @@ UNKNOWN_LEFT = Left(None, None, None, None, None)
 
 
 @dataclass(frozen=True)
+class Running:
+    """A command before a gate has not ended."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """It has; ``code`` is None if it never began. ``says``: its last lines, or ECS's reason."""
+
+    code: int | None
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """ECS shows the task no more: it ended over an hour ago, and nobody looked."""
+
+
+Command = Running | Ended | Gone
+
+
+@dataclass(frozen=True)
 class Memory:
     """What one look leaves for the next. Losing it is safe: counting starts again."""
 
@@ -91,3 +112,4 @@ class Observation:
     running: Mapping[tuple[str, str], int] | None  # (pool, release) → workers
     left: Mapping[str, Left]
     deployments: Mapping[str, Deployment] | None  # the last of each release whose stack exists
+    before: Mapping[str, Command] = field(default_factory=dict)  # release → the command before its gate

@@ -1,0 +1,80 @@
+"""A command before the gate: in the release's manifest, and what the controller may do for it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from taskfleet.contract import names, parameters
+from taskfleet.contract.manifest import BeforeGate, ReleaseManifest
+
+from infra import environments
+from infra.checks.access import implied, policies
+from infra.checks.access.authorize import allowed
+from infra.checks.access.policies import CONTROLLER, OPERATOR
+from local.emulator.calls import Asked, Place, asked
+from tests.infra.synthesis import RELEASE, Synthesis, of_type
+from tests.infra.test_access import account
+from tests.infra.variants import MIXED
+
+HERE = Place(MIXED.region, MIXED.account)
+CLUSTER = names.cluster("dev")
+
+
+def started(pool: str) -> Asked:
+    """The question that RunTask brings, of a pool's workers' definition."""
+    family = names.task_family("dev", names.service(pool, RELEASE))
+    (question,) = asked("ecs", "RunTask", {"cluster": CLUSTER, "taskDefinition": f"{family}:1"}, HERE)
+    return question
+
+
+def test_the_manifest_has_it(mixed: Synthesis) -> None:
+    name = parameters.release_manifest("dev", RELEASE)
+    found = of_type(mixed.of("dev", f"release-{RELEASE}"), "AWS::SSM::Parameter").values()
+    (text,) = [json.dumps(one["Value"]) for one in found if one["Name"] == name]
+    value = json.loads(text)
+    plain = (
+        value if isinstance(value, str) else "".join(p for p in value["Fn::Join"][1] if isinstance(p, str))
+    )
+
+    assert ReleaseManifest.from_json(plain).before_gate == BeforeGate(
+        MIXED.before_gate, pool="low", timeout_seconds=1800
+    )
+
+
+@pytest.mark.parametrize("who", [CONTROLLER, OPERATOR])
+def test_it_may_be_started_and_read_where_it_is(mixed: Synthesis, who: str) -> None:
+    of = account(mixed, MIXED)
+    found, start = policies.of(of), started("low")
+    service = names.service("low", RELEASE)
+    stream = {"logGroupName": names.log_group("dev", service), "logStreamName": f"{service}/taskfleet/1"}
+    roles = list(implied.of_roles(start, of))
+    (read,) = asked("logs", "GetLogEvents", stream, HERE)
+    (stop,) = asked("ecs", "StopTask", {"cluster": CLUSTER, "task": "1"}, HERE)
+
+    assert len(roles) == 2
+    for question in (start, *roles, read, stop):
+        assert allowed(found, who, question, account=HERE.account, region=HERE.region), question
+
+
+def test_the_controller_starts_nothing_else_and_hands_over_no_other_role(mixed: Synthesis) -> None:
+    found = policies.of(account(mixed, MIXED))
+    to_ecs = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+    own = f"arn:aws:iam::{HERE.account}:role/taskfleet-dev-fleet-ControllerTaskRole"
+    worker = f"arn:aws:iam::{HERE.account}:role{names.release_roles('dev')}TaskRole"
+    elsewhere = {"cluster": "taskfleet-prod", "taskDefinition": "taskfleet-dev-low-r1:1"}
+
+    for question in (
+        started("high"),
+        *asked("ecs", "RunTask", elsewhere, HERE),
+        Asked("iam:PassRole", own, to_ecs),
+        Asked("iam:PassRole", worker, {"iam:PassedToService": "lambda.amazonaws.com"}),
+    ):
+        assert not allowed(found, CONTROLLER, question, account=HERE.account, region=HERE.region), question
+
+
+def test_without_one_the_controller_starts_nothing(blueprint: Synthesis) -> None:
+    dev = environments.DEV
+    found = policies.of(account(blueprint, dev))
+
+    assert not allowed(found, CONTROLLER, started("low"), account=dev.account, region=dev.region)
