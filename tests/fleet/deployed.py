@@ -54,7 +54,7 @@ class Deployed:
     def fleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The operators' command, of one who acts, or of one who only looks."""
         command = [str(Path(sys.executable).parent / "fleet"), *arguments]
-        caller = OPERATOR if "--yes" in arguments else VIEWER
+        caller = OPERATOR if "--yes" in arguments or arguments[0] == "run" else VIEWER
         return self._run(command, self.shell(caller), timeout=120)
 
     def fleet_json(self, *arguments: str) -> Any:
