@@ -236,7 +236,7 @@ class Settings:
     # Runs once for each release before its gate, beside the workers of the default queue's pool, as
     # ("python", "manage.py", "migrate"): a release whose command fails, or takes longer, fails.
     before_gate: tuple[str, ...] = ()
-    before_gate_timeout_seconds: int = 1800
+    before_gate_timeout_seconds: int = 600
     drain_deadline_seconds: int = 24 * 3600
     alarm_dead_letters: int = 10  # new ones within five minutes that page somebody
     log_retention_days: int = 30

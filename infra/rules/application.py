@@ -8,12 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taskfleet.contract.limits import ANSWER_WITHIN_SECONDS, GATE_DEADLINE_SECONDS
+
 from infra.rules.problem import Problem
 
 if TYPE_CHECKING:
     from infra.settings import Settings
 
-MAX_BEFORE_GATE_SECONDS = 24 * 3600
+# The deploy waits for the gate after it, too, which may take twice its time.
+MAX_BEFORE_GATE_SECONDS = ANSWER_WITHIN_SECONDS - 2 * GATE_DEADLINE_SECONDS
 SOURCE = Path(__file__).parents[2] / "worker_image" / "src"
 
 
@@ -80,7 +83,7 @@ def _before_gate(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             setting="before_gate_timeout_seconds",
             value=settings.before_gate_timeout_seconds,
-            rule=f"a release waits for it: 1 to {MAX_BEFORE_GATE_SECONDS} seconds",
+            rule=f"its deploy waits for it: 1 to {MAX_BEFORE_GATE_SECONDS} seconds",
             fix="run what takes longer by hand, with `fleet run`, before the deploy",
         )
 

@@ -38,7 +38,7 @@ def test_the_manifest_has_it(mixed: Synthesis) -> None:
     )
 
     assert ReleaseManifest.from_json(plain).before_gate == BeforeGate(
-        MIXED.before_gate, pool="low", timeout_seconds=1800
+        MIXED.before_gate, pool="low", timeout_seconds=MIXED.before_gate_timeout_seconds
     )
 
 
