@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status logs fleet synth diff preflight deploy destroy cost drill bench fuzz compat test test-quick test-image-python check lint lock docs image setup
+.PHONY: help up down try status logs fleet synth diff preflight policies deploy destroy cost drill bench fuzz compat test test-quick test-image-python check lint lock docs image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -69,6 +69,9 @@ diff: setup ## what a deploy of ENV would change
 preflight: setup ## whether a deploy of ENV can succeed, and how to get what is missing
 	@$(ACCOUNT) $(BIN)/python -m infra.preflight $(ENV)
 
+policies: setup ## the policies of who deploys ENV, and of what CloudFormation may do for it, in build/policies
+	@$(BIN)/python -m infra.policies $(ENV)
+
 deploy: setup ## deploy ENV, if it can succeed
 	@$(ACCOUNT) $(BIN)/python -m infra.deploy $(ENV) -- node_modules/.bin/cdk deploy "$(ENV)/*" $(CONTEXT) \
 		$(if $(filter local,$(ENV)),--require-approval never)
@@ -76,8 +79,8 @@ deploy: setup ## deploy ENV, if it can succeed
 cost: setup ## what ENV costs a month at rest
 	@$(BIN)/python -m infra.cost $(ENV)
 
-destroy: setup ## delete ENV, all its releases included; it asks first
-	@$(ACCOUNT) $(BIN)/python -m infra.destroy $(ENV) -- node_modules/.bin/cdk destroy "$(ENV)/*" $(CONTEXT) --force
+destroy: setup ## delete ENV, all its releases included; it asks first, but with YES=1
+	@$(ACCOUNT) $(BIN)/python -m infra.destroy $(ENV) $(if $(YES),--yes) -- node_modules/.bin/cdk destroy "$(ENV)/*" $(CONTEXT) --force
 
 ##: the code
 

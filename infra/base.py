@@ -30,6 +30,7 @@ class EnvironmentStack(cdk.Stack):
             description=f"Taskfleet {settings.name}: {description}",
             tags=names.stack_tags(settings.name),
             termination_protection=protected,
+            synthesizer=cdk.DefaultStackSynthesizer(qualifier=settings.bootstrap_qualifier),
         )
 
 

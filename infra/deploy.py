@@ -43,7 +43,13 @@ def main() -> int:
     if not preflight.passes(settings, session):
         print(f"nothing is deployed: see above, and `make preflight ENV={settings.name}`", file=sys.stderr)
         return 1
-    command = [*given.command, *_approval(terminal=sys.stdin.isatty())]
+    terminal = sys.stdin.isatty()
+    if not terminal:
+        print(
+            "no terminal: nobody is asked to approve changes of permissions; the merge was the approval",
+            flush=True,
+        )
+    command = [*given.command, *_approval(terminal=terminal)]
     began = time.time()
     try:
         code = deploy(settings, session.client("cloudformation"), command, run=_run)

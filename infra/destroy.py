@@ -43,8 +43,8 @@ def main() -> int:
             print("nothing is deleted:", *reasons, sep="\n- ", file=sys.stderr)
             return 1
         releases = _releases(settings.name, found)
-        if not given.yes and not _agreed(settings.name, releases):
-            print("nothing is deleted")
+        if not given.yes and (reason := _not_agreed(settings.name, releases, sys.stdin.isatty())):
+            print(reason)
             return 1
         _delete(cloudformation, settings.name, releases)
         if code := subprocess.run(given.command, check=False).returncode:
@@ -85,13 +85,19 @@ def _delete(cloudformation: Any, environment: str, releases: Sequence[str]) -> N
         stacks.delete(cloudformation, stack, environment=environment, wait=True)
 
 
-def _agreed(environment: str, releases: Sequence[str]) -> bool:
+def _not_agreed(environment: str, releases: Sequence[str], terminal: bool) -> str | None:
+    """Why not, or None after a yes. Without a terminal nobody is asked."""
     print(f"{environment} has releases: {', '.join(releases) or 'none'}")
+    if not terminal:
+        return (
+            "nothing is deleted: there is no terminal to ask at. "
+            f"`make destroy ENV={environment} YES=1` deletes it all without a question"
+        )
     try:
         answer = input(f"Delete all of {environment}, and what waits in its queues (y/n)? ")
-        return answer.strip().lower() in ("y", "yes")
-    except EOFError:  # nobody is there to answer: `--yes` is for that
-        return False
+    except EOFError:
+        answer = ""
+    return None if answer.strip().lower() in ("y", "yes") else "nothing is deleted"
 
 
 def _forget_pointer(ssm: Any, environment: str) -> None:

@@ -248,6 +248,8 @@ class Settings:
     # Something else pages your team (a chat, a paging service): you subscribe it to the alarm topic yourself.
     alarms_elsewhere: bool = False
     runbook_url: str | None = None  # where your team reads `runbooks/`: alarms then link their page
+    # Which of the account's CDK bootstraps deploys it: what `cdk bootstrap --qualifier` was given.
+    bootstrap_qualifier: str = "hnb659fds"
     keep_data: bool = True  # stateful resources are retained and protected
     on_this_machine: bool = False  # the `local` environment: deployed to the emulated account
     variables: Mapping[str, str] = field(default_factory=dict)  # more environment, for the tasks

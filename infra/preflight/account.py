@@ -17,7 +17,6 @@ from infra.settings import Settings
 # What the CDK's default synthesizer writes into each assembly as `requiresBootstrapStackVersion`; a test
 # holds the two together.
 BOOTSTRAP_VERSION = 6
-BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
 
 # Made by AWS at the first use in an account, which has failed for being too slow for that very first call
 # ("Unable to assume the service linked role"). Made by hand once, there is no race.
@@ -26,6 +25,21 @@ SERVICE_ROLES = {
     "elasticache.amazonaws.com": "AWSServiceRoleForElastiCache",
     "ecs.application-autoscaling.amazonaws.com": "AWSServiceRoleForApplicationAutoScaling_ECSService",
 }
+
+
+def bootstrap_parameter(settings: Settings) -> str:
+    """Where a bootstrap says its version."""
+    return f"/cdk-bootstrap/{settings.bootstrap_qualifier}/version"
+
+
+def bootstrap_command(settings: Settings) -> str:
+    """What makes the bootstrap that the environment is deployed with."""
+    command = f"node_modules/.bin/cdk bootstrap aws://{settings.account}/{settings.region}"
+    qualifier = settings.bootstrap_qualifier
+    if qualifier == Settings.bootstrap_qualifier:
+        return command
+    # Its own stack: that of the default name may be another bootstrap's.
+    return f"{command} --qualifier {qualifier} --toolkit-stack-name CDKToolkit-{qualifier}"
 
 
 def reached(settings: Settings, session: boto3.Session) -> Iterator[Finding]:
@@ -102,7 +116,7 @@ def unknown(what: str, error: Exception) -> Finding:
         what=what,
         state=State.UNKNOWN,
         found=f"could not be asked: {error}",
-        then="a deploy may still succeed; docs/first-deploy.md lists what preflight reads",
+        then="a deploy may still succeed; docs/deploying-from-ci.md has the policy that it takes",
     )
 
 
@@ -121,10 +135,9 @@ def _zones(settings: Settings, session: boto3.Session) -> Finding:
 
 
 def _bootstrap(settings: Settings, session: boto3.Session) -> Finding:
-    command = f"node_modules/.bin/cdk bootstrap aws://{settings.account}/{settings.region}"
-    then = f"{command} (once per account and region; about a minute)"
+    then = f"{bootstrap_command(settings)} (once per account and region; about a minute)"
     try:
-        parameter = session.client("ssm").get_parameter(Name=BOOTSTRAP_PARAMETER)["Parameter"]
+        parameter = session.client("ssm").get_parameter(Name=bootstrap_parameter(settings))["Parameter"]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ParameterNotFound":
             raise

@@ -103,6 +103,16 @@ def _region(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _qualifier(settings: Settings) -> Iterator[Problem]:
+    if not re.fullmatch(r"[a-z0-9]{1,10}", settings.bootstrap_qualifier):
+        yield Problem(
+            setting="bootstrap_qualifier",
+            value=settings.bootstrap_qualifier,
+            rule="at most ten of a-z and 0-9: names of buckets and roles have it in them",
+            fix="what `cdk bootstrap --qualifier` was given, or leave it out",
+        )
+
+
 def _app(settings: Settings) -> Iterator[Problem]:
     if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", settings.app):
         yield Problem(
@@ -136,4 +146,4 @@ def _runbook_url(settings: Settings) -> Iterator[Problem]:
         )
 
 
-RULES = (_account, _emulated, _region, _app, _alarm_email, _runbook_url)
+RULES = (_account, _emulated, _region, _qualifier, _app, _alarm_email, _runbook_url)

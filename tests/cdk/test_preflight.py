@@ -50,12 +50,12 @@ def test_a_zone_that_the_account_does_not_have_is_named_with_those_it_has(sessio
 
 def test_without_a_bootstrap_the_command_is_given(session: boto3.Session, account: Account) -> None:
     ssm = account.client("ssm")
-    version = ssm.get_parameter(Name=checks.BOOTSTRAP_PARAMETER)["Parameter"]["Value"]
-    ssm.delete_parameter(Name=checks.BOOTSTRAP_PARAMETER)
+    version = ssm.get_parameter(Name=checks.bootstrap_parameter(DEV))["Parameter"]["Value"]
+    ssm.delete_parameter(Name=checks.bootstrap_parameter(DEV))
     try:
         found = by_what(checks.prepared(DEV, session))["bootstrap"]
     finally:
-        ssm.put_parameter(Name=checks.BOOTSTRAP_PARAMETER, Value=version, Type="String")
+        ssm.put_parameter(Name=checks.bootstrap_parameter(DEV), Value=version, Type="String")
 
     assert found.state is State.MISSING
     assert found.then.startswith("node_modules/.bin/cdk bootstrap aws://000000000000/us-east-1")

@@ -40,8 +40,10 @@ def test_an_environment_in_ones_own_account_may_be_deleted(aws: MiniStack) -> No
     assert destroy.refused(replace(MINE, account="000000000000"), aws.client("sts")) is None
 
 
-@pytest.mark.parametrize("answer", ["n", "", None])
-def test_nothing_is_deleted_without_a_yes(monkeypatch: pytest.MonkeyPatch, answer: str | None) -> None:
+@pytest.mark.parametrize(("answer", "refused"), [("n", True), ("", True), (None, True), ("Yes", False)])
+def test_nothing_is_deleted_without_a_yes(
+    monkeypatch: pytest.MonkeyPatch, answer: str | None, refused: bool
+) -> None:
     def asked(question: str) -> str:
         assert "Delete all of dev" in question
         if answer is None:
@@ -50,7 +52,18 @@ def test_nothing_is_deleted_without_a_yes(monkeypatch: pytest.MonkeyPatch, answe
 
     monkeypatch.setattr("builtins.input", asked)
 
-    assert destroy._agreed("dev", ["taskfleet-dev-release-r1"]) is False
+    said = destroy._not_agreed("dev", ["taskfleet-dev-release-r1"], True)
+
+    assert said == ("nothing is deleted" if refused else None)
+
+
+def test_without_a_terminal_nobody_is_asked_and_the_way_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(question: str) -> str:
+        raise AssertionError(question)
+
+    monkeypatch.setattr("builtins.input", asked)
+
+    assert "make destroy ENV=dev YES=1" in str(destroy._not_agreed("dev", [], False))
 
 
 def _make(aws: MiniStack, name: str, environment: str | None) -> None:

@@ -28,6 +28,7 @@ SCRAPER, SCRAPER_RANGE = "sg-0aaaaaaaaaaaaaaaa", "10.9.0.0/24"
 EXISTING = replace(
     environments.PROD,
     name="existing",
+    bootstrap_qualifier="shop1",
     network=Network(
         existing=ExistingVpc(
             id="vpc-0123456789abcdef0",
