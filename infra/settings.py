@@ -250,6 +250,8 @@ class Settings:
     runbook_url: str | None = None  # where your team reads `runbooks/`: alarms then link their page
     # Which of the account's CDK bootstraps deploys it: what `cdk bootstrap --qualifier` was given.
     bootstrap_qualifier: str = "hnb659fds"
+    # A shell in a running container, for whom IAM allows it (docs/operators.md). Default: not with keep_data.
+    ecs_exec: bool | None = None
     keep_data: bool = True  # stateful resources are retained and protected
     on_this_machine: bool = False  # the `local` environment: deployed to the emulated account
     variables: Mapping[str, str] = field(default_factory=dict)  # more environment, for the tasks
@@ -266,6 +268,11 @@ class Settings:
         return {
             name: Secret(given) if isinstance(given, str) else given for name, given in self.secrets.items()
         }
+
+    @property
+    def allows_exec(self) -> bool:
+        """Whether anybody can open a shell in a container."""
+        return not self.keep_data if self.ecs_exec is None else self.ecs_exec
 
     @property
     def confirmed_queues(self) -> tuple[str, ...]:

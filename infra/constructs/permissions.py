@@ -163,8 +163,8 @@ class Permissions:
             ),
         ]
         own = {
-            "*": f"{_EXEC} Nor has cloudwatch:PutMetricData, which a condition narrows to one namespace, nor "
-            "ecs:ListTasks, which one narrows to this cluster.",
+            "*": f"{f'{_EXEC} ' if self.settings.allows_exec else ''}cloudwatch:PutMetricData has none: a "
+            "condition narrows it to a namespace. Nor has ecs:ListTasks, which one narrows to this cluster.",
             self._ecs("task", "*"): "The tasks of this cluster, which come and go.",
             self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only.",
         }
@@ -310,7 +310,9 @@ class Permissions:
 
 
 def _exec_wildcards(permissions: Permissions) -> dict[str, str]:
-    """What the CDK adds to a task's role for ECS Exec."""
+    """What the CDK adds to a task's role for ECS Exec, where there is such a thing."""
+    if not permissions.settings.allows_exec:
+        return {}
     streams = shell_log_streams(permissions.stack, permissions.settings)
     return {"*": _EXEC, streams: "Log streams of the one log group of shells."}
 

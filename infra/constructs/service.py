@@ -26,12 +26,15 @@ class Place:
     subnets: Sequence[ec2.ISubnet]
     security_group: ec2.ISecurityGroup
     more_groups: Sequence[ec2.ISecurityGroup] = ()
+    allows_exec: bool
 
 
 def exec_configuration(
     scope: Construct, *, settings: Settings, key_arn: str
-) -> ecs.ExecuteCommandConfiguration:
-    """Shells into containers are encrypted, and what is typed there is kept."""
+) -> ecs.ExecuteCommandConfiguration | None:
+    """Shells into containers are encrypted, and what is typed there is kept. None where there are none."""
+    if not settings.allows_exec:
+        return None
     return ecs.ExecuteCommandConfiguration(
         # By ARN and by name: given the key itself, the CDK would add `kms:*` to the key's policy.
         kms_key=kms.Key.from_key_arn(scope, "ShellKey", key_arn),
@@ -74,7 +77,7 @@ def worker_service(
         # Balancing zones would stop busy workers for it.
         availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.DISABLED,
         circuit_breaker=_BREAKER,
-        enable_execute_command=True,
+        enable_execute_command=place.allows_exec,
         enable_ecs_managed_tags=True,
         propagate_tags=ecs.PropagatedTagSource.SERVICE,
         capacity_provider_strategies=strategies or None,
@@ -99,7 +102,7 @@ def singleton_service(
         # Balancing zones would start a second task before it stops the first.
         availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.DISABLED,
         circuit_breaker=_BREAKER,
-        enable_execute_command=True,
+        enable_execute_command=place.allows_exec,
         enable_ecs_managed_tags=True,
         propagate_tags=ecs.PropagatedTagSource.SERVICE,
         vpc_subnets=ec2.SubnetSelection(subnets=list(place.subnets)),

@@ -60,7 +60,7 @@ def task_definition(scope: Construct, id: str, *, settings: Settings, task: Task
     )
     if task.port is not None:
         container.add_port_mappings(ecs.PortMapping(container_port=task.port))
-    _mount(definition, container)
+    _mount(definition, container, settings)
     _acknowledge(definition)
     return definition
 
@@ -107,8 +107,8 @@ def _logging(task: Task) -> ecs.LogDriver:
     )
 
 
-def _mount(definition: ecs.TaskDefinition, container: ecs.ContainerDefinition) -> None:
-    for path in (contract.WRITABLE, *_EXEC_AGENT):
+def _mount(definition: ecs.TaskDefinition, container: ecs.ContainerDefinition, settings: Settings) -> None:
+    for path in (contract.WRITABLE, *(_EXEC_AGENT if settings.allows_exec else ())):
         volume = path.strip("/").replace("/", "-")
         definition.add_volume(name=volume)
         container.add_mount_points(ecs.MountPoint(container_path=path, source_volume=volume, read_only=False))

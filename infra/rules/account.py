@@ -70,6 +70,15 @@ def remarks(settings: Settings) -> Iterator[str]:
             f"nobody is paged: alarms go to the topic {names.alarm_topic(settings.name)}, which nothing of "
             f"{settings.name} subscribes to. Set alarm_email, or subscribe what pages you (alarms_elsewhere)."
         )
+    yield from _shells(settings)
+
+
+def _shells(settings: Settings) -> Iterator[str]:
+    if settings.keep_data and settings.allows_exec:
+        yield (
+            "ecs_exec is on where data is kept: who may call ecs:ExecuteCommand on the cluster gets a shell "
+            "with the role and the secrets of the container. It is off unless it is set."
+        )
 
 
 def _account(settings: Settings) -> Iterator[Problem]:

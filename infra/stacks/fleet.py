@@ -85,6 +85,7 @@ class FleetStack(EnvironmentStack):
             cluster=self.cluster,
             subnets=vpc.private_subnets,
             security_group=lookup_workers(self, settings),
+            allows_exec=settings.allows_exec,
         )
         base = Base(
             key_arn=key.key_arn,
@@ -179,13 +180,6 @@ def _scraped(stack: cdk.Stack, settings: Settings, vpc: ec2.IVpc) -> list[ec2.IS
 
 def _cluster(stack: cdk.Stack, settings: Settings) -> ecs.Cluster:
     key, vpc = lookup_key(stack, settings), lookup_vpc(stack, settings)
-    shells = log_group(
-        stack,
-        "Shells",
-        key=key,
-        retention_days=settings.log_retention_days,
-        name=names.log_group(settings.name, names.SHELLS),
-    )
     cluster = ecs.Cluster(
         stack,
         "Cluster",
@@ -196,7 +190,15 @@ def _cluster(stack: cdk.Stack, settings: Settings) -> ecs.Cluster:
         ),
         execute_command_configuration=exec_configuration(stack, settings=settings, key_arn=key.key_arn),
     )
-    cluster.node.add_dependency(shells)
+    if settings.allows_exec:
+        shells = log_group(
+            stack,
+            "Shells",
+            key=key,
+            retention_days=settings.log_retention_days,
+            name=names.log_group(settings.name, names.SHELLS),
+        )
+        cluster.node.add_dependency(shells)
     if not settings.container_insights:
         acknowledge(
             cluster,

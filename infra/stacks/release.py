@@ -86,4 +86,5 @@ class ReleaseStack(EnvironmentStack):
             ),
             subnets=vpc.private_subnets,
             security_group=lookup_workers(self, settings),
+            allows_exec=settings.allows_exec,
         )

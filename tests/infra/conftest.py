@@ -30,7 +30,12 @@ def variants(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     prod = environments.PROD
     changed = [
         replace(prod, name="endpoints", network=replace(prod.network, egress=Egress.ENDPOINTS)),
-        replace(prod, name="redis", broker=replace(prod.broker, engine=Engine.REDIS, engine_version="7.1")),
+        replace(
+            prod,
+            name="redis",
+            broker=replace(prod.broker, engine=Engine.REDIS, engine_version="7.1"),
+            ecs_exec=True,
+        ),
         replace(prod, name="nofailover", broker=replace(prod.broker, failover=False)),
         EXISTING,
     ]

@@ -73,7 +73,7 @@ def test_a_deployment_that_fails_goes_back_and_never_takes_away_a_healthy_worker
         assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
         assert deployment["MinimumHealthyPercent"] == 100
         assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
-        assert service["EnableExecuteCommand"] is True
+        assert service["EnableExecuteCommand"] is settings.allows_exec
         assert service["PropagateTags"] == "SERVICE"
 
 
