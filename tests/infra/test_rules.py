@@ -153,6 +153,7 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     # account
     "account": ({"account": "1234"}, "'1234'", ("12 digits",)),
     "region": ({"region": "eu-west-1a"}, "'eu-west-1a'", ("region", "not one of its zones")),
+    "a qualifier": ({"bootstrap_qualifier": "Shop-1"}, "'Shop-1'", ("bootstrap_qualifier", "at most ten")),
     "app": ({"app": "tasks.celery"}, "'tasks.celery'", ("module:attribute",)),
     "alarm email": ({"alarm_email": "on-call"}, "'on-call'", ("name@domain",)),
     "every dead letter": ({"alarm_dead_letters": 0}, "0", ("alarm_dead_letters", "at least 1")),
