@@ -102,9 +102,9 @@ def _refuse_unready(stage: EnvironmentStage, settings: Settings, choices: Choice
     The CDK's command line stops at an error of a stack that it is about to deploy, and at no other:
     so ``cdk deploy "local/*"`` works in a fresh clone, and ``cdk deploy "prod/*"`` does not.
     """
-    placeholder, unpaged = rules.placeholder_account(settings), rules.unpaged(settings)
-    found = [problem for problem in (placeholder, unpaged) if problem]
-    only_looked_at = placeholder is not None and choices.placeholder_account_allowed
+    asked = (rules.placeholder_account(settings), rules.unpaged(settings))
+    found = [problem for problem in asked if problem]
+    only_looked_at = choices.placeholder_account_allowed
     if found and choices.environments and not only_looked_at:
         raise SettingsError("\n- ".join(found))
     for stack in stage.stacks:

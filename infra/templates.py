@@ -24,8 +24,7 @@ RELEASE = "any"
 def templates(settings: Settings) -> dict[str, Template]:
     """By the stack's id in its stage: ``network``, ``broker``, ``fleet``, ``release-any``. No AWS call."""
     flags = json.loads((Path(__file__).parents[1] / "cdk.json").read_text())["context"]
-    # Not asked for by name (`env`): one that can't be deployed yet has templates all the same.
-    context = flags | {"release": RELEASE, "placeholder-account": "allowed"}
+    context = flags | {"env": settings.name, "release": RELEASE, "placeholder-account": "allowed"}
     with tempfile.TemporaryDirectory() as out:
         with _quiet():
             build(App(outdir=out, context=context, analytics_reporting=False), settings=[settings]).synth()

@@ -14,6 +14,7 @@ from taskfleet.errors import SettingsError
 
 from infra import environments
 from infra.app import Choices, build
+from infra.templates import templates
 from tests.infra.synthesis import FLAGS
 
 MINE = replace(environments.DEV, name="mine", account="123456789012")
@@ -126,6 +127,11 @@ def test_the_placeholders_templates_say_that_nobody_is_paged_and_may_be_looked_a
         "environment prod: account",
         "environment prod: alarm_email",
     ]
+
+
+def test_templates_of_who_pages_nobody_yet_may_be_looked_at_too() -> None:
+    """As `make cost` and preflight do."""
+    assert len(templates(replace(MINE, keep_data=True))) == 4
 
 
 def test_it_is_said_where_nobody_is_paged() -> None:
