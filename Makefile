@@ -73,8 +73,7 @@ policies: setup ## the policies of who deploys ENV, and of what CloudFormation m
 	@$(BIN)/python -m infra.policies $(ENV)
 
 deploy: setup ## deploy ENV, if it can succeed
-	@$(ACCOUNT) $(BIN)/python -m infra.deploy $(ENV) -- node_modules/.bin/cdk deploy "$(ENV)/*" $(CONTEXT) \
-		$(if $(filter local,$(ENV)),--require-approval never)
+	@$(ACCOUNT) $(BIN)/python -m infra.deploy $(ENV) -- node_modules/.bin/cdk deploy "$(ENV)/*" $(CONTEXT)
 
 cost: setup ## what ENV costs a month at rest
 	@$(BIN)/python -m infra.cost $(ENV)

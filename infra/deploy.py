@@ -49,7 +49,7 @@ def main() -> int:
             "no terminal: nobody is asked to approve changes of permissions; the merge was the approval",
             flush=True,
         )
-    command = [*given.command, *_approval(terminal=terminal)]
+    command = [*given.command, *_approval(settings, terminal=terminal)]
     began = time.time()
     try:
         code = deploy(settings, session.client("cloudformation"), command, run=_run)
@@ -83,9 +83,9 @@ def not_yet_made(settings: Settings, cloudformation: Any) -> list[str]:
     return [part for part, stack in found.items() if (stack and stack["StackStatus"]) in NOT_YET]
 
 
-def _approval(*, terminal: bool) -> list[str]:
+def _approval(settings: Settings, *, terminal: bool) -> list[str]:
     """Without a terminal nobody can be asked: the CDK would refuse each change of a permission."""
-    return [] if terminal else ["--require-approval", "never"]
+    return [] if terminal and not settings.on_this_machine else ["--require-approval", "never"]
 
 
 def _say_outcome(store: Store, *, since: float) -> None:

@@ -44,13 +44,6 @@ class Deployed:
             [*command, "--output", str(self.places.root / "cdk.test")], self.shell(), timeout=timeout
         )
 
-    def destroy(self, *context: str) -> subprocess.CompletedProcess[str]:
-        """`make destroy ENV=local`, answered with yes."""
-        cdk = [str(REPOSITORY / "node_modules/.bin/cdk"), "destroy", "local/*", "-c", "env=local", *context]
-        cdk += ["--force", "--output", str(self.places.root / "cdk.test")]
-        command = [sys.executable, "-m", "infra.destroy", "local", "--yes", "--", *cdk]
-        return self._run(command, self.shell(), timeout=400)
-
     def fleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The operators' command, of one who acts, or of one who only looks."""
         command = [str(Path(sys.executable).parent / "fleet"), *arguments]

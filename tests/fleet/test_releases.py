@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from taskfleet.contract import names
 
+from tests.fleet import first_deploy
 from tests.fleet.deployed import Deployed, wait_until
 
 BLUE, GREEN = "live", "r2"
@@ -34,8 +35,8 @@ def runs(fleet: Deployed) -> list[str]:
 
 
 def _deploy(fleet: Deployed) -> subprocess.CompletedProcess[str]:
-    context = ("-c", "env=local", "-c", f"release={GREEN}")
-    return fleet.cdk("deploy", "local/*", *context, "--require-approval", "never", timeout=400)
+    """As the page of the first deploy says."""
+    return first_deploy.run(fleet, first_deploy.DEPLOY, release=GREEN)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import time
 from taskfleet.contract import names, parameters
 
 from local.down import supervisor_pid
+from tests.fleet import first_deploy
 from tests.fleet.conftest import processes_of
 from tests.fleet.deployed import Deployed, wait_until
 
@@ -25,10 +26,26 @@ def test_a_killed_supervisor_takes_all_with_it_and_up_brings_it_back(fleet: Depl
     fleet.wait_for_run(run, 5, seconds=60)
 
 
+def test_what_the_page_of_the_first_deploy_runs_besides(fleet: Deployed) -> None:
+    others = [
+        one for one in first_deploy.commands() if one not in (first_deploy.DEPLOY, first_deploy.DESTROY)
+    ]
+    failed = {
+        command: done.stdout + done.stderr
+        for command in others
+        if (done := first_deploy.run(fleet, command)).returncode > (command == first_deploy.SAYS)
+    }
+
+    assert len(others) > 3
+    assert failed == {}
+
+
 def test_destroy_leaves_nothing(fleet: Deployed) -> None:
-    """`make destroy`'s own command, from a source that knows none of the releases."""
+    """As the page of the first deploy ends, from a source that knows none of the releases."""
     running = fleet.drill()
-    destroyed = fleet.destroy("-c", "release=unheard-of")
+    kept = first_deploy.run(fleet, first_deploy.DESTROY, given="n\n")
+    assert (kept.returncode, "nothing is deleted" in kept.stdout) == (2, True), "make's, of a command's 1"
+    destroyed = first_deploy.run(fleet, first_deploy.DESTROY, release="unheard-of", given="y\n")
     assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
     stacks = fleet.client("cloudformation").describe_stacks()["Stacks"]
     assert [s["StackName"] for s in stacks if s["StackName"].startswith(names.stack("local", ""))] == []
