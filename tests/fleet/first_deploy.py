@@ -24,9 +24,9 @@ def commands() -> list[str]:
 
 
 def run(
-    fleet: Deployed, command: str, *, release: str | None = None, given: str = ""
+    fleet: Deployed, command: str, *, release: str | None = None, yes: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """One command of the page; ``release`` as RELEASE names it to make, ``given`` is what a person types."""
+    """One command of the page; ``release`` as RELEASE names it to make, ``yes`` says YES=1."""
     assert command in commands()
     here = command.replace("ACCOUNT/REGION", "000000000000/us-east-1")
     if "make cost" not in command:  # which asks no account
@@ -35,11 +35,13 @@ def run(
     environment = {**fleet.shell(), "CDK_OUTPUT": str(fleet.places.root / "cdk.test")}
     if release is not None:
         environment["RELEASE"] = release
+    if yes:
+        environment["YES"] = "1"
     return subprocess.run(
         ["bash", "-c", here],
         cwd=REPOSITORY,
         env=environment,
-        input=given,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=600,

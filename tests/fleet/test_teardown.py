@@ -43,9 +43,9 @@ def test_what_the_page_of_the_first_deploy_runs_besides(fleet: Deployed) -> None
 def test_destroy_leaves_nothing(fleet: Deployed) -> None:
     """As the page of the first deploy ends, from a source that knows none of the releases."""
     running = fleet.drill()
-    kept = first_deploy.run(fleet, first_deploy.DESTROY, given="n\n")
+    kept = first_deploy.run(fleet, first_deploy.DESTROY)
     assert (kept.returncode, "nothing is deleted" in kept.stdout) == (2, True), "make's, of a command's 1"
-    destroyed = first_deploy.run(fleet, first_deploy.DESTROY, release="unheard-of", given="y\n")
+    destroyed = first_deploy.run(fleet, first_deploy.DESTROY, release="unheard-of", yes=True)
     assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
     stacks = fleet.client("cloudformation").describe_stacks()["Stacks"]
     assert [s["StackName"] for s in stacks if s["StackName"].startswith(names.stack("local", ""))] == []
