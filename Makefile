@@ -22,7 +22,7 @@ CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##: on this machine
 

@@ -23,6 +23,7 @@ from taskfleet.contract.environment import APP, BROKER, EXECUTION, FALLBACK, POO
 
 from drills.history.app import RESULTS
 from drills.history.program import QUEUES, Processes
+from drills.worker import Worker
 from local.broker.faults import Command
 from local.places import REPOSITORY
 from tests.support.ministack import MiniStack
@@ -31,7 +32,6 @@ from tests.support.tiny_fleet import TinyFleet
 from tests.support.valkey import Valkey
 
 RELEASES = ("r1", "r2")
-_AGAIN_SECONDS = 0.5
 _START_SECONDS = 180.0  # several rigs start at once, on a machine that has other things to do
 
 
@@ -113,79 +113,6 @@ class Producer:
             stop(self._process)
 
 
-class Worker:
-    """A worker that is started again whenever it ends."""
-
-    def __init__(self, fleet: TinyFleet, release: str, broker: str, results: str, execution: str) -> None:
-        self.name = f"{release}-{broker}"
-        self._fleet = fleet
-        self._place = fleet.directory / self.name
-        self._place.mkdir(exist_ok=True)
-        more = {
-            POOL.name: "low",
-            BROKER.name: broker,
-            EXECUTION.name: execution,
-            APP.name: "drills.history.app:app",
-            RESULTS: results,
-        }
-        self._environment = fleet.worker_environment(release, ",".join(QUEUES), **more) | {
-            "TMPDIR": str(self._place),
-            "PYTHONPATH": str(REPOSITORY),
-        }
-        self.log = self._place / "log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=self.name, daemon=True)
-
-    def start(self) -> None:
-        """Start it; returns when it is ready."""
-        before = self._readies()
-        self._thread.start()
-        wait_for(lambda: self._readies() > before, seconds=_START_SECONDS, what=self.name)
-
-    def _readies(self) -> int:
-        return self.log.read_text().count("ready.") if self.log.exists() else 0
-
-    def _keep(self) -> None:
-        while not self._over.is_set():
-            with self.log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "taskfleet", "worker"],
-                    env=self._environment,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            self._process.wait()
-            # A container ends with its command: whatever it left behind goes with it.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._over.wait(_AGAIN_SECONDS)
-
-    def pids(self) -> list[int]:
-        """All its processes, the main one first."""
-        if self._process is None or self._process.poll() is not None:
-            return []
-        listed = subprocess.run(
-            ["ps", "-o", "pid=", "-s", str(self._process.pid)], capture_output=True, text=True, check=False
-        )
-        others = {int(pid) for pid in listed.stdout.split()} - {self._process.pid}
-        return [self._process.pid, *sorted(others)]
-
-    def signal(self, number: int) -> None:
-        """Send a signal to all its processes."""
-        for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    def stop(self) -> None:
-        """End it for good."""
-        self._over.set()
-        self.signal(signal.SIGKILL)
-        if self._thread.ident is not None:
-            self._thread.join(10)
-
-
 class Rig:
     """Everything that a program needs. Start it once for many programs; close it."""
 
@@ -227,7 +154,7 @@ class Rig:
         self._processes = processes
         results = self._results.url
         self.workers = [
-            Worker(self.fleet, release, broker, results, processes.execution)
+            self._worker(release, broker, processes.execution)
             for release in RELEASES
             for broker in (PRIMARY, FALLBACK)
         ]
@@ -238,8 +165,19 @@ class Rig:
         ]
         for worker in self.workers:
             worker.start()
+            worker.wait(seconds=_START_SECONDS)
         for producer in self.producers:
             producer.start()
+
+    def _worker(self, release: str, broker: str, execution: str) -> Worker:
+        variables = {
+            POOL.name: "low",
+            BROKER.name: broker,
+            EXECUTION.name: execution,
+            APP.name: "drills.history.app:app",
+            RESULTS: self._results.url,
+        }
+        return Worker(self.fleet, f"{release}-{broker}", release, ",".join(QUEUES), variables=variables)
 
     def _end_processes(self) -> None:
         for producer in self.producers:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,60 +15,13 @@ from taskfleet.contract.environment import APP, BROKER, CONCURRENCY, ENVIRONMENT
 
 from drills.chance import one_of
 from drills.tools.app import app
-from local.places import REPOSITORY
+from drills.worker import Worker
 from tests.support.ministack import MiniStack
-from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 from tests.support.valkey import Valkey
 
 RELEASE = "r1"
-
-
-class Worker:
-    """One worker process after the other."""
-
-    def __init__(self, fleet: TinyFleet, number: int, variables: Mapping[str, str]) -> None:
-        self._place = fleet.directory / f"worker-{number}"
-        self._place.mkdir()
-        self._environment = fleet.worker_environment(RELEASE, **variables) | {
-            "TMPDIR": str(self._place),
-            "PYTHONPATH": str(REPOSITORY),
-        }
-        self.log = self._place / "log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True)
-        self._thread.start()
-
-    def ready(self) -> bool:
-        """Whether it consumes, or did before its last end."""
-        return self.log.exists() and "ready." in self.log.read_text()
-
-    def kill(self) -> None:
-        """SIGKILL it and its children, as a machine that is gone."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End it for good."""
-        self._over.set()
-        self.kill()
-        self._thread.join(10)
-
-    def _keep(self) -> None:
-        while not self._over.is_set():
-            with self.log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "taskfleet", "worker"],
-                    env=self._environment,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            self._process.wait()
-            self.kill()  # what it left behind goes with it
-            self._over.wait(0.5)
+_START_SECONDS = 180.0
 
 
 class Rig:
@@ -100,8 +49,11 @@ class Rig:
                 CONCURRENCY.name: str(slots),
                 EXECUTION.name: execution,
             }
-            self._workers.append(Worker(self.fleet, len(self._workers), variables))
-        wait_for(lambda: all(worker.ready() for worker in self._workers), seconds=180, what="the workers")
+            name = f"worker-{len(self._workers)}"
+            self._workers.append(Worker(self.fleet, name, RELEASE, variables=variables))
+            self._workers[-1].start()
+        for worker in self._workers:
+            worker.wait(seconds=_START_SECONDS)
 
     def kill_one(self) -> None:
         """A worker, whichever."""

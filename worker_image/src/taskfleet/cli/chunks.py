@@ -7,11 +7,10 @@ from dataclasses import asdict
 
 import click
 
-from taskfleet.cli.moves import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
-from taskfleet.errors import TaskfleetError
-from taskfleet.tools.runs import Run, Runs, State
+from taskfleet.cli.steering import add_steering
+from taskfleet.tools.runs import Run, Runs
 
 _HEAD = ("run", "task", "queue", "state", "chunks done", "next", "last change", "problem")
 
@@ -34,37 +33,6 @@ def list_runs(operator: Operator) -> None:
     )
 
 
-@chunks.command()
-@click.argument("run")
-@yes
-@asks
-def pause(operator: Operator, run: str, yes: bool) -> None:
-    """Pause RUN after the chunk that it is at. Its messages wait."""
-    become(
-        operator, _runs(operator), "run", run, State.PAUSED, yes=yes, undo=f"fleet chunks resume {run} --yes"
-    )
-
-
-@chunks.command()
-@click.argument("run")
-@yes
-@asks
-def resume(operator: Operator, run: str, yes: bool) -> None:
-    """Let a paused RUN go on, within some ten seconds."""
-    become(
-        operator, _runs(operator), "run", run, State.RUNNING, yes=yes, undo=f"fleet chunks pause {run} --yes"
-    )
-
-
-@chunks.command()
-@click.argument("run")
-@yes
-@asks
-def cancel(operator: Operator, run: str, yes: bool) -> None:
-    """End RUN after the chunk that it is at; what it has published runs. It can't be resumed."""
-    become(operator, _runs(operator), "run", run, State.CANCELLED, yes=yes, undo=None)
-
-
 def _runs(operator: Operator) -> Runs:
     return Runs(operator.client("dynamodb"), operator.environment)
 
@@ -75,15 +43,10 @@ def _row(run: Run, now: float) -> tuple[str, ...]:
     return (run.id, run.task, run.queue, run.state, str(run.step), following, age, run.problem or "-")
 
 
-def become(
-    operator: Operator, runs: Runs, what: str, id: str, state: State, *, yes: bool, undo: str | None
-) -> None:
-    """Change the state of a run, of the kind ``what``, that has not ended."""
-    run = runs.read(id)
-    if run is None:
-        raise TaskfleetError(f"there is no {what} {id!r}: the `list` command has those that have not ended")
-    if run.state in (State.DONE, State.CANCELLED):
-        raise TaskfleetError(f"{what} {id} is {run.state} already, after {run.step} steps")
-    if yes and not runs.become(id, state):
-        raise TaskfleetError(f"{what} {id} ended just now")
-    say(operator, done=yes, steps=[f"{what} {id} of {run.task}: {run.state} -> {state}"], undo=undo)
+add_steering(
+    chunks,
+    "run",
+    _runs,
+    pauses="after the chunk that it is at. Its messages wait.",
+    ends="after the chunk that it is at; what it has published runs.",
+)

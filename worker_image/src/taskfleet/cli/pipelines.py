@@ -8,10 +8,9 @@ from dataclasses import asdict
 
 import click
 
-from taskfleet.cli.chunks import become
-from taskfleet.cli.moves import yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
+from taskfleet.cli.steering import add_steering
 from taskfleet.errors import TaskfleetError
 from taskfleet.tools.pipelines import PipelineItems
 from taskfleet.tools.runs import Run, State
@@ -59,35 +58,6 @@ def show_items(operator: Operator, what: str) -> None:
     show(table(_ITEMS, [_item(run, time.time()) for run in found], indent=""))
 
 
-@pipelines.command()
-@click.argument("item")
-@yes
-@asks
-def pause(operator: Operator, item: str, yes: bool) -> None:
-    """Let ITEM wait after the stage that it is in."""
-    undo = f"fleet pipelines resume {item} --yes"
-    become(operator, _items(operator), "item", item, State.PAUSED, yes=yes, undo=undo)
-
-
-@pipelines.command()
-@click.argument("item")
-@yes
-@asks
-def resume(operator: Operator, item: str, yes: bool) -> None:
-    """Let a paused ITEM go on, within some ten seconds."""
-    undo = f"fleet pipelines pause {item} --yes"
-    become(operator, _items(operator), "item", item, State.RUNNING, yes=yes, undo=undo)
-
-
-@pipelines.command()
-@click.argument("item")
-@yes
-@asks
-def cancel(operator: Operator, item: str, yes: bool) -> None:
-    """End ITEM after the stage that it is in. It can't be resumed."""
-    become(operator, _items(operator), "item", item, State.CANCELLED, yes=yes, undo=None)
-
-
 def _items(operator: Operator) -> PipelineItems:
     return PipelineItems(operator.client("dynamodb"), operator.environment)
 
@@ -106,3 +76,12 @@ def _item(run: Run, now: float) -> tuple[str, ...]:
     done = stages if run.state is State.DONE else run.step
     age = f"{duration(now - run.at)} ago"
     return (run.id, run.task, run.state, f"{done} of {stages}", age, run.problem or "-")
+
+
+add_steering(
+    pipelines,
+    "item",
+    _items,
+    pauses="after the stage that it is in.",
+    ends="after the stage that it is in.",
+)

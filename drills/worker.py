@@ -1,0 +1,97 @@
+"""A worker process that is started again whenever it ends, as ECS does, and that a drill may kill."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+
+from local.places import REPOSITORY
+from tests.support.processes import wait_for
+from tests.support.tiny_fleet import TinyFleet
+
+_AGAIN_SECONDS = 0.5
+
+
+class Worker:
+    """One process after the other, in the fleet's directory below ``name``, with one log for all."""
+
+    def __init__(
+        self,
+        fleet: TinyFleet,
+        name: str,
+        release: str,
+        queues: str = "low",
+        *,
+        variables: Mapping[str, str],
+    ) -> None:
+        self.name = name
+        place = fleet.directory / name
+        place.mkdir(exist_ok=True)
+        self._environment = fleet.worker_environment(release, queues, **variables) | {
+            "TMPDIR": str(place),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        self.log = place / "log"
+        self._readies_before = self._readies()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start it, and again after each end."""
+        self._thread.start()
+
+    def wait(self, *, seconds: float) -> None:
+        """Until it consumes for the first time."""
+        wait_for(lambda: self._readies() > self._readies_before, seconds=seconds, what=self.name)
+
+    def pids(self) -> list[int]:
+        """All its processes, the main one first."""
+        if self._process is None or self._process.poll() is not None:
+            return []
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "-s", str(self._process.pid)], capture_output=True, text=True, check=False
+        )
+        others = {int(pid) for pid in listed.stdout.split()} - {self._process.pid}
+        return [self._process.pid, *sorted(others)]
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all its processes."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL it and its children, as with a machine that is gone."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it for good."""
+        self._over.set()
+        self.kill()
+        if self._thread.ident is not None:
+            self._thread.join(10)
+
+    def _readies(self) -> int:
+        return self.log.read_text().count("ready.") if self.log.exists() else 0
+
+    def _keep(self) -> None:
+        while not self._over.is_set():
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "taskfleet", "worker"],
+                    env=self._environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self._process.wait()
+            self.kill()  # a container ends with its command: whatever it left behind goes with it
+            self._over.wait(_AGAIN_SECONDS)
