@@ -66,13 +66,19 @@ def lock_kill() -> Report:
         lines = fleet.did()
         figures, checks = _counted(lines, HELD, fleet)
         most = most_at_once([(float(line["began"]), float(line["ended"])) for line in lines])
-        in_order = sorted(lines, key=lambda line: float(line["began"]))
-        backwards = sum(one["fence"] >= other["fence"] for one, other in itertools.pairwise(in_order))
+        backwards = sum(
+            one["fence"] >= other["fence"]
+            for one, other in itertools.permutations(lines, 2)
+            if float(one["ended"]) <= float(other["began"])
+        )
+        tokens = {line["fence"] for line in lines}
         figures |= {"most_at_once": most, "longest_pause_seconds": _longest_pause(lines)}
         checks += [
             Check(f"never more than {tasks.AT_ONCE} at once: {most}", most <= tasks.AT_ONCE),
-            # Two that begin within the same moment may write their times in another order.
-            Check(f"fencing tokens grow: {backwards} of {len(lines)} do not", backwards <= len(lines) // 20),
+            Check(
+                f"who begins after another's end has a higher fencing token: {backwards} not", not backwards
+            ),
+            Check(f"no two have the same: {len(lines) - len(tokens)}", len(tokens) == len(lines)),
         ]
         return Report(name="lock-kill", checks=checks, figures=figures)
 
