@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.manifest import AUTOMATIC
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.store import Snapshot, Store
@@ -12,6 +13,7 @@ from taskfleet.releases.store import Snapshot, Store
 _SECONDS = 60.0  # from the answer to CloudFormation to the pointer; the controller does both in one look
 _SILENT_SECONDS = 60.0
 _POLL_SECONDS = 1.0
+_BROKERS = {PRIMARY: "Redis", FALLBACK: "SQS"}
 
 
 def wait(store: Store, *, since: float, sleep: Callable[[float], None] = time.sleep) -> Snapshot:
@@ -49,5 +51,12 @@ def _line(record: Record, snapshot: Snapshot) -> str:
         serves = snapshot.pointer.release
         return f"release {name} failed: {reason}. Release {serves} is current as before"
     if record.ready and record.state is State.GATING:
-        return f"release {name} has passed its gate; make it current: fleet release promote {name} --yes"
-    return f"release {name} is {record.state}: {reason}"
+        promote = f"fleet release promote {name} --yes"
+        return f"release {name} has passed its gate; make it current: {promote}{took(record)}"
+    return f"release {name} is {record.state}: {reason}{took(record)}"
+
+
+def took(record: Record) -> str:
+    """How long its gate took on each broker, if it has passed."""
+    said = " and ".join(f"{seconds:.0f} s on {_BROKERS[broker]}" for broker, seconds in record.gate_took)
+    return f"; its gate took {said}" if said else ""

@@ -126,7 +126,10 @@ class Permissions:
         statements = [
             allow("Point", ("ssm:GetParameter", "ssm:PutParameter"), [pointer]),
             self._broker_password(),
-            self._key("kms:Decrypt"),
+            self._key("kms:Decrypt", "kms:GenerateDataKey"),
+            # Gate tasks; as for producers, the pattern of the queues matches those of dead letters, too.
+            allow("SendGates", ("sqs:SendMessage",), [self._fallbacks()]),
+            self._nothing_to_dead_letters(),
             allow("CountMessages", _COUNT, [self._fallbacks()]),
             # A retired release's queues refuse what is sent to them.
             allow("CloseQueues", ("sqs:SetQueueAttributes",), [self._fallbacks()]),

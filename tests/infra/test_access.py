@@ -76,7 +76,7 @@ FORBIDDEN = [
     (WORKER, "ssm", "PutParameter", {"Name": "/taskfleet/prod/current-release"}),
     (BEAT, "sqs", "SendMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-dead-high"}),
     (BEAT, "dynamodb", "GetItem", {"TableName": "taskfleet-prod-state", "Key": {"id": {"S": "look"}}}),
-    (CONTROLLER, "sqs", "SendMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-high-r1"}),
+    (CONTROLLER, "sqs", "SendMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-dead-high"}),
     (CONTROLLER, "monitoring", "PutMetricData", {"Namespace": "AWS/ECS"}),
     (CONTROLLER, "cloudformation", "DeleteStack", {"StackName": "taskfleet-prod-release-r1"}),
     (

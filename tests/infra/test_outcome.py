@@ -26,6 +26,10 @@ def _said(*records: Record, since: float = T0, looked_at: float | None = T0 + 5)
         (record(state=S.CURRENT), "release green is current: for the test"),
         (record(state=S.FAILED), "release green failed: for the test. Release blue is current as before"),
         (READY, "release green has passed its gate; make it current: fleet release promote green --yes"),
+        (
+            record(state=S.CURRENT, gate_took=(("fallback", 71.4), ("primary", 3.2))),
+            "release green is current: for the test; its gate took 71 s on SQS and 3 s on Redis",
+        ),
         (replace(READY, gate_passed_at=None), "release green is gating: for the test"),
     ],
 )

@@ -22,7 +22,6 @@ _SHELL = (
 # (who, statement, action) → why it stays.
 UNUSED: dict[tuple[str, str, str], str] = {
     **{(who, EXEC, action): _EXEC for who in (WORKER, BEAT, CONTROLLER) for action in _SHELL},
-    (CONTROLLER, EXEC, "kms:GenerateDataKey"): _EXEC,
     **{(who, "FindReleaseInState", "dynamodb:GetItem"): _THROTTLED for who in (WORKER, BEAT, PRODUCER)},
     (WORKER, "Consume", "sqs:GetQueueAttributes"): "kombu's, before it deletes a message that was rejected",
 }

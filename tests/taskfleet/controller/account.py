@@ -7,12 +7,15 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 import redis
+from botocore.config import Config
 from celery import Celery
 from kombu import Connection
 from taskfleet.contract import names, parameters
 from taskfleet.contract import state as keys
 from taskfleet.contract.container import NAME
+from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.controller.controller import Controller
 from taskfleet.controller.edges import Edges
@@ -25,8 +28,23 @@ from taskfleet.releases.store import Store
 
 from tests.support import dead_letters
 from tests.support.ministack import MiniStack
+from tests.support.processes import free_port
 from tests.support.valkey import Valkey
 from tests.taskfleet.releases.factory import manifest
+
+QUICK = Config(connect_timeout=0.3, read_timeout=0.3, retries={"total_max_attempts": 1})
+
+
+def dead(service: str) -> object:
+    """A client of an API that nobody serves."""
+    return boto3.client(
+        service,
+        endpoint_url=f"http://127.0.0.1:{free_port()}",
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=QUICK,
+    )
 
 
 class Clock:
@@ -41,12 +59,20 @@ class Clock:
 
 @dataclass
 class Gates:
-    """Sends real gate tasks to the test's Valkey, without the TLS that the fleet's has."""
+    """Sends real gate tasks to the test's Valkey, without TLS; to SQS just a body."""
 
     url: str
+    sqs: Any
+    environment: str
     sent: list[SendGate] = field(default_factory=list)
 
     def send(self, wanted: SendGate) -> None:
+        if wanted.broker == FALLBACK:
+            twin = names.fallback_queue(self.environment, wanted.queue, wanted.release)
+            url = self.sqs.get_queue_url(QueueName=twin)["QueueUrl"]
+            self.sqs.send_message(QueueUrl=url, MessageBody=wanted.key)
+            self.sent.append(wanted)
+            return
         with Connection(self.url, transport_options={"socket_connect_timeout": 1}) as connection:
             gate.send(Celery("test", set_as_current=False), connection, wanted)
         self.sent.append(wanted)
@@ -61,7 +87,7 @@ class Account:
         self.sqs, self.ssm, self.ecs = aws.client("sqs"), aws.client("ssm"), aws.client("ecs")
         self.cloudwatch, self.dynamodb = aws.client("cloudwatch"), aws.client("dynamodb")
         self.store = Store(self.dynamodb, self.name)
-        self.gates = Gates(valkey.url)
+        self.gates = Gates(valkey.url, self.sqs, self.name)
         self.redis = redis.Redis.from_url(valkey.url, socket_timeout=1, socket_connect_timeout=1)
         self._base()
 
@@ -141,17 +167,27 @@ class Account:
 
     def run_gates(self, made: ReleaseManifest) -> None:
         """What the workers of a release do with their gate tasks."""
-        with Connection(self.valkey.url) as connection:
-            for queue in made.queues:
-                name = names.versioned_queue(queue, made.release)
-                simple = connection.SimpleQueue(name)
-                message = simple.get(block=False)
-                (argument,), _, _ = message.payload
-                self._prove(argument)
-                message.ack()
+        for queue in made.queues:
+            self.run_gate_on_redis(queue, made.release)
+            self.run_gate_on_sqs(queue, made.release)
 
-    def _prove(self, versioned_queue: str) -> None:
-        proof = {keys.KEY: keys.gate(versioned_queue, "primary"), "at": self.clock()}
+    def run_gate_on_redis(self, queue: str, release: str) -> None:
+        """What a worker on Redis does."""
+        with Connection(self.valkey.url) as connection:
+            message = connection.SimpleQueue(names.versioned_queue(queue, release)).get(block=False)
+            (argument,), _, _ = message.payload
+            self._prove(argument, PRIMARY)
+            message.ack()
+
+    def run_gate_on_sqs(self, queue: str, release: str) -> None:
+        """What a worker on SQS does, once it was woken."""
+        url = self.sqs.get_queue_url(QueueName=names.fallback_queue(self.name, queue, release))["QueueUrl"]
+        (message,) = self.sqs.receive_message(QueueUrl=url)["Messages"]
+        self._prove(names.versioned_queue(queue, release), FALLBACK)
+        self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+    def _prove(self, versioned_queue: str, broker: str) -> None:
+        proof = {keys.KEY: keys.gate(versioned_queue, broker), "at": self.clock()}
         self.dynamodb.put_item(TableName=names.state_table(self.name), Item=items.wire(proof))
 
     def pass_time(self, controller: Controller, looks: int) -> None:

@@ -69,6 +69,7 @@ def _current(fleet: TinyFleet) -> str:
 def test_a_first_release_with_a_real_worker_becomes_current(fleet: TinyFleet) -> None:
     port = free_port()
     fleet.start_worker("r1")
+    fleet.start_worker("r1", **{env.BROKER.name: env.FALLBACK})
     controller = fleet.start(
         "controller", fleet.environment(**{env.METRICS_PORT.name: str(port)}), "looks every"
     )

@@ -6,10 +6,11 @@ import json
 from dataclasses import replace
 
 from taskfleet.contract import messages, names
+from taskfleet.contract.limits import GATE_DEADLINE_SECONDS
 from taskfleet.contract.messages import GATE_TASK, PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.releases import commands, pointer
 
-from tests.taskfleet.controller.account import Account
+from tests.taskfleet.controller.account import Account, dead
 
 
 def _bring_up(account: Account, release: str) -> None:
@@ -45,9 +46,11 @@ def test_the_first_release_is_gated_and_becomes_current_by_itself(account: Accou
     made = account.deploy("blue")
     account.pass_time(controller, 1)
     assert account.states() == {"blue": "gating"}
-    assert {(g.queue, g.broker) for g in account.gates.sent} == {(q, "primary") for q in made.queues}
+    assert {(g.queue, g.broker) for g in account.gates.sent} == {
+        (q, broker) for q in made.queues for broker in ("primary", "fallback")
+    }
     account.pass_time(controller, 2)
-    assert len(account.gates.sent) == 3  # not once per look
+    assert len(account.gates.sent) == 6  # not once per look
     account.run_gates(made)
     look = controller.look()
     assert account.states() == {"blue": "current"}
@@ -104,6 +107,50 @@ def test_a_drained_release_whose_stack_is_deleted_is_retired_and_may_come_back(a
     account.pass_time(controller, 3)
     again = account.store.scan().records["blue"]
     assert (str(again.state), again.gate_passed_at) == ("gating", None)  # the old proofs prove nothing
+
+
+def test_a_release_waits_for_its_gate_on_sqs_and_the_record_says_how_long(account: Account) -> None:
+    made, controller = account.deploy("blue"), account.controller()
+    account.pass_time(controller, 1)
+    began = account.clock.now
+    for queue in made.queues:
+        account.run_gate_on_redis(queue, "blue")
+    account.pass_time(controller, 3)
+    assert account.states() == {"blue": "gating"}
+    for queue in made.queues:
+        account.run_gate_on_sqs(queue, "blue")
+    proven = account.clock.now
+    account.pass_time(controller, 1)
+    assert account.states() == {"blue": "current"}
+    took = dict(account.store.scan().records["blue"].gate_took)
+    assert took == {"primary": 0.0, "fallback": round(proven - began, 1)}
+
+
+def test_a_gate_task_on_sqs_wakes_the_workers_there_and_they_sleep_again(account: Account) -> None:
+    made, controller = account.deploy("blue"), account.controller()
+    account.pass_time(controller, 2)
+    assert controller.last is not None
+    assert {pool.fallback_gap for pool in controller.last.releases[0].pools} == {1}
+    account.run_gates(made)
+    for pool in made.pools:
+        service = names.service(pool.name, "blue", fallback=True)
+        account.ecs.update_service(cluster=names.cluster(account.name), service=service, desiredCount=1)
+    account.pass_time(controller, 1)
+    assert {pool.fallback_gap for pool in controller.last.releases[0].pools} == {-1}
+
+
+def test_while_sqs_is_away_a_gate_waits_and_in_the_end_fails_with_the_reason(account: Account) -> None:
+    account.deploy("blue")
+    account.gates.sqs = dead("sqs")
+    controller = account.controller()
+    account.pass_time(controller, 1)
+    assert account.states() == {"blue": "gating"}
+    account.clock.now += 2 * GATE_DEADLINE_SECONDS
+    account.pass_time(controller, 2)
+    assert account.states() == {"blue": "failed"}
+    reason = account.store.scan().records["blue"].history[-1].reason
+    assert "high (fallback), low (fallback), etl (fallback)" in reason
+    assert "fallback took no gate task: Could not connect to the endpoint" in reason
 
 
 def test_a_drain_with_its_stack_gone_still_counts_what_the_primary_holds(account: Account) -> None:

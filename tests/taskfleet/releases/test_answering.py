@@ -43,7 +43,14 @@ OTHER = {"manifests": {"green": manifest(image="sha256:other"), "blue": BLUE.man
 CASES = {
     "a deployment that turns up is noted": (
         seen(_green(deployment=""), BLUE, **DEPLOYING),
-        [Await("green", ID), *(SendGate("green", queue, "primary") for queue in ("high", "low", "etl"))],
+        [
+            Await("green", ID),
+            *(
+                SendGate("green", queue, broker)
+                for broker in ("primary", "fallback")
+                for queue in ("high", "low", "etl")
+            ),
+        ],
     ),
     "the gate has passed: the deploy ends well, and nothing is promoted before": (
         seen(PASSED, BLUE, **DEPLOYING),
@@ -254,8 +261,8 @@ class World:
                 self.records[name] = self.records[name].moved(
                     to, at=self.now, actor="controller", reason=reason
                 )
-            case PassGate(name):
-                self._change(name, gate_passed_at=self.now)
+            case PassGate(name, took):
+                self._change(name, gate_passed_at=self.now, gate_took=took)
             case Await(name, deployment):
                 self._change(name, deployment=deployment)
             case Answer(name, deployment, url, success, _):

@@ -20,15 +20,17 @@ from taskfleet.releases.actions import (
     StopBefore,
 )
 from taskfleet.releases.model import Before, Pointer, State
-from taskfleet.releases.observation import Ended, Gone, Left, Memory, Observation, Rules, Running
+from taskfleet.releases.observation import Ended, Gone, Left, Memory, Observation, Running
 from taskfleet.releases.plan import plan
 
 from tests.taskfleet.releases.factory import T0, manifest, pool, proofs, record, seen
 
 S = State
 QUEUES = ("high", "low", "etl")
-GATES = tuple(SendGate("green", queue, "primary") for queue in QUEUES)
-ALL_PROOFS = proofs("green", *QUEUES)
+BROKERS = ("primary", "fallback")
+GATES = tuple(SendGate("green", queue, broker) for broker in BROKERS for queue in QUEUES)
+ALL_PROOFS = {**proofs("green", *QUEUES), **proofs("green", *QUEUES, at=T0 + 9, broker="fallback")}
+PASSES = PassGate("green", (("primary", 1.0), ("fallback", 9.0)))
 GATING = record(state=S.GATING)
 READY = record(state=S.GATING, gate_passed_at=T0)
 BLUE = record("blue", S.CURRENT)
@@ -103,12 +105,19 @@ CASES = {
         [RunBefore("green", MIGRATE)],
     ),
     "gate tasks go to each queue": (seen(GATING), [*GATES]),
-    "only the queues without proof": (seen(GATING, proofs=proofs("green", "low")), [GATES[0], GATES[2]]),
+    "only the queues without proof": (
+        seen(GATING, proofs=proofs("green", "low")),
+        [GATES[0], *GATES[2:]],
+    ),
     "a proof of an earlier deployment is none": (
         seen(GATING, proofs=proofs("green", *QUEUES, at=T0 - 1)),
         [*GATES],
     ),
-    "all proofs and live pools: passed": (seen(GATING, proofs=ALL_PROOFS), [PassGate("green")]),
+    "all proofs and live pools: passed": (seen(GATING, proofs=ALL_PROOFS), [PASSES]),
+    "proofs from Redis alone: the workers on SQS are asked for theirs": (
+        seen(GATING, proofs=proofs("green", *QUEUES)),
+        [*GATES[3:]],
+    ),
     "a pool without a worker: not yet": (seen(GATING, proofs=ALL_PROOFS, running={("high", "green"): 1}), []),
     "workers unknown: not yet": (seen(GATING, proofs=ALL_PROOFS, running=None), []),
     "the first ready release is promoted by itself": (
@@ -127,11 +136,11 @@ CASES = {
     "… but what is current is left alone": (seen(record(state=S.CURRENT), manifests=OTHER), []),
     "same image, other numbers: kept": (
         seen(GATING, manifests={"green": manifest(drain_deadline_seconds=9)}, proofs=ALL_PROOFS),
-        [Renew(manifest(drain_deadline_seconds=9)), PassGate("green")],
+        [Renew(manifest(drain_deadline_seconds=9)), PASSES],
     ),
     "a queue that was taken out is not forgotten": (
         seen(GATING, manifests={"green": manifest(pools=manifest().pools[:1])}, proofs=ALL_PROOFS),
-        [PassGate("green")],
+        [PASSES],
     ),
     "a failed one whose gate ran after all": (
         seen(record(state=S.FAILED), proofs=ALL_PROOFS),
@@ -231,25 +240,42 @@ def test_a_gate_task_is_sent_again_only_after_a_while() -> None:
 )
 def test_a_gate_that_never_ends_fails_once_it_was_tried(now: float, sent: float | None, fails: bool) -> None:
     memory = Memory(gates_sent={} if sent is None else {GATES[2].key: sent})
+    proven = {key: at for key, at in ALL_PROOFS.items() if key != GATES[2].key}
 
-    (action,) = plan(seen(GATING, now=now, proofs=proofs("green", "high", "low")), memory).actions or (None,)
+    (action,) = plan(seen(GATING, now=now, proofs=proven), memory).actions or (None,)
 
     failed = Move("green", S.FAILED, "within 900 s there was no proof from etl (primary)")
     assert (action == failed) is fails
     assert fails or action in (None, GATES[2])
 
 
-def test_the_fallback_has_its_own_gate_where_that_is_asked_for() -> None:
-    actions = plan(
-        seen(GATING, proofs=ALL_PROOFS), Memory(), Rules(gate_brokers=("primary", "fallback"))
-    ).actions
-    assert actions == tuple(SendGate("green", queue, "fallback") for queue in QUEUES)
+def test_a_broker_that_takes_no_gate_tasks_is_named_with_its_reason_when_the_time_is_up() -> None:
+    away = "Could not connect to the endpoint"
+    memory = Memory(gates_refused={gate.key: away for gate in GATES[3:]})
+    look = seen(GATING, proofs=proofs("green", *QUEUES))
+    assert plan(replace(look, now=T0 + 1799), memory).actions == GATES[3:]
+
+    (failed,) = plan(replace(look, now=T0 + 1801), memory).actions
+
+    assert failed == Move(
+        "green",
+        S.FAILED,
+        "within 900 s there was no proof from high (fallback), low (fallback), etl (fallback); "
+        f"fallback took no gate task: {away}",
+    )
+
+
+def test_what_a_broker_said_is_forgotten_once_it_is_asked_again() -> None:
+    memory = Memory(gates_refused={GATES[3].key: "away"})
+    assert plan(seen(GATING), memory).memory.gates_refused == {}
 
 
 def test_a_pool_that_may_sleep_needs_no_live_worker() -> None:
     sleepy = manifest(pools=(pool("low", min_workers=0),))
-    look = seen(record(state=S.GATING, manifest=sleepy), proofs=proofs("green", "low"), running={})
-    assert plan(look, Memory()).actions == (PassGate("green"),)
+    proven = {**proofs("green", "low"), **proofs("green", "low", broker="fallback")}
+    look = seen(record(state=S.GATING, manifest=sleepy), proofs=proven, running={})
+    (action,) = plan(look, Memory()).actions
+    assert isinstance(action, PassGate)
 
 
 U = None

@@ -50,6 +50,7 @@ def show_release(operator: Operator, release: str) -> None:
             f"state    {record.state}, for {duration(time.time() - record.since)}",
             f"ready    {'yes: it may be promoted' if record.ready else 'no'}",
             f"image    {record.image}",
+            f"gate     {_gate(record)}",
             f"left     {_says(left)}",
             "history",
             *(_line(change) for change in as_json(record)["history"]),
@@ -84,6 +85,13 @@ def as_json(record: Record) -> dict[str, Any]:
         "history": history,
         "manifest": manifest,
     }
+
+
+def _gate(record: Record) -> str:
+    if record.gate_passed_at is None:
+        return "has not passed"
+    took = ", ".join(f"{broker} after {duration(seconds)}" for broker, seconds in record.gate_took)
+    return f"passed{': ' if took else ''}{took}"
 
 
 def _says(left: Left | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -65,7 +66,7 @@ class Controller:
             return None, []
         zeros = self._memory.zeros  # a look counts once, however many rounds it takes
         for _ in range(_ROUNDS):
-            planned = plan(observation, Memory(zeros, self._memory.gates_sent), self._rules)
+            planned = plan(observation, replace(self._memory, zeros=zeros), self._rules)
             done = Execution.of(observation, self._edges)
             problems = done.run(planned.actions)
             self._memory = done.remembered(planned.memory)

@@ -53,7 +53,8 @@ class Execution:
     records: dict[str, Record]
     pointer: Pointer
     published: str | None
-    unsent: set[str] = field(default_factory=set)  # keys of the gate tasks that no broker took
+    unsent: dict[str, str] = field(default_factory=dict)  # key of a gate task → why no broker took it
+    away: dict[str, str] = field(default_factory=dict)  # broker → why it took none
 
     @classmethod
     def of(cls, seen: Observation, edges: Edges) -> Execution:
@@ -67,7 +68,7 @@ class Execution:
     def remembered(self, memory: Memory) -> Memory:
         """What the plan remembers, without the gate tasks that were not sent: they are due at once."""
         sent = {key: at for key, at in memory.gates_sent.items() if key not in self.unsent}
-        return replace(memory, gates_sent=sent)
+        return replace(memory, gates_sent=sent, gates_refused={**memory.gates_refused, **self.unsent})
 
     def run(self, actions: tuple[Action, ...]) -> list[str]:
         """Do them all; returns what went wrong. What somebody else did meanwhile is not wrong."""
@@ -79,8 +80,6 @@ class Execution:
                 logger.info("left to the next look: %s", conflict)
             except _EXPECTED as error:
                 problems.append(f"{type(action).__name__} failed: {error}")
-                if isinstance(action, SendGate):
-                    self.unsent.add(action.key)
         return problems
 
     def _do(self, action: Action) -> None:
@@ -91,8 +90,8 @@ class Execution:
                 self._move(self.records[release].moved(to, at=self.now, actor=ACTOR, reason=reason))
             case Renew(manifest):
                 self._save(self._next(manifest.release, manifest=manifest))
-            case PassGate(release):
-                self._save(self._next(release, gate_passed_at=self.now))
+            case PassGate(release, took):
+                self._save(self._next(release, gate_passed_at=self.now, gate_took=took))
                 logger.info("the gate of release %s has passed", release)
             case Close(release):
                 self._close(release)
@@ -115,13 +114,24 @@ class Execution:
             case StopBefore(release, command):
                 before.stop(self.edges, self.records[release], command)
             case SendGate():
-                self.edges.gates.send(action)
+                self._send(action)
             case Promote(release, reason):
                 self._promote(release, reason)
             case Publish(release):
                 self._publish(release)
             case _:
                 assert_never(action)
+
+    def _send(self, gate: SendGate) -> None:
+        """A broker that did not take one is not asked again in the same look: each try takes its time."""
+        if gate.broker in self.away:
+            self.unsent[gate.key] = self.away[gate.broker]
+            return
+        try:
+            self.edges.gates.send(gate)
+        except _EXPECTED as error:
+            self.unsent[gate.key] = self.away[gate.broker] = str(error)
+            raise
 
     def _close(self, release: str) -> None:
         """At every look. What was found open, though it had been closed, is closed since now."""

@@ -65,9 +65,10 @@ class SendGate:
 
 @dataclass(frozen=True)
 class PassGate:
-    """Note that every gate task of a release has run."""
+    """Note that every gate task of a release has run; ``took``: seconds to the last of each broker."""
 
     release: str
+    took: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)

@@ -34,15 +34,31 @@ def towards_current(record: Record, seen: Observation, memory: Memory, rules: Ru
 def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
     missing = _missing(record, seen, rules)
     if not missing and _every_pool_runs(record, seen):
-        yield PassGate(record.release)
+        yield PassGate(record.release, _took(record, seen, rules))
     elif _too_late(record, missing, seen, memory, rules):
-        lacking = (
-            ", ".join(f"{gate.queue} ({gate.broker})" for gate in missing) or "a live worker in each pool"
-        )
+        lacking = _lacking(missing, memory) or "a live worker in each pool"
         reason = f"within {rules.gate_deadline_seconds:g} s there was no proof from {lacking}"
         yield Move(record.release, State.FAILED, reason)
     else:
         yield from (gate for gate in missing if _due(gate, record, seen, memory, rules))
+
+
+def _lacking(missing: list[SendGate], memory: Memory) -> str:
+    """The queues without proof, and why a broker took no gate task for them."""
+    queues = ", ".join(f"{gate.queue} ({gate.broker})" for gate in missing)
+    refused = {gate.broker: memory.gates_refused.get(gate.key) for gate in missing}
+    return "; ".join(
+        [queues, *(f"{broker} took no gate task: {why}" for broker, why in refused.items() if why)]
+    )
+
+
+def _took(record: Record, seen: Observation, rules: Rules) -> tuple[tuple[str, float], ...]:
+    """Seconds from the gate's begin to the last proof, by broker."""
+    by_broker = (
+        (broker, max(seen.proofs[gate.key] for gate in _wanted(record, (broker,))))
+        for broker in rules.gate_brokers
+    )
+    return tuple((broker, round(max(0.0, at - record.since), 1)) for broker, at in by_broker)
 
 
 def _too_late(
@@ -50,7 +66,7 @@ def _too_late(
 ) -> bool:
     """Whether its time is up. A controller that was away meanwhile first sends what is missing once more.
 
-    What can't even be sent, since Redis is away, ends at twice the time.
+    What can't even be sent, since its broker is away, ends at twice the time.
     """
     took = seen.now - record.since
     if took <= rules.gate_deadline_seconds:
@@ -68,8 +84,15 @@ def _due(gate: SendGate, record: Record, seen: Observation, memory: Memory, rule
 
 def _missing(record: Record, seen: Observation, rules: Rules) -> list[SendGate]:
     """The gate tasks that have not run since this deployment of the release was registered."""
-    wanted = (SendGate(record.release, q, b) for q in record.manifest.queues for b in rules.gate_brokers)
-    return [gate for gate in wanted if seen.proofs.get(gate.key, 0.0) < record.registered_at]
+    return [
+        gate
+        for gate in _wanted(record, rules.gate_brokers)
+        if seen.proofs.get(gate.key, 0.0) < record.registered_at
+    ]
+
+
+def _wanted(record: Record, brokers: tuple[str, ...]) -> Iterator[SendGate]:
+    return (SendGate(record.release, queue, broker) for broker in brokers for queue in record.manifest.queues)
 
 
 def _every_pool_runs(record: Record, seen: Observation) -> bool:

@@ -66,7 +66,8 @@ class Record:
     """What the state table knows of a release.
 
     ``version`` grows with each write, and each write names the one it read. ``since`` is when the
-    state was entered; ``gate_passed_at`` when every queue's gate task had run; ``retiring`` who asked
+    state was entered; ``gate_passed_at`` when every queue's gate task had run, ``gate_took`` after how many
+    seconds the last of each broker; ``retiring`` who asked
     for the deletion of its stack; ``closed_at`` since when nothing is published to it. ``deployment`` is the
     id of the last `taskfleet.releases.observation.Deployment`, ``answered`` of the last that was answered.
     ``before`` is the command that ran before its gate.
@@ -79,6 +80,7 @@ class Record:
     since: float
     version: int = 1
     gate_passed_at: float | None = None
+    gate_took: tuple[tuple[str, float], ...] = ()
     retiring: str | None = None
     closed_at: float | None = None
     deployment: str = ""
@@ -118,6 +120,7 @@ class Record:
             version=self.version + 1,
             # What was proven of an earlier deployment proves nothing of this one.
             gate_passed_at=None if again else self.gate_passed_at,
+            gate_took=() if again else self.gate_took,
             retiring=None if again else self.retiring,
             before=None if again else self.before,
             history=(*self.history, change)[-HISTORY_KEPT:],

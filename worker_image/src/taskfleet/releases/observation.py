@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from taskfleet.contract.environment import PRIMARY
+from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.limits import GATE_DEADLINE_SECONDS
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.releases.model import Pointer, Record
@@ -16,14 +16,14 @@ from taskfleet.releases.model import Pointer, Record
 class Rules:
     """The numbers of the plan.
 
-    ``gate_brokers``: where gate tasks must run. The fallback pool sleeps at zero and takes minutes to
-    wake on AWS, so its gate is asked for only where a deploy may take that long.
+    ``gate_brokers``: where gate tasks must run. That of the fallback wakes the workers on SQS as any other
+    message there does, by the queue's alarm: on AWS a minute or two, and they sleep again afterwards.
     """
 
     zero_samples: int = 7  # looks in a row that find nothing left: a minute, in which SQS counts settle
     gate_resend_seconds: float = 60
     gate_deadline_seconds: float = GATE_DEADLINE_SECONDS
-    gate_brokers: tuple[str, ...] = (PRIMARY,)
+    gate_brokers: tuple[str, ...] = (PRIMARY, FALLBACK)
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class Memory:
 
     zeros: Mapping[str, int] = field(default_factory=dict)  # release → empty looks in a row
     gates_sent: Mapping[str, float] = field(default_factory=dict)  # gate key → when
+    gates_refused: Mapping[str, str] = field(default_factory=dict)  # gate key → why no broker took it
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ None. Every action can be done twice, so a look that was cut short is made good 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taskfleet.releases.actions import Action, Move, Publish, Register, Renew, SendGate
 from taskfleet.releases.answering import answering, promotion
@@ -32,7 +32,7 @@ def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # 
     """The plan for what was seen."""
     live = sorted((r for r in seen.records.values() if r.state in LIVE), key=lambda r: (r.since, r.release))
     counted = {r.release: zeros(r, seen, memory) for r in live if r.state in MAY_DRAIN}
-    remembered = Memory(zeros=counted, gates_sent=memory.gates_sent)
+    remembered = replace(memory, zeros=counted)
     answers = [action for _, record in sorted(seen.records.items()) for action in answering(record, seen)]
     moved = {action.release for action in answers if isinstance(action, Move)}
     actions = (
@@ -44,7 +44,11 @@ def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # 
     sent = {gate.key: seen.now for gate in actions if isinstance(gate, SendGate)}
     return Plan(
         actions=actions,
-        memory=Memory(zeros=counted, gates_sent={**memory.gates_sent, **sent}),
+        memory=Memory(
+            zeros=counted,
+            gates_sent={**memory.gates_sent, **sent},
+            gates_refused={key: why for key, why in memory.gates_refused.items() if key not in sent},
+        ),
         overdue=tuple(record.release for record in live if overdue(record, seen.now)),
         problems=tuple(_problems(seen, live)),
     )
