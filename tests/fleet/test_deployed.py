@@ -24,12 +24,17 @@ def test_all_stacks_are_there(fleet: Deployed) -> None:
 
 
 @POOLS
-def test_a_pool_runs_and_its_fallback_sleeps(fleet: Deployed, pool: Pool) -> None:
-    services = fleet.services()
-    awake = services[names.service(pool.name, "live")]
-    asleep = services[names.service(pool.name, "live", fallback=True)]
-    assert awake.running >= pool.min_workers
-    assert (asleep.desired, asleep.running) == (pool.warm_fallback_workers, pool.warm_fallback_workers)
+def test_a_pool_runs_and_its_fallback_sleeps_again_after_its_gate(fleet: Deployed, pool: Pool) -> None:
+    assert fleet.services()[names.service(pool.name, "live")].running >= pool.min_workers
+    took = fleet.fleet_json("release", "show", "live")["gate_took"]
+    assert set(took) >= {"primary", "fallback"}
+    asleep = (pool.warm_fallback_workers, pool.warm_fallback_workers)
+
+    def sleeps() -> bool:
+        service = fleet.services()[names.service(pool.name, "live", fallback=True)]
+        return (service.desired, service.running) == asleep
+
+    wait_until(sleeps, 120, "its workers on SQS sleep")
 
 
 @POOLS
