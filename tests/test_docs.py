@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import taskfleet
+from taskfleet.gate_checks import Marked, marked
 
 from docs.pages.written import FOLDER, PAGES
 
@@ -50,6 +52,26 @@ def test_the_example_of_the_toolkit_is_python_that_runs() -> None:
     assert names["index"]({"shop": "north", "id": -1}) == [0]
     assert names["pay"](7) == "order 7 paid"
     assert names["ask_bank"].apply(("a", 1)).successful()
+
+
+def test_the_example_of_a_check_is_one_that_a_worker_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (example,) = (
+        text
+        for text in re.findall(r"```python\n(.*?)```", (FOLDER / "deploying.md").read_text(), re.DOTALL)
+        if "taskfleet.gate" in text
+    )
+    names: dict[str, Any] = {}
+    exec(example, names)  # noqa: S102 - it is our own page
+    assert marked(names["app"]) == {"shop.orders_have_a_currency": Marked("low", 30)}
+    monkeypatch.chdir(tmp_path)
+    database = sqlite3.connect("shop.sqlite")
+    database.execute("CREATE TABLE orders (id INTEGER)")
+    with pytest.raises(sqlite3.OperationalError, match="no such column: currency"):
+        names["orders_have_a_currency"]()
+    database.execute("ALTER TABLE orders ADD COLUMN currency TEXT")
+    names["orders_have_a_currency"]()
 
 
 def test_install_works_however_often_and_after_whatever_was_imported() -> None:

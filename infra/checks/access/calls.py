@@ -103,6 +103,7 @@ def _general(text: str, settings: Settings) -> str:
         (rf"service/{names.cluster(env)}/({pools})-{id}", "service/taskfleet-<env>/<pool>-<release>"),
         (r'"(limit|once|chunked|batch|pipeline|pipeline-item)#[^"]*"', r'"\1#<key>"'),
         (rf"gate#([a-z]+)#({queues})\.{id}", r"gate#\1#<queue>.<release>"),
+        (rf'gate#check#{id}#[^"]*', "gate#check#<release>#<task>"),
         (rf"{names.release_stack_prefix(env)}{id}", "taskfleet-<env>-release-<release>"),
         (rf"release#{id}", "release#<release>"),
         (r"revokes#[0-9]+", "revokes#<slot>"),

@@ -89,6 +89,7 @@ class Account:
         self.store = Store(self.dynamodb, self.name)
         self.gates = Gates(valkey.url, self.sqs, self.name)
         self.redis = redis.Redis.from_url(valkey.url, socket_timeout=1, socket_connect_timeout=1)
+        self.checks: tuple[str, ...] = ()  # the team's, as workers know them
         self._base()
 
     def _base(self) -> None:
@@ -187,8 +188,25 @@ class Account:
         self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def _prove(self, versioned_queue: str, broker: str) -> None:
-        proof = {keys.KEY: keys.gate(versioned_queue, broker), "at": self.clock()}
+        proof = {
+            keys.KEY: keys.gate(versioned_queue, broker),
+            "at": self.clock(),
+            "release": versioned_queue.rpartition(".")[2],
+            "checks": [{"task": task, "pool": "", "timeout": 60} for task in self.checks],
+        }
         self.dynamodb.put_item(TableName=names.state_table(self.name), Item=items.wire(proof))
+
+    def end_check(self, release: str, task: str, failure: str | None = None) -> None:
+        """What the worker writes that has run one of the team's checks."""
+        registered = self.store.scan().records[release].registered_at
+        end = {
+            keys.KEY: keys.gate_check(release, task),
+            "registered": f"{registered:.3f}",
+            "begun": self.clock(),
+            "ended": self.clock(),
+            "failure": failure,
+        }
+        self.dynamodb.put_item(TableName=names.state_table(self.name), Item=items.wire(end))
 
     def pass_time(self, controller: Controller, looks: int) -> None:
         """Let the controller look this often, ten seconds apart."""

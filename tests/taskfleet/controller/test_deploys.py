@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from taskfleet.contract import limits, names, parameters
 from taskfleet.contract.manifest import AUTOMATIC
+from taskfleet.releases.actions import SendCheck
 
 from tests.support.processes import wait_for
 from tests.taskfleet.controller.account import Account
@@ -87,6 +88,26 @@ def test_a_failed_gate_fails_the_deploy_with_its_reason_and_blue_serves_on(curre
     reasons = " ".join(event.get("ResourceStatusReason", "") for event in events)
     assert "there was no proof from high (primary), low (primary), etl (primary)" in reasons
     assert current.published() == "blue"
+
+
+def test_a_check_of_the_team_that_fails_is_the_reason_of_the_failed_deploy(current: Account) -> None:
+    stack = _begin(current, "green")
+    current.checks = ("shop.database",)
+    made, controller = current.deploy("green", promotion=AUTOMATIC), current.controller()
+    current.pass_time(controller, 1)
+    current.run_gates(made)
+    current.pass_time(controller, 2)
+    assert current.states() == {"blue": "current", "green": "gating"}
+    assert [sent.key for sent in current.gates.sent if isinstance(sent, SendCheck)] == [
+        "gate#check#green#shop.database"
+    ]
+    current.end_check("green", "shop.database", "OperationalError: no such table: orders")
+    current.pass_time(controller, 2)
+    _ends(current, stack, "ROLLBACK_COMPLETE")
+    events = current.aws.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+    reasons = " ".join(event.get("ResourceStatusReason", "") for event in events)
+    assert "its gate shop.database failed: OperationalError: no such table: orders" in reasons
+    assert current.states() == {"blue": "current", "green": "failed"}
 
 
 def test_an_answer_that_was_not_taken_is_sent_again_and_nothing_is_promoted_before(

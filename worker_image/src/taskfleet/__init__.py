@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         TaskfleetError,
         UnknownQueue,
     )
+    from taskfleet.gate_checks import gate
     from taskfleet.idempotency import idempotency_key
     from taskfleet.installing import install
     from taskfleet.publishing.many import publish_many
@@ -41,6 +42,7 @@ __all__ = [
     "SettingsError",
     "TaskfleetError",
     "UnknownQueue",
+    "gate",
     "idempotency_key",
     "install",
     "publish_many",
@@ -51,6 +53,7 @@ PUBLIC = {
     "taskfleet.installing": ("install",),
     "taskfleet.publishing.many": ("publish_many",),
     "taskfleet.idempotency": ("idempotency_key",),
+    "taskfleet.gate_checks": ("gate",),
     "taskfleet.errors": (
         "TaskfleetError",
         "PublishError",

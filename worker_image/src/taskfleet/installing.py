@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from celery import Celery
 
 from taskfleet import config, control, enforced, hardening, in_memory, settings
 from taskfleet.brokers import connections, credentials
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
-from taskfleet.contract.messages import GATE_TASK
+from taskfleet.contract.messages import GATE_CHECK_TASK, GATE_TASK
 from taskfleet.layers import Defaults
 from taskfleet.per_process import PerProcess
 from taskfleet.publishing import canvas, results
@@ -112,13 +113,22 @@ def install(app: Celery) -> Celery:
     canvas.send_groups_together()
     results.harden(app)
     control.install(app)
-    _register_gate(app)
+    _register_gates(app)
     return app
 
 
-def _register_gate(app: Celery) -> None:
+def _register_gates(app: Celery) -> None:
     @app.task(name=GATE_TASK, shared=False, max_retries=3)  # type: ignore[untyped-decorator]
     def gate(versioned_queue: str) -> None:
         from taskfleet.worker.gate import prove
 
-        prove(app.taskfleet.settings, versioned_queue)
+        prove(app, versioned_queue)
+
+    @app.task(name=GATE_CHECK_TASK, shared=False, bind=True, max_retries=3)  # type: ignore[untyped-decorator]
+    def gate_check(self: Any, task: str, registered: str) -> None:
+        from taskfleet.worker.gate import check
+
+        try:
+            check(app, task, registered, self.request.id)
+        except (BotoCoreError, ClientError) as error:
+            raise self.retry(exc=error) from error

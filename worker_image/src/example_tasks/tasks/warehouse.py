@@ -11,7 +11,7 @@ import time
 from celery import chain
 from celery.canvas import Signature
 from celery.utils.log import get_task_logger
-from taskfleet import idempotency_key
+from taskfleet import gate, idempotency_key
 
 from example_tasks.app import app
 from example_tasks.work import orders, parcels
@@ -25,6 +25,14 @@ STAGE_SECONDS = 0.05
 def order(order_id: int) -> Signature:
     """An order's way through the warehouse; call ``.delay()`` on it."""
     return chain(pick.s([], order_id=order_id), pack.s(order_id=order_id), deliver.s(order_id=order_id))
+
+
+@app.task(name="example_tasks.warehouse.database_answers")
+@gate
+def database_answers() -> None:
+    """Whether the parcels' database has its tables: a release whose workers can't tell never takes over."""
+    with contextlib.closing(parcels.connect()) as database:
+        parcels.handed_over(database)
 
 
 @app.task(name="example_tasks.warehouse.pick")

@@ -16,6 +16,9 @@ DELIVERIES_HEADER = "taskfleet_deliveries"
 # The task that proves a queue of a new release is consumed. Its worker writes the proof to the
 # state table; its argument is the versioned queue that it was sent to.
 GATE_TASK = "taskfleet.gate"
+# The task that runs one of the team's own checks of a release (`taskfleet.gate`); its arguments are the
+# check's task and the deployment that it is for.
+GATE_CHECK_TASK = "taskfleet.gate_check"
 
 # What the Redis transport keeps beside kombu's own keys (`taskfleet.brokers.redis`). All of them come
 # after kombu's `global_keyprefix`, if one is set.

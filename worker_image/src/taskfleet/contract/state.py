@@ -37,6 +37,18 @@ def gate(versioned_queue: str, broker: str) -> str:
     return f"gate#{broker}#{versioned_queue}"
 
 
+GATE_CHECKS = "gate#check#"
+
+
+def gate_check(release: str, task: str) -> str:
+    """How a check of the team's ended: written by the worker that ran it.
+
+    `registered` names the deployment, `message` who runs it, `begun` and `ended` are seconds since the epoch,
+    `failure` is why it failed.
+    """
+    return f"{GATE_CHECKS}{release}#{task}"
+
+
 # What the key of every item of revokes matches: workers read and write these, producers write them.
 REVOKES = "revokes#*"
 

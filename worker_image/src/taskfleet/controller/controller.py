@@ -80,6 +80,8 @@ class Controller:
             dict(observation.proofs),
             seen.snapshot.beat_at if seen.snapshot else None,
             seen.snapshot.holds if seen.snapshot else NO_HOLDS,
+            dict(observation.checks),
+            dict(observation.verdicts),
         )
         self._published = observation.published
         return planned, [*planned.problems, *problems]

@@ -15,7 +15,7 @@ from taskfleet.brokers import connections
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
-from taskfleet.releases.actions import SendGate
+from taskfleet.releases.actions import SendCheck, SendGate
 from taskfleet.releases.gate import Gates
 from taskfleet.releases.store import Store
 from taskfleet.settings import ControllerSettings
@@ -28,7 +28,7 @@ BROKER_SECONDS = 3.0
 class GateSender(Protocol):
     """Sends gate tasks."""
 
-    def send(self, gate: SendGate) -> None:
+    def send(self, gate: SendGate | SendCheck) -> None:
         """Send one; raises the broker's errors."""
 
 

@@ -32,6 +32,7 @@ from taskfleet.releases.actions import (
     Renew,
     Reopen,
     RunBefore,
+    SendCheck,
     SendGate,
     StopBefore,
 )
@@ -113,7 +114,7 @@ class Execution:
                 logger.info("the command before the gate of release %s is task %s", release, task)
             case StopBefore(release, command):
                 before.stop(self.edges, self.records[release], command)
-            case SendGate():
+            case SendGate() | SendCheck():
                 self._send(action)
             case Promote(release, reason):
                 self._promote(release, reason)
@@ -122,7 +123,7 @@ class Execution:
             case _:
                 assert_never(action)
 
-    def _send(self, gate: SendGate) -> None:
+    def _send(self, gate: SendGate | SendCheck) -> None:
         """A broker that did not take one is not asked again in the same look: each try takes its time."""
         if gate.broker in self.away:
             self.unsent[gate.key] = self.away[gate.broker]

@@ -11,6 +11,7 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
 from taskfleet.contract import names
+from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.contract.metrics import WINDOW_SECONDS
 from taskfleet.controller import before
@@ -143,6 +144,11 @@ def _snapshot(
         if record.state in LIVE and record.gate_passed_at is None
         for queue in record.manifest.queues
         for broker in rules.gate_brokers
+    } | {
+        keys.gate_check(release, check.task)
+        for release, checks in last.checks.items()
+        if release in live
+        for check in checks
     }
     return edges.store.read(live | set(manifests) | {last.pointer.release}, gates)
 

@@ -31,6 +31,8 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         pointer=seen.snapshot.pointer,
         published=seen.published,
         proofs=seen.snapshot.proofs,
+        checks=seen.snapshot.checks,
+        verdicts=seen.snapshot.verdicts,
         running=_running(seen),
         deployments=seen.deployments,
         before=seen.before,

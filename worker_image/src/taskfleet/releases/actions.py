@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskfleet.contract import state as keys
+from taskfleet.contract.environment import PRIMARY
 from taskfleet.contract.manifest import BeforeGate, ReleaseManifest
 from taskfleet.contract.names import versioned_queue
 from taskfleet.releases.model import State
@@ -64,8 +65,27 @@ class SendGate:
 
 
 @dataclass(frozen=True)
+class SendCheck:
+    """Have a worker of a pool run one of the team's own checks, by way of one of the pool's queues."""
+
+    release: str
+    queue: str
+    task: str
+    registered: str
+    timeout_seconds: int
+    broker: str = PRIMARY
+
+    @property
+    def key(self) -> str:
+        """The key of its end in the state table."""
+        return keys.gate_check(self.release, self.task)
+
+
+@dataclass(frozen=True)
 class PassGate:
-    """Note that every gate task of a release has run; ``took``: seconds to the last of each broker."""
+    """Note that all of a release's gate has passed; ``took``: seconds to the last gate task on each broker,
+    and to the end of each check.
+    """
 
     release: str
     took: tuple[tuple[str, float], ...]
@@ -133,6 +153,7 @@ Action = (
     | RunBefore
     | StopBefore
     | SendGate
+    | SendCheck
     | PassGate
     | Promote
     | Publish

@@ -12,11 +12,13 @@ from kombu.entity import Exchange, Queue
 
 from taskfleet.brokers import connections
 from taskfleet.contract.environment import FALLBACK
-from taskfleet.contract.messages import GATE_TASK, PUBLISHED_AT_HEADER, RELEASE_HEADER
+from taskfleet.contract.messages import GATE_CHECK_TASK, GATE_TASK, PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.contract.names import versioned_queue
-from taskfleet.releases.actions import SendGate
+from taskfleet.releases.actions import SendCheck, SendGate
 from taskfleet.settings import ProducerSettings
 
+# From a check's time-out to the end of its process: it says why it failed in between.
+LAST_WORDS_SECONDS = 10
 EXPIRES_SECONDS = 900  # as long as the plan waits for a proof
 
 
@@ -34,12 +36,12 @@ class Gates:
     settings: ProducerSettings
     _app: Celery = field(default_factory=_plain_app)
 
-    def send(self, gate: SendGate) -> None:
+    def send(self, gate: SendGate | SendCheck) -> None:
         """Send it. Raises kombu's ``OperationalError`` or botocore's errors if the broker won't take it."""
         with self._connection(gate) as connection:
             send(self._app, connection, gate)
 
-    def _connection(self, gate: SendGate) -> Any:
+    def _connection(self, gate: SendGate | SendCheck) -> Any:
         if gate.broker != FALLBACK:
             return connections.primary_producer_connection(self.settings)
         return connections.fallback_producer_connection(self.settings)
@@ -49,12 +51,19 @@ def _queue(name: str) -> Any:
     return Queue(name, Exchange(name), routing_key=name)
 
 
-def send(app: Celery, connection: Connection, gate: SendGate) -> None:
-    """Send a gate task over this connection, to the versioned queue that is also its argument."""
+def send(app: Celery, connection: Connection, gate: SendGate | SendCheck) -> None:
+    """Send a gate task over this connection, to the versioned queue that is also its argument; or a check."""
     name = versioned_queue(gate.queue, gate.release)
+    if isinstance(gate, SendGate):
+        task, args, limits = GATE_TASK, [name], {}
+    else:
+        soft = gate.timeout_seconds
+        limits = {"soft_time_limit": soft, "time_limit": soft + LAST_WORDS_SECONDS}
+        task, args = GATE_CHECK_TASK, [gate.task, gate.registered]
     app.send_task(
-        GATE_TASK,
-        args=[name],
+        task,
+        args=args,
+        **limits,
         queue=_queue(name),
         headers={RELEASE_HEADER: gate.release, PUBLISHED_AT_HEADER: time.time()},
         expires=EXPIRES_SECONDS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from taskfleet.releases.actions import Action, Move, PassGate, SendGate
+from taskfleet.releases import checking
+from taskfleet.releases.actions import Action, Move, PassGate, SendCheck, SendGate
 from taskfleet.releases.before import towards_gating
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
@@ -23,7 +24,7 @@ def towards_current(record: Record, seen: Observation, memory: Memory, rules: Ru
             yield Move(name, State.FAILED, reused(record, seen))
     elif record.state is State.FAILED:
         # The stack of one whose deploy was told so is being deleted.
-        if not record.deployment and not _missing(record, seen, rules):
+        if not record.deployment and _proven(record, seen, rules):
             yield Move(name, State.GATING, "its gate tasks ran after all")
     elif record.state is State.REGISTERED:
         yield from towards_gating(record, seen)
@@ -32,20 +33,37 @@ def towards_current(record: Record, seen: Observation, memory: Memory, rules: Ru
 
 
 def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
-    missing = _missing(record, seen, rules)
-    if not missing and _every_pool_runs(record, seen):
+    missing: list[SendGate | SendCheck] = [
+        *_missing(record, seen, rules),
+        *checking.unbegun(record, seen),
+    ]
+    if _proven(record, seen, rules) and _every_pool_runs(record, seen):
         yield PassGate(record.release, _took(record, seen, rules))
+    elif (failure := checking.failure(record, seen)) is not None:
+        yield Move(record.release, State.FAILED, failure)
     elif _too_late(record, missing, seen, memory, rules):
-        lacking = _lacking(missing, memory) or "a live worker in each pool"
+        waits: list[SendGate | SendCheck] = [*missing, *checking.unfinished(record, seen)]
+        lacking = _lacking(waits, memory) or "a live worker in each pool"
         reason = f"within {rules.gate_deadline_seconds:g} s there was no proof from {lacking}"
         yield Move(record.release, State.FAILED, reason)
     else:
         yield from (gate for gate in missing if _due(gate, record, seen, memory, rules))
 
 
-def _lacking(missing: list[SendGate], memory: Memory) -> str:
-    """The queues without proof, and why a broker took no gate task for them."""
-    queues = ", ".join(f"{gate.queue} ({gate.broker})" for gate in missing)
+def _proven(record: Record, seen: Observation, rules: Rules) -> bool:
+    """Whether all of its gate tasks and checks have run, and ended well."""
+    missing = [*_missing(record, seen, rules), *checking.unfinished(record, seen)]
+    return not missing and checking.failure(record, seen) is None
+
+
+def _lacking(missing: list[SendGate | SendCheck], memory: Memory) -> str:
+    """The queues without proof, the checks without end, and why a broker took no task for them."""
+    queues = ", ".join(
+        dict.fromkeys(
+            f"{gate.queue} ({gate.broker})" if isinstance(gate, SendGate) else f"its gate {gate.task}"
+            for gate in missing
+        )
+    )
     refused = {gate.broker: memory.gates_refused.get(gate.key) for gate in missing}
     return "; ".join(
         [queues, *(f"{broker} took no gate task: {why}" for broker, why in refused.items() if why)]
@@ -53,16 +71,17 @@ def _lacking(missing: list[SendGate], memory: Memory) -> str:
 
 
 def _took(record: Record, seen: Observation, rules: Rules) -> tuple[tuple[str, float], ...]:
-    """Seconds from the gate's begin to the last proof, by broker."""
+    """Seconds from the gate's begin to the last proof of each broker, and to the end of each check."""
     by_broker = (
         (broker, max(seen.proofs[gate.key] for gate in _wanted(record, (broker,))))
         for broker in rules.gate_brokers
     )
-    return tuple((broker, round(max(0.0, at - record.since), 1)) for broker, at in by_broker)
+    ends = (*by_broker, *checking.ends(record, seen))
+    return tuple((what, round(max(0.0, at - record.since), 1)) for what, at in ends)
 
 
 def _too_late(
-    record: Record, missing: list[SendGate], seen: Observation, memory: Memory, rules: Rules
+    record: Record, missing: list[SendGate | SendCheck], seen: Observation, memory: Memory, rules: Rules
 ) -> bool:
     """Whether its time is up. A controller that was away meanwhile first sends what is missing once more.
 
@@ -76,7 +95,7 @@ def _too_late(
     return had_their_time or took > 2 * rules.gate_deadline_seconds
 
 
-def _due(gate: SendGate, record: Record, seen: Observation, memory: Memory, rules: Rules) -> bool:
+def _due(gate: SendGate | SendCheck, record: Record, seen: Observation, memory: Memory, rules: Rules) -> bool:
     sent = memory.gates_sent.get(gate.key)
     # One that was sent before this gating began belongs to an earlier deployment of the id.
     return sent is None or sent < record.since or seen.now - sent >= rules.gate_resend_seconds

@@ -10,6 +10,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.releases.model import Before, Change, Pointer, Record, State
+from taskfleet.releases.observation import Check, Verdict
 
 Item = dict[str, Any]
 
@@ -84,6 +85,22 @@ def to_record(item: Item) -> Record:
             Change(at=float(c["at"]), actor=c["actor"], reason=c["reason"], before=c["from"], after=c["to"])
             for c in item["history"]
         ),
+    )
+
+
+def to_checks(proof: Item) -> tuple[Check, ...]:
+    """The team's checks, of a proof; a worker of an older version wrote none."""
+    return tuple(Check(c["task"], c["pool"], int(c["timeout"])) for c in proof.get("checks", ()))
+
+
+def to_verdict(item: Item) -> Verdict:
+    """How far a check is."""
+    ended = item.get("ended")
+    return Verdict(
+        registered=item["registered"],
+        begun=float(item["begun"]),
+        ended=None if ended is None else float(ended),
+        failure=item.get("failure", ""),
     )
 
 

@@ -66,8 +66,8 @@ class Record:
     """What the state table knows of a release.
 
     ``version`` grows with each write, and each write names the one it read. ``since`` is when the
-    state was entered; ``gate_passed_at`` when every queue's gate task had run, ``gate_took`` after how many
-    seconds the last of each broker; ``retiring`` who asked
+    state was entered; ``gate_passed_at`` when its gate had passed, ``gate_took`` after how many seconds
+    the gate tasks of each broker, and each check; ``retiring`` who asked
     for the deletion of its stack; ``closed_at`` since when nothing is published to it. ``deployment`` is the
     id of the last `taskfleet.releases.observation.Deployment`, ``answered`` of the last that was answered.
     ``before`` is the command that ran before its gate.

@@ -79,6 +79,28 @@ Command = Running | Ended | Gone
 
 
 @dataclass(frozen=True)
+class Check:
+    """A task that the team has marked as `taskfleet.gate`. ``pool`` is empty for the default queue's."""
+
+    task: str
+    pool: str
+    timeout_seconds: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far a check is: ``registered`` names the deployment that it was run for, ``ended`` None: it runs.
+
+    Times are seconds since the epoch; ``failure`` is empty if it succeeded.
+    """
+
+    registered: str
+    begun: float
+    ended: float | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class Memory:
     """What one look leaves for the next. Losing it is safe: counting starts again."""
 
@@ -113,4 +135,6 @@ class Observation:
     running: Mapping[tuple[str, str], int] | None  # (pool, release) → workers
     left: Mapping[str, Left]
     deployments: Mapping[str, Deployment] | None  # the last of each release whose stack exists
+    checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)  # release → the team's own
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # key of a check → how far it is
     before: Mapping[str, Command] = field(default_factory=dict)  # release → the command before its gate

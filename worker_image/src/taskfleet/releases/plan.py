@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from taskfleet.releases.actions import Action, Move, Publish, Register, Renew, SendGate
+from taskfleet.releases.actions import Action, Move, Publish, Register, Renew, SendCheck, SendGate
 from taskfleet.releases.answering import answering, promotion
 from taskfleet.releases.closing import closing
 from taskfleet.releases.draining import MAY_DRAIN, overdue, towards_retired, zeros
@@ -41,7 +41,7 @@ def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # 
         *(action for r in live if r.release not in moved for action in _steps(r, seen, remembered, rules)),
         *_pointer(seen, live),
     )
-    sent = {gate.key: seen.now for gate in actions if isinstance(gate, SendGate)}
+    sent = {gate.key: seen.now for gate in actions if isinstance(gate, SendGate | SendCheck)}
     return Plan(
         actions=actions,
         memory=Memory(

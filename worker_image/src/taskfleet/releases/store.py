@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,6 +13,7 @@ from taskfleet.contract import state as keys
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import items
 from taskfleet.releases.model import Pointer, Record
+from taskfleet.releases.observation import Check, Verdict
 from taskfleet.scaling.holds import Holds, from_holds, to_holds
 
 NO_POINTER = Pointer(release=parameters.NO_RELEASE, version=0)
@@ -35,6 +36,8 @@ class Snapshot:
     proofs: dict[str, float]
     beat_at: float | None
     holds: Holds = NO_HOLDS
+    checks: dict[str, tuple[Check, ...]] = field(default_factory=dict)  # release → the team's own
+    verdicts: dict[str, Verdict] = field(default_factory=dict)  # key of a check → how far it is
 
 
 class Store:
@@ -121,13 +124,18 @@ def _snapshot(found: Iterable[items.Item]) -> Snapshot:
     by_key = {item[keys.KEY]: item for item in found}
     pointer, beat, holds = (by_key.get(key) for key in (keys.POINTER, keys.BEAT, keys.HOLDS))
     records = [items.to_record(item) for key, item in by_key.items() if key.startswith(_RELEASE_PREFIX)]
+    verdicts = {key: item for key, item in by_key.items() if key.startswith(keys.GATE_CHECKS)}
     gate_prefix = keys.GATES.rstrip("*")
+    proofs = {k: item for k, item in by_key.items() if k.startswith(gate_prefix) and k not in verdicts}
     return Snapshot(
         records={record.release: record for record in records},
         pointer=NO_POINTER if pointer is None else items.to_pointer(pointer),
-        proofs={key: float(item["at"]) for key, item in by_key.items() if key.startswith(gate_prefix)},
+        proofs={key: float(item["at"]) for key, item in proofs.items()},
         beat_at=None if beat is None else float(beat["at"]),
         holds=NO_HOLDS if holds is None else to_holds(holds),
+        # Every proof of a release has the same: its workers run the same application.
+        checks={item["release"]: items.to_checks(item) for item in proofs.values() if "release" in item},
+        verdicts={key: items.to_verdict(item) for key, item in verdicts.items()},
     )
 
 

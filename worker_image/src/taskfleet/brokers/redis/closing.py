@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from taskfleet.contract import limits
-from taskfleet.contract.messages import GATE_TASK, REDIS_CLOSED
+from taskfleet.contract.messages import GATE_CHECK_TASK, GATE_TASK, REDIS_CLOSED
 
 # A queue that was never consumed holds a few gate tasks, which are no work and would never leave it.
 _GATES_AMONG_AT_MOST = 100
-_GATE = f'"task": "{GATE_TASK}"'.encode()
+_GATES = tuple(f'"task": "{task}"'.encode() for task in (GATE_TASK, GATE_CHECK_TASK))
 
 
 def close(client: Any, queues: Iterable[str], *, prefix: str = "") -> bool:
@@ -37,5 +37,6 @@ def _remove_gates(client: Any, key: str) -> None:
     if client.llen(key) > _GATES_AMONG_AT_MOST:
         return
     for text in client.lrange(key, 0, -1):
-        if _GATE in (text if isinstance(text, bytes) else text.encode()):
+        raw = text if isinstance(text, bytes) else text.encode()
+        if any(gate in raw for gate in _GATES):
             client.lrem(key, 1, text)
