@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 
+from taskfleet.contract import names
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.manifest import AUTOMATIC, MANUAL
 
@@ -111,6 +112,9 @@ class Broker:
     # Who may connect beside the fleet, as producers do: security groups (sg-…), private ranges (10.8.0.0/16).
     ingress: tuple[str, ...] = ()
     snapshot_retention_days: int = 7
+    # The name of a snapshot that the broker begins with; it is then made anew, beside the one that is there.
+    # Leave it in: without it the next deploy would make an empty one (docs/restore.md).
+    restore_from_snapshot: str | None = None
 
     @property
     def has_replica(self) -> bool:
@@ -256,6 +260,11 @@ class Settings:
     on_this_machine: bool = False  # the `local` environment: deployed to the emulated account
     variables: Mapping[str, str] = field(default_factory=dict)  # more environment, for the tasks
     secrets: Mapping[str, str | Secret] = field(default_factory=dict)  # variable name → its ARN, or more
+
+    @property
+    def broker_group(self) -> str:
+        """The name of the primary broker's replication group."""
+        return names.broker(self.name, self.broker.restore_from_snapshot)
 
     @property
     def default_pool(self) -> Pool:

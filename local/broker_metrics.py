@@ -29,7 +29,7 @@ class BrokerMetrics:
         self, *, environment: str, ports: Sequence[int], secretsmanager: Any, cloudwatch: Any
     ) -> None:
         self._environment = environment
-        self._nodes = dict(zip(names.broker_nodes(environment, len(ports)), ports, strict=True))
+        self._nodes = dict(zip(names.broker_nodes(names.broker(environment), len(ports)), ports, strict=True))
         self._secretsmanager, self._cloudwatch = secretsmanager, cloudwatch
         self._published: float | None = None
         self._processor: dict[str, tuple[float, float]] = {}  # node: when, and the seconds used until then

@@ -130,6 +130,6 @@ class FleetDashboard(Construct):
                 period=Duration.seconds(_PERIOD_SECONDS),
                 label=f"{what} {node}",
             )
-            for node in names.broker_nodes(self._settings.name, self._settings.broker.nodes)
+            for node in names.broker_nodes(self._settings.broker_group, self._settings.broker.nodes)
             for what, metric in (("memory", metrics.NODE_MEMORY), ("cpu", metrics.NODE_CPU))
         ]

@@ -17,6 +17,6 @@ def add_fleet_alarms(scope: Construct, *, alarms: Alarms, controller: ecs.Fargat
         made = alarms.add(scope, alarm, dimensions={metrics.ENVIRONMENT: settings.name})
         made.node.add_dependency(controller)
     # ElastiCache publishes per node: the replication group has no metrics.
-    for node in names.broker_nodes(settings.name, settings.broker.nodes):
+    for node in names.broker_nodes(settings.broker_group, settings.broker.nodes):
         for alarm in alarm_catalogue.of(Scope.NODE):
             alarms.add(scope, alarm, node.rpartition("-")[2], dimensions={metrics.NODE: node})

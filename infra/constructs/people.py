@@ -136,7 +136,7 @@ class People(Permissions):
         return self.stack.format_arn(
             service="elasticache",
             resource="replicationgroup",
-            resource_name=names.broker(self._env),
+            resource_name=self.settings.broker_group,
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
 

@@ -28,6 +28,8 @@ READS = (
     "ec2:DescribeVpcs",
     "ecs:DescribeTasks",
     "ecs:ListTasks",
+    "elasticache:DescribeReplicationGroups",
+    "elasticache:DescribeSnapshots",
     "iam:GetRole",
     "servicequotas:GetAWSDefaultServiceQuota",
     "servicequotas:GetServiceQuota",
@@ -56,6 +58,13 @@ def document(settings: Settings) -> dict[str, Any]:
             "Sid": "Bootstrap",
             "Action": ["ssm:GetParameter"],
             "Resource": [f"{ssm}/cdk-bootstrap/{qualifier}/version"],
+        },
+        {
+            "Sid": "Broker",
+            "Action": ["ssm:GetParameters"],
+            "Resource": [
+                f"{ssm}{parameters.base(settings.name, name)}" for name in ("broker-group", "broker-snapshot")
+            ],
         },
         {"Sid": "Protect", "Action": ["cloudformation:UpdateTerminationProtection"], "Resource": mine},
         # What became of the release, which `make deploy` says at its end.

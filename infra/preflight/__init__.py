@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import boto3
 
-from infra.preflight import account, machine, network, quotas
+from infra.preflight import account, machine, network, quotas, restore
 from infra.preflight.finding import Finding, State, page
 from infra.settings import Settings
 
@@ -27,6 +27,7 @@ def findings(settings: Settings, session: boto3.Session) -> Iterator[Finding]:
     if reached:
         yield from account.prepared(settings, session)
         yield from network.fits(settings, session)
+        yield from restore.broker(settings, session)
         yield from quotas.enough(settings, session)
     yield from account.paged(settings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 MAX_NODES = 6  # ElastiCache quotas: one primary and five replicas per shard
 MAX_SNAPSHOT_DAYS = 35  # ElastiCache, SnapshotRetentionLimit
+MAX_SNAPSHOT_NAME = 255
+# One that is made by hand or copied, or a daily one, which ElastiCache names.
+_SNAPSHOT = re.compile(r"(?:automatic\.)?[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*")
 
 
 def _one_hash_slot(settings: Settings) -> Iterator[Problem]:
@@ -115,6 +119,27 @@ def _snapshots(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _restore(settings: Settings) -> Iterator[Problem]:
+    """Also where ElastiCache would say so itself: after ten minutes of a deploy."""
+    setting, snapshot = "broker.restore_from_snapshot", settings.broker.restore_from_snapshot
+    if snapshot is None:
+        return
+    if settings.on_this_machine:
+        yield Problem(
+            setting=setting,
+            value=snapshot,
+            rule="the broker on this machine is one Valkey, of which no snapshots are kept",
+            fix="leave it out",
+        )
+    elif len(snapshot) > MAX_SNAPSHOT_NAME or not _SNAPSHOT.fullmatch(snapshot):
+        yield Problem(
+            setting=setting,
+            value=snapshot,
+            rule="the name of a snapshot as ElastiCache gives it, in the environment's account and region",
+            fix="copy it from `aws elasticache describe-snapshots` (docs/restore.md)",
+        )
+
+
 def _port(settings: Settings) -> Iterator[Problem]:
     if not 1150 <= settings.broker.port <= 65535:  # ElastiCache, "Choosing a port"
         yield Problem(
@@ -125,4 +150,14 @@ def _port(settings: Settings) -> Iterator[Problem]:
         )
 
 
-RULES = (_one_hash_slot, _engine_version, _node_type, _nodes, _failover, _confirmed, _snapshots, _port)
+RULES = (
+    _one_hash_slot,
+    _engine_version,
+    _node_type,
+    _nodes,
+    _failover,
+    _confirmed,
+    _snapshots,
+    _restore,
+    _port,
+)

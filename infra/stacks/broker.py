@@ -10,7 +10,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
-from taskfleet.contract import names
+from taskfleet.contract import names, parameters
 from taskfleet.contract.limits import BROKER_PASSWORD_LENGTH
 
 from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers, publish, stateful
@@ -44,6 +44,10 @@ class BrokerStack(EnvironmentStack):
         publish(self, settings, "broker-host", group.attr_primary_end_point_address)
         publish(self, settings, "broker-port", group.attr_primary_end_point_port)
         publish(self, settings, "broker-secret-arn", secret.secret_arn)
+        publish(self, settings, "broker-group", group.ref)
+        publish(
+            self, settings, "broker-snapshot", settings.broker.restore_from_snapshot or parameters.NO_SNAPSHOT
+        )
 
 
 def _secret(stack: cdk.Stack, settings: Settings) -> secretsmanager.Secret:
@@ -98,7 +102,7 @@ def _replication_group(
     group = elasticache.CfnReplicationGroup(
         stack,
         "ReplicationGroup",
-        replication_group_id=names.broker(settings.name),
+        replication_group_id=settings.broker_group,
         replication_group_description=f"Primary broker of Taskfleet {settings.name}",
         engine=broker.engine.value,
         engine_version=broker.engine_version,
@@ -115,6 +119,7 @@ def _replication_group(
         cache_parameter_group_name=_parameters(stack, settings).ref,
         cache_subnet_group_name=_subnets(stack, settings).ref,
         security_group_ids=[security_group.security_group_id],
+        snapshot_name=broker.restore_from_snapshot,
         snapshot_retention_limit=broker.snapshot_retention_days,
         snapshot_window="03:00-04:00",
         preferred_maintenance_window="sun:04:30-sun:05:30",

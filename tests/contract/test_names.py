@@ -61,7 +61,9 @@ def test_names_fit_what_aws_allows() -> None:
     sqs = re.compile(r"[A-Za-z0-9_-]{1,80}")
     assert sqs.fullmatch(names.fallback_queue(env, queue, release))
     assert sqs.fullmatch(names.dead_letter_queue(env, queue))
-    assert len(names.broker(env)) <= 40  # ElastiCache, replication group id
+    restored = names.broker(env, "automatic.taskfleet-prod-001-2026-11-20-03-10")
+    assert len(restored) <= 40  # ElastiCache, replication group id
+    assert re.fullmatch(r"[a-z](?:-?[a-z0-9])*", restored)
     assert len(names.service(pool, release, fallback=True)) <= 255  # ECS, service name
     assert len(names.release_stack(env, release)) <= 128  # CloudFormation, stack name
     assert re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", names.release_stack(env, release))

@@ -282,6 +282,27 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         ("pool low: confirmed", "waits for 1 replica", "broker.nodes=2"),
     ),
     "snapshots": (broker(snapshot_retention_days=36), "= 36:", ("between 0 (none) and 35",)),
+    "a snapshot's ARN": (
+        broker(restore_from_snapshot="arn:aws:s3:::shop/dump.rdb"),
+        "'arn:aws:s3:::shop/dump.rdb'",
+        ("broker.restore_from_snapshot", "the name of a snapshot", "describe-snapshots"),
+    ),
+    "a snapshot with a dash too many": (
+        broker(restore_from_snapshot="before--friday"),
+        "'before--friday'",
+        ("the name of a snapshot",),
+    ),
+    "no snapshot": (broker(restore_from_snapshot=""), "= '':", ("the name of a snapshot",)),
+    "a snapshot on this machine": (
+        {
+            "on_this_machine": True,
+            "region": "us-east-1",
+            "account": "000000000000",
+            **broker(restore_from_snapshot="friday"),
+        },
+        "'friday'",
+        ("one Valkey", "leave it out"),
+    ),
     "port": (broker(port=80), "= 80:", ("from 1150 to 65535",)),
     # image
     "image without digest": (

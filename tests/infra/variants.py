@@ -24,6 +24,7 @@ GIVEN = Image(uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/shop", digest=DI
 # A team's own VPC without a way to the internet, which has some of the endpoints; a database to reach, and a
 # web application that publishes.
 DATABASE, WEB, WEB_RANGE = "sg-0123456789abcdef0", "sg-0fedcba9876543210", "10.8.0.0/20"
+SNAPSHOT = "automatic.taskfleet-existing-001-2026-11-20-03-10"
 SCRAPER, SCRAPER_RANGE = "sg-0aaaaaaaaaaaaaaaa", "10.9.0.0/24"
 EXISTING = replace(
     environments.PROD,
@@ -39,7 +40,7 @@ EXISTING = replace(
         availability_zones=environments.ZONES,
         egress=Egress.ENDPOINTS,
     ),
-    broker=replace(environments.PROD.broker, ingress=(WEB, WEB_RANGE)),
+    broker=replace(environments.PROD.broker, ingress=(WEB, WEB_RANGE), restore_from_snapshot=SNAPSHOT),
     metrics_from=(SCRAPER, SCRAPER_RANGE),
     pools=tuple(
         replace(pool, security_groups=(DATABASE,)) if pool.name == "low" else pool

@@ -53,6 +53,15 @@ def register(*, port: int) -> None:
         )
 
     elasticache._modify_replication_group, elasticache._rg_xml = modified, whole
+    create = elasticache._create_replication_group
+
+    def created(asked: Any) -> Any:
+        snapshot = elasticache._p(asked, "SnapshotName")
+        if snapshot and snapshot not in elasticache._snapshots:
+            return elasticache._error("SnapshotNotFoundFault", f"Snapshot {snapshot} not found", 404)
+        return create(asked)
+
+    elasticache._create_replication_group = created
     _keep_rotated_tokens()
 
 

@@ -29,7 +29,7 @@ def values(account: Account, environment: str, metric: str) -> list[float]:
     found: Any = account.client("cloudwatch").get_metric_statistics(
         Namespace="AWS/ElastiCache",
         MetricName=metric,
-        Dimensions=[{"Name": "CacheClusterId", "Value": names.broker_nodes(environment, 1)[0]}],
+        Dimensions=[{"Name": "CacheClusterId", "Value": names.broker_nodes(names.broker(environment), 1)[0]}],
         StartTime=time.time() - 3600,
         EndTime=time.time() + 3600,
         Period=60,

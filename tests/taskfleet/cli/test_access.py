@@ -21,7 +21,7 @@ from taskfleet import aws as aws_clients
 from taskfleet.cli import rotate
 from taskfleet.cli.main import fleet as command
 from taskfleet.cli.run import TIMED_OUT
-from taskfleet.contract import names
+from taskfleet.contract import names, parameters
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.tools.pipelines import PipelineItems, place
 from taskfleet.tools.ranges import integers
@@ -148,8 +148,10 @@ def broker(up: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
         Name=names.broker_secret(account.name),
         SecretString=json.dumps({"username": "default", "password": password}),
     )
+    group = names.broker(account.name)
+    account.ssm.put_parameter(Name=parameters.base(account.name, "broker-group"), Value=group, Overwrite=True)
     account.aws.client("elasticache").create_replication_group(
-        ReplicationGroupId=names.broker(account.name),
+        ReplicationGroupId=group,
         ReplicationGroupDescription="broker",
         TransitEncryptionEnabled=True,
         AuthToken=password,

@@ -120,6 +120,24 @@ def test_doctor_finds_what_is_missing(up: Fleet) -> None:
     assert "base/broker-host" in wrong[0]
 
 
+def test_the_password_is_that_of_the_broker_that_the_environment_has_now(up: Fleet) -> None:
+    """One that was restored has another name; an environment of an earlier version does not say which."""
+    account, said = up.account, parameters.base(up.account.name, "broker-group")
+    account.aws.client("secretsmanager").create_secret(
+        Name=names.broker_secret(account.name), SecretString='{"password": "a-password-of-this-test"}'
+    )
+    groups = (names.broker(account.name, "friday"), names.broker(account.name))
+    for group in groups:
+        account.aws.client("elasticache").create_replication_group(
+            ReplicationGroupId=group, ReplicationGroupDescription="broker"
+        )
+
+    account.ssm.put_parameter(Name=said, Value=groups[0], Overwrite=True)
+    assert f"{groups[0]} takes the new password" in up.run("broker", "rotate-password").output
+    account.ssm.delete_parameter(Name=said)
+    assert f"{groups[1]} takes the new password" in up.run("broker", "rotate-password").output
+
+
 def test_help_documents_the_exit_codes(up: Fleet) -> None:
     text = " ".join(up.run("--help").output.split())
     assert "Exit codes: 0 fine, 1 a problem was found or something was refused, 2 wrong usage." in text

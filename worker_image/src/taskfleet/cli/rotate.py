@@ -14,7 +14,7 @@ import click
 from taskfleet.cli.moves import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration
-from taskfleet.contract import names
+from taskfleet.contract import names, parameters
 from taskfleet.contract.limits import BROKER_PASSWORD_LENGTH
 from taskfleet.rotation import (
     CURRENT,
@@ -70,12 +70,19 @@ def rotate_password(operator: Operator, yes: bool, follow_seconds: float, again:
     say(operator, done=True, steps=done if operator.json else ["the broker has its new password alone"])
 
 
+def _group(operator: Operator) -> str:
+    """The replication group's name, which an environment of an earlier version does not say."""
+    name = parameters.base(operator.environment, "broker-group")
+    found = operator.client("ssm").get_parameters(Names=[name])["Parameters"]
+    return str(found[0]["Value"]) if found else names.broker(operator.environment)
+
+
 class _Rotation:
     """One run of the command."""
 
     def __init__(self, operator: Operator, follow_seconds: float) -> None:
         self._secret_id = names.broker_secret(operator.environment)
-        self._group = names.broker(operator.environment)
+        self._group = _group(operator)
         self._secrets, self._elasticache = operator.client("secretsmanager"), operator.client("elasticache")
         self._follow_seconds = follow_seconds
         self._quiet = operator.json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 PROJECT = "taskfleet"
@@ -144,14 +145,19 @@ def stack_tags(environment: str) -> dict[str, str]:
     return {"project": PROJECT, "environment": environment}
 
 
-def broker(environment: str) -> str:
-    """The ElastiCache replication group (40 characters at most)."""
-    return f"{PROJECT}-{environment}"
+def broker(environment: str, snapshot: str | None = None) -> str:
+    """The ElastiCache replication group (40 characters at most).
+
+    One that is restored from a ``snapshot`` has a name of its own: it is made beside the one before it.
+    """
+    if snapshot is None:
+        return f"{PROJECT}-{environment}"
+    return f"{PROJECT}-{environment}-{hashlib.sha256(snapshot.encode()).hexdigest()[:6]}"
 
 
-def broker_nodes(environment: str, count: int) -> tuple[str, ...]:
-    """The cache clusters that ElastiCache makes of the group: it publishes metrics for these only."""
-    return tuple(f"{broker(environment)}-{number:03d}" for number in range(1, count + 1))
+def broker_nodes(group: str, count: int) -> tuple[str, ...]:
+    """The cache clusters that ElastiCache makes of a group: it publishes metrics for these only."""
+    return tuple(f"{group}-{number:03d}" for number in range(1, count + 1))
 
 
 def broker_secret(environment: str) -> str:

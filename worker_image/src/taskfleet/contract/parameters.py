@@ -48,12 +48,18 @@ BASE = (
     "broker-host",
     "broker-port",
     "broker-secret-arn",
+    "broker-group",
+    "broker-snapshot",
     "cluster-arn",
     "alarm-topic-arn",
     "state-table-arn",
     "tools-table-arn",
     "result-backend",
 )
+
+
+# What `broker-snapshot` says of a broker that began empty.
+NO_SNAPSHOT = "none"
 
 
 def base(environment: str, name: str) -> str:
