@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from celery import Celery
-from example_tasks.work import journal
 from taskfleet import install
 from taskfleet.tools import rate
+
+from drills.tasks import journal
 
 NOTES, PER_SECOND = "bench.limited", 70
 PLAIN_URL = "TASKFLEET_BENCH_PLAIN_URL"

@@ -23,7 +23,7 @@ _BEGIN_SECONDS = 60
 class Load:
     """``rate`` publishes a second, of all producers together, for ``seconds``.
 
-    ``task`` is one of `example_tasks.tasks.drill`; it runs for ``task_seconds``, several are taken in turn.
+    ``task`` is one of `drills.tasks.faulty`; it runs for ``task_seconds``, several are taken in turn.
     ``options`` go to ``apply_async``. With ``mixed_every``, every so manieth publish of a producer is one of
     `drills.mixed` instead; odd, or it is always the same of two queues.
     """

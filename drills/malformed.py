@@ -13,7 +13,7 @@ from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES
 from taskfleet.contract.messages import RELEASE_HEADER
 from taskfleet.dead_letters.letter import Kind
 
-TASK = "example_tasks.drill.record"
+TASK = "drills.record"
 # The two transports know the same thing of a text that is no message, and say it differently.
 _NO_MESSAGE = frozenset({Kind.NOT_A_MESSAGE, Kind.NO_TASK, Kind.UNREADABLE})
 

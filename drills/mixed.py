@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import chain
-from example_tasks.tasks import drill
+
+from drills.tasks import faulty
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,15 @@ class Kind:
 
 
 def _chain(run: str, numbers: Sequence[int], queue: str) -> Any:
-    return chain(drill.record.si(run, n).set(queue=queue) for n in numbers)
+    return chain(faulty.record.si(run, n).set(queue=queue) for n in numbers)
 
 
 def _children(run: str, numbers: Sequence[int], queue: str) -> Any:
-    return drill.spread.si(run, list(numbers), queue).set(queue=queue)
+    return faulty.spread.si(run, list(numbers), queue).set(queue=queue)
 
 
 def _retried(run: str, numbers: Sequence[int], queue: str) -> Any:
-    return drill.fail.si(run, numbers[0], 1).set(queue=queue)
+    return faulty.fail.si(run, numbers[0], 1).set(queue=queue)
 
 
 KINDS = (Kind(3, _chain), Kind(3, _children), Kind(1, _retried))

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from example_tasks.app import app
-from example_tasks.tasks import drill
 from taskfleet.errors import TaskfleetError
 
 from drills import mixed
 from drills.tally import Publish
+from drills.tasks import faulty
+from drills.tasks.app import app
 from drills.watch import Watch
 
 WARM_UP_PUBLISHES = 5
@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, required=True, help="the first task's number")
     parser.add_argument("--step", type=int, required=True, help="from one number to the next")
     parser.add_argument("--queues", required=True, help="logical queues by comma, taken in turn")
-    parser.add_argument("--task", default="record", help="one of `example_tasks.tasks.drill`")
+    parser.add_argument("--task", default="record", help="one of `drills.tasks.faulty`")
     parser.add_argument("--task-seconds", default="0", help="how long each runs; by comma, taken in turn")
     parser.add_argument("--options", type=json.loads, default={}, help="JSON object for `apply_async`")
     parser.add_argument("--mixed-every", type=int, default=0, help="every so manieth is of `drills.mixed`")
@@ -52,14 +52,14 @@ def main() -> int:
 def _warm_up(given: argparse.Namespace) -> None:
     """A process under load has imported everything and is connected; what that costs is no drill's matter."""
     for number in range(WARM_UP_PUBLISHES):
-        drill.record.apply_async((f"{given.run}-warm-up", number), queue=given.queues.split(",")[0])
+        faulty.record.apply_async((f"{given.run}-warm-up", number), queue=given.queues.split(",")[0])
 
 
 def _produce(
     given: argparse.Namespace, out: TextIO, publish: Callable[[Callable[[], object], int, str], Publish]
 ) -> None:
     queues, turn = given.queues.split(","), [float(text) for text in given.task_seconds.split(",")]
-    task, count = getattr(drill, given.task), round(given.rate * given.seconds)
+    task, count = getattr(faulty, given.task), round(given.rate * given.seconds)
     kinds = itertools.cycle(mixed.KINDS)
     more = itertools.count(given.first + count * given.step, given.step)
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Following the journal that the example tasks write on this machine (`example_tasks.work.journal`)."""
+"""Following the journal that workers write on this machine (`drills.tasks.journal`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from example_tasks.work.journal import FILE
+from drills.tasks.journal import FILE
 
 
 class Journal:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from example_tasks.work.journal import FILE
-
+from drills.tasks.journal import FILE
 from local.places import Places
 
 # Of one file. A log keeps its end; the journal, which is read as a whole, begins anew.

@@ -58,7 +58,7 @@ class Places:
 
     @property
     def journal(self) -> Path:
-        """Where the example tasks record what ran (`example_tasks.work.journal`)."""
+        """Where workers record what ran (`drills.tasks.journal`)."""
         return self.root / "journal"
 
     @property

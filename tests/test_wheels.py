@@ -86,7 +86,7 @@ def said(findings: list[Finding], check: str) -> str:
 
 def test_an_image_is_checked_from_inside() -> None:
     """Here, where the user is another."""
-    fine = check("example_tasks.app:app", {})
+    fine = check("drills.tasks.app:app", {})
 
     assert [one.check for one in fine if not one.ok] in (["user"], ["user", "writable"])
     assert "docker run --user 10001:10001" in said(fine, "user")
@@ -95,9 +95,9 @@ def test_an_image_is_checked_from_inside() -> None:
 @pytest.mark.parametrize(
     ("app", "environ", "check_", "says"),
     [
-        ("shop.app:app", {}, "application", "can't be imported"),
+        ("no_such_package.app:app", {}, "application", "can't be imported"),
         ("tests.test_wheels:lock", {}, "application", "is not given to taskfleet.install"),
-        ("example_tasks.app:app", {"CELERY_BROKER_URL": "x"}, "variables", "CELERY_BROKER_URL"),
+        ("drills.tasks.app:app", {"CELERY_BROKER_URL": "x"}, "variables", "CELERY_BROKER_URL"),
     ],
 )
 def test_what_is_wrong_with_an_image_is_said(

@@ -10,9 +10,10 @@ import time
 from typing import Any
 
 from celery import Celery
-from example_tasks.work import journal
 from taskfleet import idempotency_key, install
 from taskfleet.contract.environment import BROKER, RELEASE
+
+from drills.tasks import journal
 
 RESULTS = "TASKFLEET_HISTORY_RESULTS"
 RETRIES = 2

@@ -15,13 +15,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from example_tasks.work import journal
-
 from drills.history.outcomes import KILLED, NEVER_INVOKED
 from drills.history.program import Break, Fault, Publish, Step, processes
 from drills.history.record import Broken, Execution, History, Published
 from drills.history.rig import RELEASES, Producer, Rig, wait_until_idle
 from drills.history.stalls import Stalls
+from drills.tasks import journal
 from drills.worker import Worker
 from local.broker.faults import Command
 from local.broker.faults import Fault as Front

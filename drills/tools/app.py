@@ -6,9 +6,10 @@ import time
 from typing import Any
 
 from celery import Celery
-from example_tasks.work import journal
 from taskfleet import idempotency_key, install
 from taskfleet.tools import batch, batch_keys, chunked, fence, limited, once, rate
+
+from drills.tasks import journal
 
 app = install(Celery("drill", set_as_current=False))
 app.conf.task_default_queue = "low"

@@ -128,7 +128,7 @@ def _app(settings: Settings) -> Iterator[Problem]:
             setting="app",
             value=settings.app,
             rule="the Celery application is given as module:attribute",
-            fix="write, for example, example_tasks.app:app",
+            fix="write, for example, shop.app:app",
         )
 
 

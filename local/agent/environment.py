@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from taskfleet.contract.container import JOURNAL
+from taskfleet.contract.environment import INCLUDE
 
+from drills.tasks import MODULES
 from local.account import ROLE
 
 # The emulated account takes any credentials; real ones must never reach a container here.
@@ -32,6 +34,7 @@ def of_machine(
         "PYTHONUNBUFFERED": "1",
         "SSL_CERT_FILE": str(certificate),
         JOURNAL: str(journal),
+        INCLUDE.name: ",".join(MODULES),
     }
 
 
@@ -41,12 +44,15 @@ def of_container(
     task_id: str,
     directory: Path,
     image: Path,
+    drills: Path,
     agent_uri: str,
     role: str | None,
     defined: Mapping[str, str],
     secrets: Mapping[str, str],
 ) -> dict[str, str]:
     """Everything that the command gets. The task definition wins over the machine, as it does over an image.
+
+    ``drills`` is the folder that has the drills' tasks.
 
     Nothing of the agent's own environment is passed on: a container that works only because of a
     variable in somebody's shell would fail in AWS.
@@ -55,7 +61,7 @@ def of_container(
         "HOME": str(directory / "home"),
         "TMPDIR": str(directory / "tmp"),
         "HOSTNAME": task_id[:12],
-        "PYTHONPATH": str(image),
+        "PYTHONPATH": f"{image}:{drills}",
         "ECS_AGENT_URI": agent_uri,
         # The task role's credentials, by which the account knows who asks (`local.emulator.recorder`).
         **({"AWS_ACCESS_KEY_ID": f"{ROLE}{role}"} if role else {}),

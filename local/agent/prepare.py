@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from local.agent.images import Images
 from local.agent.secrets import Secrets
 from local.agent.settings import AgentSettings
 from local.agent.task import Container, Task
+from local.places import REPOSITORY
 
 # Older logs of a service are removed, or a crash loop would fill the disk with files.
 LOGS_KEPT = 20
@@ -53,6 +55,7 @@ class Preparer:
         for shared in (task.log.parent, self.settings.journal):
             shared.mkdir(parents=True, exist_ok=True)
         self._remove_old_logs(task.log.parent)
+        self._link_drills()
         directory = task.directory / "home"
         if definition.working_directory and Path(definition.working_directory).is_dir():
             directory = Path(definition.working_directory)
@@ -72,11 +75,17 @@ class Preparer:
             task_id=task.id,
             directory=task.directory,
             image=image,
+            drills=self.settings.drills,
             agent_uri=self.agent_uri(task.id),
             role=definition.role,
             defined=definition.environment,
             secrets=self.secrets.resolve(definition.secrets),
         )
+
+    def _link_drills(self) -> None:
+        self.settings.drills.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            (self.settings.drills / "drills").symlink_to(REPOSITORY / "drills")
 
     def _remove_old_logs(self, directory: Path) -> None:
         for file in container_logs.oldest_first(directory)[: -(LOGS_KEPT - 1)]:

@@ -32,8 +32,13 @@ class AgentSettings:
 
     @property
     def journal(self) -> Path:
-        """What ran, as the example tasks record it."""
+        """What ran, as `drills.tasks.recording` records it."""
         return Places(self.local_directory).journal
+
+    @property
+    def drills(self) -> Path:
+        """A directory for ``PYTHONPATH`` that has the package `drills` and nothing else of the repository."""
+        return self.local_directory / "drills-path"
 
     @property
     def images(self) -> Path:

@@ -41,4 +41,4 @@ def test_the_good_form_of_the_message_is_good() -> None:
     content = json.loads(message("low", "r1"))
 
     assert json.loads(content["body"])[0] == ["malformed", 0]
-    assert content["headers"]["task"] == "example_tasks.drill.record"
+    assert content["headers"]["task"] == "drills.record"

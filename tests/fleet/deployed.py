@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from example_tasks.work import journal
 from taskfleet.contract import names
 
 from drills.fleet import Fleet
+from drills.tasks import journal
 from local import fleet_environment
 from local.account import OPERATOR, PRODUCER, VIEWER
 from local.places import REPOSITORY, VARIABLE, Places
@@ -129,7 +129,7 @@ class Deployed:
         run = f"test-{uuid.uuid4().hex[:8]}"
         kwargs = {"run": run, "n": "#", "seconds": seconds}
         order = {
-            "task": "example_tasks.drill.record",
+            "task": "drills.record",
             "kwargs": kwargs,
             "count": count,
             "options": {"queue": queue},

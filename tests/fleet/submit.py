@@ -13,9 +13,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from example_tasks.app import app
-
 from drills.producer import WARM_UP_PUBLISHES
+from drills.tasks.app import app
 from drills.watch import Watch
 
 
@@ -39,7 +38,7 @@ def main() -> None:
 def _warm_up(options: Mapping[str, Any]) -> None:
     """Importing and connecting on a busy machine is not what a test looks at."""
     for number in range(WARM_UP_PUBLISHES):
-        app.send_task("example_tasks.drill.record", kwargs={"run": "warm-up", "n": number}, **options)
+        app.send_task("drills.record", kwargs={"run": "warm-up", "n": number}, **options)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_a_child_that_grew_is_replaced(fleet: Deployed) -> None:
     fleet.wait_until_at_rest("low")
     before = {worker.container for worker in fleet.drill().workers("low")}
     order = {
-        "task": "example_tasks.drill.leak",
+        "task": "drills.leak",
         "kwargs": {"run": "leak", "n": "#", "mib": 300},
         "count": 12,
         "options": {"queue": "low"},

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from example_tasks.work.journal import FILE
 
+from drills.tasks.journal import FILE
 from local import log_sizes, logs
 from local.journal import Journal
 from local.places import VARIABLE, Places

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from example_tasks.work import journal
 from taskfleet import install
 from taskfleet.contract import container, names, parameters, state
 from taskfleet.contract import environment as env
@@ -25,6 +24,7 @@ from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.settings import ProducerSettings
 
+from drills.tasks import journal
 from tests.support import dead_letters
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
@@ -119,10 +119,8 @@ class TinyFleet:
         app.taskfleet.publisher._primary.answers()
         return app
 
-    def example_app(self) -> Celery:
-        """The example application in this process, as a web process would have it."""
-        from example_tasks.app import app
-
+    def have(self, app: Celery) -> Celery:
+        """Bind an application of this process to this fleet, with its tasks, as a web process has it."""
         app.taskfleet.bind(self.settings())
         app.loader.import_default_modules()
         return app
@@ -139,7 +137,7 @@ class TinyFleet:
             env.ENVIRONMENT.name: self.name,
             env.BROKER_HOST.name: "localhost",
             env.BROKER_PORT.name: str(self.front.port),
-            env.APP.name: "example_tasks.app:app",
+            env.APP.name: "drills.tasks.app:app",
             **more,
         }
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from example_tasks.work import journal
 from taskfleet import install
 from taskfleet.contract import container
 from taskfleet.settings import WorkerSettings
+
+from drills.tasks import journal
 
 BACKEND = "TESTS_RESULTS"
 

@@ -8,9 +8,10 @@ import signal
 from typing import Any
 
 from celery import Celery, Task
-from example_tasks.work import journal
 from taskfleet import install
 from taskfleet.contract.messages import DELIVERIES_HEADER
+
+from drills.tasks import journal
 
 
 class OwnTask(Task):  # type: ignore[misc]

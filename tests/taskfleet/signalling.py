@@ -7,7 +7,8 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.utils.dispatch import Signal
-from example_tasks.work import journal
+
+from drills.tasks import journal
 
 STOCK = "TESTS_STOCK"
 

@@ -12,7 +12,7 @@ from taskfleet.contract import environment as env
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 
-RECORD = "example_tasks.drill.record"
+RECORD = "drills.record"
 
 
 def _seconds_to_end(worker: subprocess.Popen[bytes]) -> float:

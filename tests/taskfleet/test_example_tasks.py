@@ -1,4 +1,7 @@
-"""The plain code behind the example tasks, without Celery; and that every example has limits and a queue."""
+"""The example tasks: their plain code without Celery, their limits, and their chains on real workers.
+
+These go with the examples: in a team's clone that has deleted them there is nothing to test.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,22 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from example_tasks.app import app
-from example_tasks.work import accounts, journal, orders, parcels, reports
 from taskfleet.contract import container
-from taskfleet.worker.task import LONGEST_RETRY_SECONDS, backoff
+from taskfleet.contract import environment as env
+
+from tests.support.processes import wait_for
+from tests.support.tiny_fleet import TinyFleet
+
+pytest.importorskip("example_tasks", reason="the example tasks are deleted")
+
+from example_tasks.app import app
+from example_tasks.tasks import accounts as account_tasks
+from example_tasks.tasks import warehouse
+from example_tasks.work import accounts, orders, parcels, reports
+
+STAGES = "picking,packing,delivery"
+# The team's application, and the drills' recording beside it: as on this machine's fleet.
+EXAMPLES = {env.APP.name: "example_tasks.app:app", env.INCLUDE.name: "drills.tasks.recording"}
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +123,7 @@ def test_the_account_summary_adds_up() -> None:
 def test_every_example_is_bounded_and_accepts_later_arguments(examples: Celery) -> None:
     own = [task for name, task in examples.tasks.items() if name.startswith("example_tasks.")]
 
-    assert len(own) >= 12
+    assert len(own) >= 10
     for task in own:
         assert task.max_retries is not None, task.name
         assert task.expires is not None, task.name
@@ -121,18 +136,42 @@ def test_every_periodic_entry_names_a_task_that_exists(examples: Celery) -> None
         assert entry["task"] in examples.tasks, name
 
 
-def test_the_journal_keeps_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(container.JOURNAL, str(tmp_path))
-    journal.write("record", run="a", n=1)
-    with (tmp_path / journal.FILE).open("a") as file:
-        file.write('{"event": "rec')  # a line that is being written
+def test_a_chain_goes_on_over_the_queues_of_its_release(fleet: TinyFleet) -> None:
+    fleet.start_worker("r1", f"low,etl,{STAGES}", **EXAMPLES)
+    fleet.have(app)
 
-    assert [(line["event"], line["run"], line["n"]) for line in journal.read(tmp_path)] == [
-        ("record", "a", 1)
-    ]
+    account_tasks.pipeline(7).delay()
+    warehouse.order(8).delay()
+
+    wait_for(lambda: len(list(fleet.events("succeeded"))) == 6, what="both chains")
+    ran = {line["task"].removeprefix("example_tasks."): line["queue"] for line in fleet.events("succeeded")}
+    assert ran == {
+        "accounts.extract": "etl.r1",
+        "accounts.transform": "etl.r1",
+        "accounts.load": "etl.r1",
+        "warehouse.pick": "picking.r1",
+        "warehouse.pack": "packing.r1",
+        "warehouse.deliver": "delivery.r1",
+    }
 
 
-def test_retries_back_off_to_a_limit_and_are_spread() -> None:
-    assert [backoff(retries, spread=1.0) for retries in range(4)] == [2, 4, 8, 16]
-    assert backoff(3, spread=0.0) == 8
-    assert backoff(99, spread=1.0) == LONGEST_RETRY_SECONDS
+def test_an_order_that_both_brokers_have_is_handed_over_once(
+    fleet: TinyFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis takes the publish and does not say so in time: it goes to SQS too, and all stages run twice."""
+    fleet.have(app).taskfleet.publisher._primary.answers()
+    warehouse.order(7).delay()
+    fleet.valkey.pause()
+    warehouse.order(8).delay()
+    fleet.valkey.resume()
+    wait_for(lambda: fleet.waiting("picking", "r1") == 2, what="the copy on Redis")
+    assert fleet.waiting_on_sqs("picking", "r1") == 1
+
+    fleet.start_worker("r1", STAGES, **EXAMPLES)
+    fleet.start_worker("r1", STAGES, **EXAMPLES, **{env.BROKER.name: env.FALLBACK})
+
+    wait_for(lambda: len(list(fleet.events("succeeded"))) == 9, what="the stages of 7, and of 8 twice")
+    assert len({line["id"] for line in fleet.events("succeeded")}) == 6
+    monkeypatch.setenv(container.JOURNAL, str(fleet.journal))
+    with contextlib.closing(parcels.connect()) as database:
+        assert sorted(parcels.handed_over(database)) == [7, 8]

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from celery import Celery
-from example_tasks.tasks import warehouse
-from example_tasks.work import parcels
 from taskfleet import idempotency_key
-from taskfleet.contract import container
-from taskfleet.contract import environment as env
 
-from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
-
-STAGES = "picking,packing,delivery"
 
 
 @pytest.fixture
@@ -39,30 +30,8 @@ def test_outside_a_message_there_is_none(app: Celery) -> None:
 def test_retries_keep_it(fleet: TinyFleet) -> None:
     fleet.start_worker("r1")
 
-    sent = fleet.app().send_task("example_tasks.drill.fail", ["retries", 1, 2])
+    sent = fleet.app().send_task("drills.fail", ["retries", 1, 2])
 
     fleet.wait_executed("retries", 1)
     began = [line for line in fleet.events("began") if line["task"].endswith("fail")]
     assert [(line["id"], line["retries"]) for line in began] == [(sent.id, 0), (sent.id, 1), (sent.id, 2)]
-
-
-def test_an_order_that_both_brokers_have_is_handed_over_once(
-    fleet: TinyFleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Redis takes the publish and does not say so in time: it goes to SQS too, and all stages run twice."""
-    fleet.example_app().taskfleet.publisher._primary.answers()
-    warehouse.order(7).delay()
-    fleet.valkey.pause()
-    warehouse.order(8).delay()
-    fleet.valkey.resume()
-    wait_for(lambda: fleet.waiting("picking", "r1") == 2, what="the copy on Redis")
-    assert fleet.waiting_on_sqs("picking", "r1") == 1
-
-    fleet.start_worker("r1", STAGES)
-    fleet.start_worker("r1", STAGES, **{env.BROKER.name: env.FALLBACK})
-
-    wait_for(lambda: len(list(fleet.events("succeeded"))) == 9, what="the stages of 7, and of 8 twice")
-    assert len({line["id"] for line in fleet.events("succeeded")}) == 6
-    monkeypatch.setenv(container.JOURNAL, str(fleet.journal))
-    with contextlib.closing(parcels.connect()) as database:
-        assert sorted(parcels.handed_over(database)) == [7, 8]

@@ -13,6 +13,7 @@ from redis.retry import Retry
 from taskfleet.brokers import PRIMARY_TRANSPORT, connections, credentials
 from taskfleet.contract import names
 
+from drills.tasks.app import app as drills_app
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 
@@ -96,9 +97,9 @@ def test_what_connects_is_accepted_at_the_next_try(
 
 
 def test_a_worker_goes_on(fleet: TinyFleet, change: Callable[[], None]) -> None:
-    app = fleet.example_app()
+    app = fleet.have(drills_app)
     worker = fleet.start_worker("r1")
-    record = app.tasks["example_tasks.drill.record"]
+    record = app.tasks["drills.record"]
     record.delay(run="x", n=0)
     fleet.wait_executed("x", 1, seconds=60)
 

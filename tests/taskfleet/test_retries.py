@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from taskfleet.contract import environment as env
 from taskfleet.dead_letters.letter import Kind
+from taskfleet.worker.task import LONGEST_RETRY_SECONDS, backoff
 
 from tests.brokers.http_faults import FaultySqs
 from tests.support.processes import wait_for
@@ -63,3 +64,9 @@ def test_a_retry_that_can_never_be_published_is_kept(fleet: TinyFleet) -> None:
     assert "EncodeError" in letters["own.not-json"].reason
     assert {letter.kind for letter in letters.values()} == {Kind.FAILED}
     assert fleet.waiting("low", "r1") == 0
+
+
+def test_retries_back_off_to_a_limit_and_are_spread() -> None:
+    assert [backoff(retries, spread=1.0) for retries in range(4)] == [2, 4, 8, 16]
+    assert backoff(3, spread=0.0) == 8
+    assert backoff(99, spread=1.0) == LONGEST_RETRY_SECONDS

@@ -12,12 +12,13 @@ from taskfleet.contract import environment as env
 from taskfleet.contract.environment import Role
 from taskfleet.errors import SettingsError
 from taskfleet.settings import BeatSettings, ControllerSettings, ProducerSettings, WorkerSettings, read
+from taskfleet.worker.command import worker_argv
 
 GOOD = {
     "TASKFLEET_ENVIRONMENT": "dev",
     "TASKFLEET_BROKER_HOST": "broker.example",
     "TASKFLEET_BROKER_PORT": "6379",
-    "TASKFLEET_APP": "example_tasks.app:app",
+    "TASKFLEET_APP": "shop.app:app",
     "TASKFLEET_RELEASE": "s1",
     "TASKFLEET_POOL": "low",
     "TASKFLEET_QUEUES": "low,etl,high",
@@ -64,7 +65,8 @@ def test_every_problem_is_named_at_once() -> None:
         "TASKFLEET_BROKER": "kafka",
         "TASKFLEET_CONCURRENCY": "-1",
         "TASKFLEET_QUEUES": "low,Etl",
-        "TASKFLEET_APP": "example_tasks",
+        "TASKFLEET_APP": "shop",
+        "TASKFLEET_INCLUDE": "shop.more, shop.tools",
     }
 
     with pytest.raises(SettingsError) as raised:
@@ -75,7 +77,14 @@ def test_every_problem_is_named_at_once() -> None:
     assert "TASKFLEET_BROKER='kafka': must be one of primary, fallback" in message
     assert "TASKFLEET_CONCURRENCY='-1': must be a whole number of at least 1" in message
     assert "TASKFLEET_QUEUES='low,Etl'" in message
-    assert "TASKFLEET_APP='example_tasks': must be `module:attribute`" in message
+    assert "TASKFLEET_APP='shop': must be `module:attribute`" in message
+    assert "TASKFLEET_INCLUDE='shop.more, shop.tools': must be modules by comma" in message
+
+
+def test_a_worker_has_the_modules_that_are_included() -> None:
+    settings = read(WorkerSettings, GOOD | {"TASKFLEET_INCLUDE": "shop.more,shop.tools"})
+
+    assert worker_argv(settings)[-2:] == ["--include=shop.more", "--include=shop.tools"]
 
 
 @pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"])

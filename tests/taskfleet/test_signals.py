@@ -10,10 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from example_tasks.work import journal
 from taskfleet.contract import container
 from taskfleet.contract import environment as env
 
+from drills.tasks import journal
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 from tests.support.valkey import Valkey

@@ -15,7 +15,7 @@ from taskfleet.worker.timing import due_at
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 
-RECORD = "example_tasks.drill.record"
+RECORD = "drills.record"
 
 
 def timed(directory: Path) -> list[dict[str, Any]]:

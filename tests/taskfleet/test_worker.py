@@ -8,7 +8,6 @@ import sys
 import time
 
 import pytest
-from example_tasks.tasks import accounts, warehouse
 from taskfleet.contract import environment as env
 from taskfleet.contract.messages import REDIS_SCHEDULED
 
@@ -16,15 +15,15 @@ from drills.malformed import message
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 
-RECORD = "example_tasks.drill.record"
+RECORD = "drills.record"
 
 
 def test_work_that_a_task_starts_stays_on_its_release(fleet: TinyFleet) -> None:
     fleet.deploy("r2")
     worker = fleet.start_worker("r1", "low,etl")
     app = fleet.app()
-    app.send_task("example_tasks.drill.spread", ["children", 3])
-    app.send_task("example_tasks.drill.fail", ["retries", 1, 2])
+    app.send_task("drills.spread", ["children", 3])
+    app.send_task("drills.fail", ["retries", 1, 2])
     fleet.promote("r2")
 
     fleet.wait_executed("children", 3)
@@ -36,29 +35,10 @@ def test_work_that_a_task_starts_stays_on_its_release(fleet: TinyFleet) -> None:
     assert worker.poll() is None
 
 
-def test_a_chain_goes_on_over_the_queues_of_its_release(fleet: TinyFleet) -> None:
-    fleet.start_worker("r1", "low,etl,picking,packing,delivery")
-    fleet.example_app()
-
-    accounts.pipeline(7).delay()
-    warehouse.order(8).delay()
-
-    wait_for(lambda: len(list(fleet.events("succeeded"))) == 6, what="both chains")
-    ran = {line["task"].removeprefix("example_tasks."): line["queue"] for line in fleet.events("succeeded")}
-    assert ran == {
-        "accounts.extract": "etl.r1",
-        "accounts.transform": "etl.r1",
-        "accounts.load": "etl.r1",
-        "warehouse.pick": "picking.r1",
-        "warehouse.pack": "packing.r1",
-        "warehouse.deliver": "delivery.r1",
-    }
-
-
 CHORD = """
 from celery import chord
-from example_tasks.app import app
-from example_tasks.tasks.drill import record
+from drills.tasks.app import app
+from drills.tasks.faulty import record
 chord([record.si("header", n, 1) for n in range(3)])(record.si("body", 0))
 """
 
@@ -81,7 +61,7 @@ def test_a_chord_runs_its_body_on_the_release_of_its_header(fleet: TinyFleet) ->
 def test_other_executions_run_tasks_and_publish_too(fleet: TinyFleet, execution: str) -> None:
     worker = fleet.start_worker("r1", **{env.EXECUTION.name: execution})
 
-    fleet.app().send_task("example_tasks.drill.spread", ["it", 5])
+    fleet.app().send_task("drills.spread", ["it", 5])
 
     fleet.wait_executed("it", 5)
     worker.terminate()
@@ -169,7 +149,7 @@ def test_a_leaking_child_is_replaced(fleet: TinyFleet) -> None:
     app = fleet.app()
 
     for n in range(5):
-        app.send_task("example_tasks.drill.leak", ["leak", n, 60])
+        app.send_task("drills.leak", ["leak", n, 60])
     fleet.wait_executed("leak", 5)
 
     assert len({line["pid"] for line in fleet.events("record")}) >= 2

@@ -12,6 +12,7 @@ import zipfile
 
 from taskfleet.contract import images
 from taskfleet.contract.container import JOURNAL
+from taskfleet.contract.environment import INCLUDE
 
 from tests.local.agent.fleet import Fleet, environment_of, exists, pid_of, python, wait_for
 
@@ -19,7 +20,7 @@ SLEEP = ["sleep", "1000"]
 GIVEN = {
     *("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     *("AWS_EC2_METADATA_DISABLED", "ECS_AGENT_URI", "SSL_CERT_FILE", "PATH", "HOME", "TMPDIR", "HOSTNAME"),
-    *("PYTHONPATH", "PYTHONUNBUFFERED", JOURNAL),
+    *("PYTHONPATH", "PYTHONUNBUFFERED", JOURNAL, INCLUDE.name),
 }
 
 
@@ -45,7 +46,8 @@ def test_a_container_gets_exactly_its_environment_and_its_secrets(fleet: Fleet) 
     assert set(values) == GIVEN | own
     assert values["MINE"] == "a b=c"
     assert (values["PASSWORD"], values["PARAMETER"]) == ("hidden:1", "shown")
-    assert values["PYTHONPATH"] == str(fleet.source)
+    assert values["PYTHONPATH"] == f"{fleet.source}:{fleet.directory / 'drills-path'}"
+    assert os.listdir(fleet.directory / "drills-path") == ["drills"]
     assert values["SSL_CERT_FILE"] == str(fleet.directory / "ca.pem")
     assert values["HOME"].startswith(str(fleet.directory / "tasks"))
     wait_for(lambda: "MINE=a b=c" in fleet.logs("environment")[0], what="the container's log")

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from celery.schedules import crontab
 from click.testing import CliRunner, Result
-from example_tasks.app import app
 from taskfleet.cli.main import fleet
 
-APP = "example_tasks.app:app"
+from tests.taskfleet.cli.scheduled import app
+
+APP = "tests.taskfleet.cli.scheduled:app"
 
 
 def run(*arguments: str) -> Result:
@@ -20,7 +21,7 @@ def run(*arguments: str) -> Result:
 
 def test_entries_are_listed() -> None:
     _, nightly, still = run("schedule", "list", APP).output.splitlines()
-    assert nightly.split()[:2] == ["nightly-report", "example_tasks.reports.send_all"]
+    assert nightly.split()[:2] == ["nightly-report", "scheduled.report"]
     assert "UTC" in nightly
     assert "60.00 seconds" in still or "1.00 minute" in still
     found = json.loads(run("--json", "schedule", "list", APP).output)["entries"]
@@ -47,7 +48,7 @@ def test_a_changed_schedule_is_noticed(tmp_path: Path, monkeypatch: pytest.Monke
     same = run("schedule", "verify", APP, file)
     assert (same.exit_code, same.output) == (0, f"the firings of 2 entries are those of {file}\n")
     changed = {**app.conf.beat_schedule["nightly-report"], "schedule": crontab(hour=4, minute=0)}
-    new = {"task": "example_tasks.reports.send_all", "schedule": 3600.0}
+    new = {"task": "scheduled.report", "schedule": 3600.0}
     monkeypatch.setitem(app.conf, "beat_schedule", {"nightly-report": changed, "new": new})
     other = run("schedule", "verify", APP, file)
     assert other.exit_code == 1

@@ -69,7 +69,7 @@ def test_what_sqs_gave_up_is_moved_with_all_that_it_says(current: Account) -> No
 
     (letter,) = letters(current)
     assert letter.kind is Kind.TOO_MANY_DELIVERIES
-    assert (letter.queue, letter.release, letter.task) == ("low", "blue", "example_tasks.drill.record")
+    assert (letter.queue, letter.release, letter.task) == ("low", "blue", "drills.record")
     assert letter.args == "'run', 7, later=True"
     assert letter.message.body.decode() == body
     assert on_sqs(current) == 0

@@ -11,10 +11,11 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import worker_process_init
-from example_tasks.work import journal
 from taskfleet import install
 from taskfleet.contract.messages import DELIVERIES_HEADER
 from taskfleet.worker import parking, usefulness
+
+from drills.tasks import journal
 
 IMPATIENT = "TESTS_IMPATIENT"
 SLOW_START = "TESTS_SLOW_START"  # seconds that each child takes to start

@@ -17,7 +17,7 @@ from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 from tests.taskfleet.dead_letters.test_poison import left, put
 
-RECORD = "example_tasks.drill.record"
+RECORD = "drills.record"
 MANY = int(os.environ.get("TASKFLEET_TEST_MUTATIONS", "60"))
 SEED = int(os.environ.get("TASKFLEET_TEST_SEED", "1"))
 GOOD_EVERY = 6  # no more than go into one call to SQS

@@ -17,7 +17,7 @@ from drills.malformed import MALFORMED, message
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 
-RECORD = "example_tasks.drill.record"
+RECORD = "drills.record"
 
 
 def put(fleet: TinyFleet, broker: str, text: str) -> None:

@@ -20,7 +20,7 @@ from tests.support.processes import wait_for
 from tests.support.tiny_fleet import QUEUES, TinyFleet
 from tests.taskfleet.dead_letters.test_store import letter
 
-RECORD = "example_tasks.drill.record"
+RECORD = "drills.record"
 POOL = PoolManifest("low", QUEUES, (), slots=2, min_workers=1, max_workers=3, latency_target_seconds=60)
 
 

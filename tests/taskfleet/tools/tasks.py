@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from example_tasks.work import journal
 from taskfleet import idempotency_key, install
 from taskfleet.tools import Busy, Pipeline, batch, batch_keys, chunked, fence, limited, once, rate, single
+
+from drills.tasks import journal
 
 RESULTS = "TOOLS_RESULTS"
 KILLED = "TOOLS_KILLED"

@@ -14,8 +14,6 @@ app = install(
             "example_tasks.tasks.accounts",
             "example_tasks.tasks.warehouse",
             "example_tasks.tasks.reports",
-            "example_tasks.tasks.drill",
-            "example_tasks.recording",
         ],
     )
 )

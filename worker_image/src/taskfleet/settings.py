@@ -56,8 +56,15 @@ def _queues(text: str) -> tuple[str, ...]:
 def _app(text: str) -> str:
     module, colon, attribute = text.partition(":")
     if not (module and colon and attribute):
-        raise ValueError("must be `module:attribute`, for instance `example_tasks.app:app`")
+        raise ValueError("must be `module:attribute`, for instance `shop.app:app`")
     return text
+
+
+def _modules(text: str) -> tuple[str, ...]:
+    modules = tuple(text.split(","))
+    if not all(part.isidentifier() for module in modules for part in module.split(".")):
+        raise ValueError("must be modules by comma, for instance `shop.more,shop.tools.tasks`")
+    return modules
 
 
 def _from(variable: Variable, read: Callable[[str], Any] = str, **default: Any) -> Any:
@@ -114,6 +121,7 @@ class WorkerSettings(BeatSettings):
     soft_time_limit_seconds: int = _from(env.SOFT_TIME_LIMIT_SECONDS, _positive)
     time_limit_seconds: int = _from(env.TIME_LIMIT_SECONDS, _positive)
     soft_shutdown_seconds: int = _from(env.SOFT_SHUTDOWN_SECONDS, _not_negative)
+    include: tuple[str, ...] = _from(env.INCLUDE, _modules, default=())
 
     publish_patience_seconds: ClassVar[float] = 10.0
 

@@ -7,9 +7,11 @@ DynamoDB has ``attribute_not_exists`` in ``TransactWriteItems``.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from pathlib import Path
 
-from example_tasks.work import journal
+from taskfleet.contract.container import JOURNAL
 
 FILE = "parcels.sqlite"
 
@@ -20,12 +22,12 @@ _TABLES = (
 
 
 def connect() -> sqlite3.Connection:
-    """The example's database, a file beside the journal. Close it.
+    """The example's database, a file that all workers on this machine share. Close it.
 
-    Without a journal (in AWS) it forgets everything when it is closed: there, connect to your own.
+    In AWS it forgets everything when it is closed: there, connect to your own.
     """
-    directory = journal.directory()
-    database = sqlite3.connect(directory / FILE if directory else ":memory:")
+    directory = os.environ.get(JOURNAL)
+    database = sqlite3.connect(Path(directory, FILE) if directory else ":memory:")
     for table in _TABLES:
         database.execute(table)
     return database

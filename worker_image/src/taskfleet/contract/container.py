@@ -13,8 +13,8 @@ USER = "10001:10001"
 # directory's own permissions (ECS mounts an undeclared one as root's).
 WRITABLE = "/tmp"  # noqa: S108
 
-# The directory where the example tasks record what ran. Given to containers on one machine only; in AWS
-# there is no such directory, and nothing is recorded.
+# The directory where workers record what ran (`drills.tasks.recording`). Given to containers on one machine
+# only; in AWS there is no such directory, and nothing is recorded.
 JOURNAL = "TASKFLEET_JOURNAL"
 
 # Where AWS's APIs are asked (`taskfleet.aws.region`).

@@ -84,6 +84,11 @@ PAYLOAD_WARNING_BYTES = Variable(
     "a task whose arguments are larger is published with a warning; none unless set",
     frozenset(),
 )
+INCLUDE = Variable(
+    "TASKFLEET_INCLUDE",
+    "modules with tasks that a worker has beside its application's, by comma",
+    frozenset(),
+)
 RESULT_BACKEND = Variable(
     "CELERY_RESULT_BACKEND",
     "where results are kept, read by Celery itself: before what the application says",

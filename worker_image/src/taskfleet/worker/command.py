@@ -22,6 +22,7 @@ def worker_argv(settings: WorkerSettings) -> list[str]:
         # Workers have nothing to tell each other; asking all of them slows every start.
         "--without-gossip",
         "--without-mingle",
+        *(f"--include={module}" for module in settings.include),
     ]
 
 

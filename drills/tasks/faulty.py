@@ -1,6 +1,6 @@
 """Tasks for drills and tests: they misbehave in one known way each, and write down what they did.
 
-They go wherever the caller says (``apply_async(queue=…)``), to `low` otherwise.
+They go wherever the caller says (``apply_async(queue=…)``), to the default queue otherwise.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ import signal
 import time
 from typing import Any
 
-from celery import group
+from celery import group, shared_task
 from taskfleet.contract.environment import BROKER
 
-from example_tasks.app import app
-from example_tasks.work import journal
+from drills.tasks import journal
 
 # What `leak` took, until its child is replaced.
 _leaked: list[bytearray] = []
 
 
-@app.task(name="example_tasks.drill.record", bind=True)
+@shared_task(name="drills.record", bind=True)
 def record(self: Any, run: str, n: int, seconds: float = 0.0, **_later: object) -> None:
     """Run for ``seconds``, then write that number ``n`` of ``run`` was executed."""
     time.sleep(seconds)
@@ -35,7 +34,7 @@ def record(self: Any, run: str, n: int, seconds: float = 0.0, **_later: object) 
     )
 
 
-@app.task(name="example_tasks.drill.fail", bind=True)
+@shared_task(name="drills.fail", bind=True)
 def fail(self: Any, run: str, n: int, times: int, **_later: object) -> None:
     """Fail and be retried ``times`` times, then write that it was executed."""
     if self.request.retries < times:
@@ -43,7 +42,7 @@ def fail(self: Any, run: str, n: int, times: int, **_later: object) -> None:
     record.run(run, n)
 
 
-@app.task(name="example_tasks.drill.leak")
+@shared_task(name="drills.leak")
 def leak(run: str, n: int, mib: int = 20, seconds: float = 0.0, **_later: object) -> None:
     """Run for ``seconds`` and keep ``mib`` MiB for ever, as a leaking library does."""
     time.sleep(seconds)
@@ -51,7 +50,7 @@ def leak(run: str, n: int, mib: int = 20, seconds: float = 0.0, **_later: object
     journal.write("record", run=run, n=n)
 
 
-@app.task(name="example_tasks.drill.die", bind=True)
+@shared_task(name="drills.die", bind=True)
 def die(self: Any, run: str, n: int, times: int = 1, **_later: object) -> None:
     """SIGKILL the process that runs it, as the out-of-memory killer does, the first ``times`` times."""
     journal.write("dying", run=run, n=n, retries=self.request.retries)
@@ -60,7 +59,7 @@ def die(self: Any, run: str, n: int, times: int = 1, **_later: object) -> None:
     journal.write("record", run=run, n=n)
 
 
-@app.task(name="example_tasks.drill.spread")
+@shared_task(name="drills.spread")
 def spread(run: str, children: int | list[int], queue: str | None = None, **_later: object) -> None:
     """Start a group of `record` tasks, as work that fans out does: so many, or one for each number."""
     numbers = range(children) if isinstance(children, int) else children

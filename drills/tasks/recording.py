@@ -1,6 +1,6 @@
 """Writes every task that began, succeeded, failed or is retried into the journal, by signals.
 
-So that ``make try`` and the drills can count by task id, whatever the task. Delete it with the examples.
+So that `make try` and the drills can count by task id, whatever the task.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from celery.signals import task_failure, task_prerun, task_retry, task_success
 from taskfleet.contract.messages import RELEASE_HEADER
 
-from example_tasks.work import journal
+from drills.tasks import journal
 
 
 def _write(event: str, request: Any, task: Any) -> None:

@@ -1,4 +1,4 @@
-"""A record of what ran, for people who try the fleet and for drills that count: was every task executed?
+"""A record of what ran, for drills and `make try`, which count: was every task executed?
 
 Lines of JSON in ``<directory>/executions.jsonl``; the directory comes from ``TASKFLEET_JOURNAL``. Without the
 variable nothing is written. On this machine every worker appends to the same file: a line is one write
