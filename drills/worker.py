@@ -1,4 +1,4 @@
-"""A worker process that is started again whenever it ends, as ECS does, and that a drill may kill."""
+"""Processes that are started again whenever they end, as ECS does, and that a drill may kill."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from local.places import REPOSITORY
 from tests.support.processes import wait_for
@@ -17,25 +18,19 @@ from tests.support.tiny_fleet import TinyFleet
 _AGAIN_SECONDS = 0.5
 
 
-class Worker:
-    """One process after the other, in the fleet's directory below ``name``, with one log for all."""
+class Kept:
+    """One process after the other in the directory ``place``, with one log for all.
+
+    Each runs ``python -m`` with ``command``, and writes ``ready`` into its log once it works.
+    """
 
     def __init__(
-        self,
-        fleet: TinyFleet,
-        name: str,
-        release: str,
-        queues: str = "low",
-        *,
-        variables: Mapping[str, str],
+        self, name: str, place: Path, command: Sequence[str], environment: Mapping[str, str], *, ready: str
     ) -> None:
         self.name = name
-        place = fleet.directory / name
         place.mkdir(exist_ok=True)
-        self._environment = fleet.worker_environment(release, queues, **variables) | {
-            "TMPDIR": str(place),
-            "PYTHONPATH": str(REPOSITORY),
-        }
+        self._command, self._ready = command, ready
+        self._environment = {**environment, "TMPDIR": str(place), "PYTHONPATH": str(REPOSITORY)}
         self.log = place / "log"
         self._readies_before = self._readies()
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,7 +42,7 @@ class Worker:
         self._thread.start()
 
     def wait(self, *, seconds: float) -> None:
-        """Until it consumes for the first time."""
+        """Until it works for the first time."""
         wait_for(lambda: self._readies() > self._readies_before, seconds=seconds, what=self.name)
 
     def pids(self) -> list[int]:
@@ -80,13 +75,13 @@ class Worker:
             self._thread.join(10)
 
     def _readies(self) -> int:
-        return self.log.read_text().count("ready.") if self.log.exists() else 0
+        return self.log.read_text().count(self._ready) if self.log.exists() else 0
 
     def _keep(self) -> None:
         while not self._over.is_set():
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "taskfleet", "worker"],
+                    [sys.executable, "-m", *self._command],
                     env=self._environment,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -95,3 +90,19 @@ class Worker:
             self._process.wait()
             self.kill()  # a container ends with its command: whatever it left behind goes with it
             self._over.wait(_AGAIN_SECONDS)
+
+
+class Worker(Kept):
+    """A worker of a small fleet."""
+
+    def __init__(
+        self,
+        fleet: TinyFleet,
+        name: str,
+        release: str,
+        queues: str = "low",
+        *,
+        variables: Mapping[str, str],
+    ) -> None:
+        environment = fleet.worker_environment(release, queues, **variables)
+        super().__init__(name, fleet.directory / name, ("taskfleet", "worker"), environment, ready="ready.")

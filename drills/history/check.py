@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from taskfleet.releases.model import State
+
 from drills.history.outcomes import ACCEPTED, NEVER_INVOKED, REFUSED
-from drills.history.program import Fault, Kind
+from drills.history.program import NO_CAUSES, Kind
 from drills.history.record import Broken, Execution, History, Published
 from drills.history.stalls import stalled
 
@@ -19,6 +21,8 @@ RECOVERY_SECONDS = 75.0
 PROMPT_SECONDS = 20.0
 # After its end a task is acknowledged within this, if nothing is broken.
 ACKNOWLEDGED_SECONDS = 4.0
+# A look says when it began; what was accepted a moment before is in it.
+ACCEPTED_BEFORE_SECONDS = 1.0
 # A producer reads the pointer every five seconds, and a publish may take two.
 POINTER_SECONDS = 8.0
 # One that has published nothing since its last reading waits 0.2 s for the next; if SSM is slower, what it
@@ -38,6 +42,8 @@ def violations(history: History) -> list[str]:
         *_bodies(history),
         *_late(history, runs),
         *_wrong_release(history, runs),
+        *_drained_with_work(history, runs),
+        *_releases(history),
         *_left_over(history),
     ]
 
@@ -98,7 +104,7 @@ def _causes(history: History, invoked_at: float, first_end: float) -> list[Broke
             and broken.ended_at + ACKNOWLEDGED_SECONDS + before >= invoked_at
         )
 
-    return [each for each in history.broken if each.fault is not Fault.PROMOTE and explains(each)]
+    return [each for each in history.broken if each.fault not in NO_CAUSES and explains(each)]
 
 
 def _keys_differ(runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
@@ -141,7 +147,7 @@ def _late(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[st
         ends = [ends[-1] for task in _tasks(each) if (ends := _ended(runs, task)[:1])]
         due = each.answered_at + each.publish.delay_seconds
         until = max(ends, default=due)
-        broken = [b.ended_at for b in history.broken if b.fault is not Fault.PROMOTE and b.began_at <= until]
+        broken = [b.ended_at for b in history.broken if b.fault not in NO_CAUSES and b.began_at <= until]
         allowed = max([due + PROMPT_SECONDS, *(at + RECOVERY_SECONDS for at in broken)])
         if ends and max(ends) > allowed + stalled(history.stalls, each.answered_at, max(ends)):
             yield f"late: {_named(each)} was due at {due:.1f} and ended {max(ends) - due:.1f} s after it"
@@ -178,6 +184,29 @@ def _current(pointer: Sequence[tuple[float, str]], since: float, until: float) -
         if at <= until and end >= since:
             found.add(release)
     return found
+
+
+def _drained_with_work(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
+    """What had been accepted before a look must have ended when that look calls its release drained."""
+    for at, release in history.releases.drained if history.releases else ():
+        for each in history.published:
+            if each.answered_at is None or each.answered_at > at - ACCEPTED_BEFORE_SECONDS:
+                continue
+            first = (runs[task][0] for task in _tasks(each) if runs.get(task))
+            late = [run.task for run in first if run.release == release and run.began_at > at]
+            if late and each.outcome == ACCEPTED:
+                yield f"drained with work: {release}, before the tasks {late} of {_named(each)} began"
+
+
+def _releases(history: History) -> Iterator[str]:
+    if (seen := history.releases) is None:
+        return
+    if seen.published != seen.current:
+        yield f"producers are told {seen.published}, and {seen.current} is current"
+    for release, state in seen.states.items():
+        served = (State.CURRENT,) if release == seen.current else (State.DRAINING, State.DRAINED)
+        if state not in served:
+            yield f"release {release} is {state}, and {seen.current} is current"
 
 
 def _left_over(history: History) -> Iterator[str]:

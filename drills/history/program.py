@@ -84,7 +84,7 @@ class Publish:
 
 
 class Fault(StrEnum):
-    """What breaks. `PROMOTE` breaks nothing: the other release becomes the current one."""
+    """What breaks; the two of `MOVES` make another release current."""
 
     WORKER_KILL = "worker-kill"
     WORKER_TERM = "worker-term"
@@ -100,9 +100,15 @@ class Fault(StrEnum):
     BROKER_DELAY = "broker-delay"
     SQS_ERROR = "sqs-error"
     SQS_HANG = "sqs-hang"
+    CONTROLLER_KILL = "controller-kill"
+    CONTROLLER_STOP = "controller-stop"
     PROMOTE = "promote"
+    ROLLBACK = "rollback"
 
 
+MOVES = frozenset({Fault.PROMOTE, Fault.ROLLBACK})
+# No task is to run again, or late, because of these.
+NO_CAUSES = MOVES | {Fault.CONTROLLER_KILL, Fault.CONTROLLER_STOP}
 # The longest that each lasts, in seconds; 0 is one that is over at once.
 _LONGEST = {
     Fault.WORKER_STOP: 16.0,  # longer than a lease
@@ -113,6 +119,7 @@ _LONGEST = {
     Fault.BROKER_DELAY: 3.0,
     Fault.SQS_ERROR: 5.0,
     Fault.SQS_HANG: 5.0,
+    Fault.CONTROLLER_STOP: 6.0,
 }
 
 
@@ -161,7 +168,7 @@ def _publish(dice: random.Random, number: int) -> Publish:
 
 
 def _break(dice: random.Random) -> Break:
-    fault = dice.choice([each for each in Fault if each is not Fault.PROMOTE])
+    fault = dice.choice([each for each in Fault if each not in MOVES])
     longest = _LONGEST.get(fault, 0.0)
     return Break(
         at=dice.uniform(0.5, SECONDS - 1),
@@ -172,4 +179,5 @@ def _break(dice: random.Random) -> Break:
 
 
 def _promotion(dice: random.Random) -> Break:
-    return Break(at=dice.uniform(1, SECONDS), fault=Fault.PROMOTE, seconds=0.0, target=0)
+    fault = dice.choice(sorted(MOVES))
+    return Break(at=dice.uniform(1, SECONDS), fault=fault, seconds=0.0, target=0)

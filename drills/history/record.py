@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from taskfleet.releases.model import State
+
 from drills.history.program import Fault, Publish
 from drills.history.stalls import Stall
 
@@ -45,6 +47,20 @@ class Broken:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleasesSeen:
+    """What the controller has made of the releases at the end.
+
+    ``current`` is in the record, ``published`` is what producers read; ``drained`` says when which
+    release was called so, in seconds since the epoch.
+    """
+
+    current: str
+    published: str
+    states: Mapping[str, State]
+    drained: Sequence[tuple[float, str]] = field(default=())
+
+
+@dataclass(frozen=True, kw_only=True)
 class History:
     """Everything that was seen of one run.
 
@@ -63,3 +79,4 @@ class History:
     left: Mapping[str, int]
     dead_letters: Sequence[str] = field(default=())
     stalls: Sequence[Stall] = field(default=())
+    releases: ReleasesSeen | None = None

@@ -21,9 +21,11 @@ from pathlib import Path
 from taskfleet.contract import names
 from taskfleet.contract.environment import APP, BROKER, EXECUTION, FALLBACK, POOL, PRIMARY
 
+from drills.history import controller
 from drills.history.app import RESULTS
 from drills.history.program import QUEUES, Processes
-from drills.worker import Worker
+from drills.history.releases import Releases
+from drills.worker import Kept, Worker
 from local.broker.faults import Command
 from local.places import REPOSITORY
 from tests.support.ministack import MiniStack
@@ -141,10 +143,23 @@ class Rig:
             server.start()
         self.fleet = TinyFleet(f"h{free_port()}", self.directory / "fleet", self.valkey, self.account)
         self._closing.callback(self.fleet.close)
+        self.account.client("ecs").create_cluster(clusterName=names.cluster(self.fleet.name))
         for release in RELEASES:
-            self.fleet.deploy(release, QUEUES)
-        self.promote(RELEASES[0])
+            # ECS knows of no services here: a pool that may sleep needs none to pass its gate.
+            self.fleet.deploy(release, QUEUES, min_workers=0)
+        self.fleet.promote(RELEASES[0])  # for the first workers; the controller makes it so
+        self.pointer.append((0.0, RELEASES[0]))
+        self.releases = Releases(self.fleet)
         self._closing.callback(self._end_processes)
+        self.controller = Kept(
+            "controller",
+            self.fleet.directory / "controller",
+            ("drills.history.controller",),
+            self.fleet.environment(),
+            ready=controller.READY,
+        )
+        self._closing.callback(self.controller.stop)
+        self.controller.start()
 
     def have(self, processes: Processes) -> None:
         """Such workers and producers; they are others afterwards, unless they were such ones already."""
@@ -168,6 +183,7 @@ class Rig:
             worker.wait(seconds=_START_SECONDS)
         for producer in self.producers:
             producer.start()
+        self.releases.wait_until_ready(seconds=_START_SECONDS)
 
     def _worker(self, release: str, broker: str, execution: str) -> Worker:
         variables = {
@@ -185,10 +201,12 @@ class Rig:
         for worker in self.workers:
             worker.stop()
 
-    def promote(self, release: str) -> None:
-        """Make it the current release."""
-        self.fleet.promote(release)
-        self.pointer.append((time.time() if self.pointer else 0.0, release))
+    def move(self, *, back: bool) -> str:
+        """Make the other release current, or go ``back`` to the one before. Returns the current one."""
+        current = self.releases.roll_back() if back else self.releases.promote()
+        if current != self.current:
+            self.pointer.append((time.time(), current))
+        return current
 
     @property
     def current(self) -> str:
@@ -223,7 +241,7 @@ class Rig:
     def logs(self) -> dict[str, Path]:
         """Where each process writes, by a name for it."""
         return {
-            **{worker.name: worker.log for worker in self.workers},
+            **{process.name: process.log for process in (*self.workers, self.controller)},
             **{f"producer-{each.number}": each.log for each in self.producers},
             **{f"producer-{each.number}-errors": each.errors for each in self.producers},
         }

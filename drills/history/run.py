@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from drills.history.outcomes import KILLED, NEVER_INVOKED
-from drills.history.program import Break, Fault, Publish, Step, processes
+from drills.history.program import MOVES, Break, Fault, Publish, Step, processes
 from drills.history.record import Broken, Execution, History, Published
-from drills.history.rig import RELEASES, Producer, Rig, wait_until_idle
+from drills.history.rig import Producer, Rig, wait_until_idle
 from drills.history.stalls import Stalls
 from drills.tasks import journal
-from drills.worker import Worker
+from drills.worker import Kept, Worker
 from local.broker.faults import Command
 from local.broker.faults import Fault as Front
 from local.emulator.faults import ERROR, HANG, PASS
@@ -29,6 +29,8 @@ from local.emulator.faults import ERROR, HANG, PASS
 # A lease, a beat and what SQS hides of a worker that died; most programs need a few seconds of it.
 SETTLE_SECONDS = 120.0
 _PRODUCERS_SECONDS = 30.0
+# A controller that was killed last is started again, and looks.
+_AGREE_SECONDS = 30.0
 
 
 class Run:
@@ -71,7 +73,7 @@ class Run:
     def _carry_out(self, step: Break) -> None:
         began = time.time()
         target = self._faults(step)
-        if step.fault is not Fault.PROMOTE:
+        if step.fault not in MOVES:
             self._broken.append(Broken(fault=step.fault, target=target, began_at=began, ended_at=time.time()))
 
     def _faults(self, step: Break) -> str:
@@ -85,10 +87,11 @@ class Run:
         if step.fault in _OF_PRODUCERS:
             _OF_PRODUCERS[step.fault](producer, step)
             return f"producer {producer.number}"
-        if step.fault is Fault.PROMOTE:
-            other = RELEASES[1 - RELEASES.index(rig.current)]
-            rig.promote(other)
-            return other
+        if step.fault in MOVES:
+            return rig.move(back=step.fault is Fault.ROLLBACK)
+        if step.fault in _OF_CONTROLLERS:
+            _OF_CONTROLLERS[step.fault](rig.controller, step)
+            return rig.controller.name
         with _OF_BROKERS[step.fault](rig, step):
             time.sleep(step.seconds)
         return "broker"
@@ -145,6 +148,7 @@ class Run:
             left=left,
             dead_letters=self._rig.dead_letters(),
             stalls=self._stalls.since(self._began_at),
+            releases=self._rig.releases.seen(since=self._began_at, seconds=_AGREE_SECONDS),
         )
 
     def _published(self, publish: Publish) -> Published:
@@ -188,8 +192,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _stop_worker(worker: Worker, step: Break) -> None:
-    pids = worker.pids()
+def _stop(process: Kept, step: Break) -> None:
+    pids = process.pids()
     _signal(pids, signal.SIGSTOP)
     time.sleep(step.seconds)
     _signal(pids, signal.SIGCONT)
@@ -216,8 +220,12 @@ def _kill_child(worker: Worker, step: Break) -> None:
 _OF_WORKERS: dict[Fault, Callable[[Worker, Break], None]] = {
     Fault.WORKER_KILL: lambda worker, _step: worker.signal(signal.SIGKILL),
     Fault.WORKER_TERM: lambda worker, _step: _signal(worker.pids()[:1], signal.SIGTERM),
-    Fault.WORKER_STOP: _stop_worker,
+    Fault.WORKER_STOP: _stop,
     Fault.CHILD_KILL: _kill_child,
+}
+_OF_CONTROLLERS: dict[Fault, Callable[[Kept, Break], None]] = {
+    Fault.CONTROLLER_KILL: lambda controller, _step: controller.signal(signal.SIGKILL),
+    Fault.CONTROLLER_STOP: _stop,
 }
 _OF_PRODUCERS: dict[Fault, Callable[[Producer, Break], None]] = {
     Fault.PRODUCER_KILL: lambda producer, _step: producer.signal(signal.SIGKILL),

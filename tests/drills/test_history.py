@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+from taskfleet.releases.model import State
 
 from drills.history import drill
 from drills.history.check import violations
@@ -20,12 +21,13 @@ from drills.history.counting import counts
 from drills.history.kept import keep
 from drills.history.outcomes import ACCEPTED, KILLED, REFUSED
 from drills.history.program import ASYNCIO, GREENLETS, IN_TURN, Fault, Kind, Publish, Step, processes, program
-from drills.history.record import Broken, Execution, History, Published
+from drills.history.record import Broken, Execution, History, Published, ReleasesSeen
 from drills.history.shrink import shortest_prefix
 from drills.history.stalls import Stall, stalled
 
-# A broker that hangs and a worker that is killed between two promotions; two killed workers that run threads.
-SEEDS = (9, 13)
+# A broker that is killed and SQS that hangs while the controller stands still, and a rollback; a controller
+# that is killed beside another rollback, with threads.
+SEEDS = (21, 16)
 
 WATCHED = """
 import json, time
@@ -189,6 +191,46 @@ def test_a_chain_stays_on_its_release() -> None:
     given = history(published(Kind.CHAIN), ran(0), ran(1, 102), ran(2, 103, release="r2"))
 
     assert any(each.startswith("two releases") for each in violations(given))
+
+
+def of_releases(current: str = "r1", published: str = "r1", **states: State) -> ReleasesSeen:
+    return ReleasesSeen(
+        current=current, published=published, states={"r1": State.CURRENT, "r2": State.DRAINING, **states}
+    )
+
+
+def test_a_release_with_work_must_not_be_called_drained() -> None:
+    late = history(published(), ran(at=108))
+
+    def drained_at(at: float, release: str = "r1") -> History:
+        return replace(late, releases=replace(of_releases(), drained=[(at, release)]))
+
+    assert the_only(drained_at(106)).startswith("drained with work: r1, before the tasks [0] of publish 1")
+    assert violations(drained_at(109)) == []  # it had begun
+    assert violations(drained_at(100.5)) == []  # it was accepted while the controller looked
+    assert violations(drained_at(106, "r2")) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (of_releases(published="r2"), "producers are told r2"),
+        (of_releases(r2=State.CURRENT), "release r2 is current"),
+        (of_releases(r1=State.DRAINING), "release r1 is draining"),
+        (of_releases(r2=State.FAILED), "release r2 is failed"),
+    ],
+)
+def test_what_the_controller_keeps_of_releases_agrees(seen: ReleasesSeen, says: str) -> None:
+    assert violations(replace(history(published(), ran()), releases=of_releases())) == []
+    assert the_only(replace(history(published(), ran()), releases=seen)).startswith(says)
+
+
+@pytest.mark.parametrize("which", [Fault.CONTROLLER_KILL, Fault.CONTROLLER_STOP, Fault.ROLLBACK])
+def test_no_task_runs_again_or_late_because_of_the_controller(which: Fault) -> None:
+    gone = Broken(fault=which, target="controller", began_at=100.5, ended_at=101.5)
+
+    assert the_only(history(published(), ran(), ran(at=110), broken=[gone])).startswith("run again")
+    assert the_only(history(published(), ran(at=130), broken=[gone])).startswith("late")
 
 
 def test_what_is_left_and_dead_letters_are_named() -> None:

@@ -78,8 +78,9 @@ class TinyFleet:
         *,
         confirmed: tuple[str, ...] = (),
         longest_countdown_seconds: int | None = None,
+        min_workers: int = 1,
     ) -> None:
-        """What a release's stack makes: SQS twins and the manifest."""
+        """What a release's stack makes: SQS twins and the manifest. Of its services ECS knows nothing."""
         sqs = self.aws.client("sqs")
         for queue in queues:
             sqs.create_queue(QueueName=names.fallback_queue(self.name, queue, release))
@@ -88,7 +89,7 @@ class TinyFleet:
             queues,
             (),
             slots=2,
-            min_workers=1,
+            min_workers=min_workers,
             max_workers=3,
             latency_target_seconds=60,
             longest_countdown_seconds=longest_countdown_seconds,

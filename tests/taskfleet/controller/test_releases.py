@@ -8,7 +8,13 @@ from dataclasses import replace
 from taskfleet.contract import messages, names
 from taskfleet.contract.limits import GATE_DEADLINE_SECONDS
 from taskfleet.contract.messages import GATE_TASK, PUBLISHED_AT_HEADER, RELEASE_HEADER
-from taskfleet.releases import commands, pointer
+from taskfleet.controller import observe
+from taskfleet.controller.execute import Execution
+from taskfleet.controller.gather import gather
+from taskfleet.releases import commands, pointer, promoting
+from taskfleet.releases.actions import Publish
+from taskfleet.releases.observation import Memory, Rules
+from taskfleet.releases.plan import plan
 
 from tests.taskfleet.controller.account import Account, dead
 
@@ -35,8 +41,7 @@ def _promote(account: Account, release: str) -> None:
         seen.records, seen.pointer, release, at=account.clock(), actor="ops", reason="test"
     )
     assert made is not None
-    account.store.promote(made.pointer, made.green)
-    pointer.publish(account.ssm, account.name, release)
+    promoting.promote(account.store, account.ssm, account.name, made)
 
 
 def test_the_first_release_is_gated_and_becomes_current_by_itself(account: Account) -> None:
@@ -217,6 +222,22 @@ def test_a_published_copy_that_somebody_changed_is_put_right(account: Account) -
     _bring_up(account, "blue")
     pointer.publish(account.ssm, account.name, "nonsense")
     account.pass_time(account.controller(), 1)
+    assert account.published() == "blue"
+
+
+def test_a_controller_that_stood_still_since_it_looked_publishes_what_is_current_now(
+    account: Account,
+) -> None:
+    _replace_blue(account)
+    pointer.publish(account.ssm, account.name, "blue")
+    seen = gather(account.edges(), now=account.clock(), last=None, rules=Rules())
+    observed = observe.observation(seen, account.name)
+    assert observed is not None
+    planned = plan(observed, Memory())
+    assert [action.release for action in planned.actions if isinstance(action, Publish)] == ["green"]
+    account.clock.now += 1
+    _promote(account, "blue")
+    Execution.of(observed, account.edges()).run(planned.actions)
     assert account.published() == "blue"
 
 

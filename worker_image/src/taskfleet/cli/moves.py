@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
@@ -13,9 +12,9 @@ from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import show, show_json
 from taskfleet.contract import names
 from taskfleet.measuring.services import services
-from taskfleet.releases import commands, pointer
+from taskfleet.releases import commands, promoting
 from taskfleet.releases.model import Record
-from taskfleet.releases.store import Conflict, Snapshot
+from taskfleet.releases.store import Snapshot
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,15 +80,11 @@ def _promote(operator: Operator, seen: Snapshot, release: str, *, yes: bool, rea
     )
     if plan is None:
         if yes:
-            _publish(operator)
+            promoting.publish(operator.store, operator.client("ssm"), operator.environment)
         say(operator, done=True, steps=[f"release {release} is current already: nothing to do"])
         return
     if yes:
-        operator.store.promote(plan.pointer, plan.green)
-        _publish(operator)
-        if plan.blue is not None:
-            with suppress(Conflict):  # the controller saw the new pointer first, and wrote the same
-                operator.store.save(plan.blue)
+        promoting.promote(operator.store, operator.client("ssm"), operator.environment, plan)
     undo = f"fleet release promote {seen.pointer.release} --yes" if plan.blue else None
     say(operator, done=yes, steps=list(plan.steps), undo=undo)
 
@@ -99,12 +94,3 @@ def _running(operator: Operator, record: Record) -> dict[str, int]:
     by_service = {names.service(pool.name, record.release): pool.name for pool in record.manifest.pools}
     found = services(operator.client("ecs"), names.cluster(operator.environment), by_service)
     return {by_service[name]: service.running for name, service in found.items()}
-
-
-def _publish(operator: Operator) -> None:
-    """Tell producers. Read after writing, in case somebody else promoted meanwhile: the record decides."""
-    ssm = operator.client("ssm")
-    told = pointer.published(ssm, operator.environment)
-    while told != (current := operator.store.read([]).pointer.release):
-        pointer.publish(ssm, operator.environment, current)
-        told = current

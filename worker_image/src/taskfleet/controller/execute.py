@@ -18,7 +18,7 @@ from taskfleet.contract import names
 from taskfleet.controller import before
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import TaskfleetError
-from taskfleet.releases import answers, commands, pointer
+from taskfleet.releases import answers, commands, promoting
 from taskfleet.releases.actions import (
     Action,
     Answer,
@@ -118,8 +118,8 @@ class Execution:
                 self._send(action)
             case Promote(release, reason):
                 self._promote(release, reason)
-            case Publish(release):
-                self._publish(release)
+            case Publish():
+                self._publish()
             case _:
                 assert_never(action)
 
@@ -173,12 +173,12 @@ class Execution:
         self.edges.store.promote(made.pointer, made.green)
         self.pointer = made.pointer
         self._noted(made.green)
-        self._publish(release)
+        self._publish()
 
-    def _publish(self, release: str) -> None:
-        pointer.publish(self.edges.ssm, self.edges.environment, release)
-        self.published = release
-        logger.info("release %s is published to producers", release)
+    def _publish(self) -> None:
+        """What the record says now: this process may have stood still since it looked."""
+        self.published = promoting.publish(self.edges.store, self.edges.ssm, self.edges.environment)
+        logger.info("release %s is published to producers", self.published)
 
     def _noted(self, record: Record) -> None:
         self.records[record.release] = record
