@@ -204,8 +204,9 @@ def _releases(history: History) -> Iterator[str]:
     if seen.published != seen.current:
         yield f"producers are told {seen.published}, and {seen.current} is current"
     for release, state in seen.states.items():
-        served = (State.CURRENT,) if release == seen.current else (State.DRAINING, State.DRAINED)
-        if state not in served:
+        # One that was never current waits for it in `gating`, with its gate behind it.
+        others = (State.GATING, State.DRAINING, State.DRAINED)
+        if state not in ((State.CURRENT,) if release == seen.current else others):
             yield f"release {release} is {state}, and {seen.current} is current"
 
 

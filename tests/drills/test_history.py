@@ -25,9 +25,9 @@ from drills.history.record import Broken, Execution, History, Published, Release
 from drills.history.shrink import shortest_prefix
 from drills.history.stalls import Stall, stalled
 
-# A broker that is killed and SQS that hangs while the controller stands still, and a rollback; a controller
-# that is killed beside another rollback, with threads.
-SEEDS = (21, 16)
+# A broker that hangs while the controller stands still, between two promotions; a controller that is killed,
+# a half-open broker and SQS that hangs, between a promotion and a rollback, with threads.
+SEEDS = (23, 15)
 
 WATCHED = """
 import json, time
