@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
+from taskfleet.publishing import group_commit
 from taskfleet.publishing.group_commit import INTERRUPTED, Entry, GroupCommit
 from taskfleet.publishing.refusal import Refusal
 
@@ -109,18 +111,59 @@ def test_a_batch_is_bounded(broker: Broker, messages: int, size: int, batches: l
     assert [len(batch) for batch in broker.batches] == batches
 
 
-def test_so_many_round_trips_as_allowed_are_under_way_at_once(broker: Broker) -> None:
-    shared = commit(broker, round_trips=3)
+def _stands(shared: GroupCommit, broker: Broker, under_way: list[int], waiting: int) -> bool:
+    return ([*map(len, broker.batches)], len(shared._waiting)) == (under_way, waiting)
+
+
+def test_full_round_trips_begin_at_once_as_many_as_allowed(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "BESIDE_SECONDS", 60)
+    shared = commit(broker, round_trips=3, messages=3)
     broker.held.clear()
+    threads = []
 
-    threads = [begin(lambda: send(shared, entry())) for _ in range(10)]
+    for number in range(1, 12):
+        threads.append(begin(lambda: send(shared, entry())))
+        under_way = [1] + [3] * min(2, (number - 1) // 3)
+        wait_for(partial(_stands, shared, broker, under_way, number - sum(under_way)), what=f"{under_way}")
 
-    wait_for(lambda: len(broker.batches) + len(shared._waiting) == 10, what="all")
-    assert [len(batch) for batch in broker.batches] == [1, 1, 1]
     broker.held.set()
     for thread in threads:
         thread.join(10)
-    assert sum(len(batch) for batch in broker.batches) == 10
+    assert sum(len(batch) for batch in broker.batches) == 11
+    assert (shared._leading, shared._to_batch) == (set(), 0)
+
+
+def test_one_that_is_not_full_begins_beside_one_that_takes_long(broker: Broker) -> None:
+    shared = commit(broker, round_trips=3)
+    broker.held.clear()
+
+    threads = [begin(lambda: send(shared, entry())) for _ in range(3)]
+
+    wait_for(lambda: sum(len(batch) for batch in broker.batches) == 3, what="all are under way")
+    assert len(broker.batches) > 1
+    threads.append(begin(lambda: send(shared, entry())))
+    wait_for(lambda: sum(len(batch) for batch in broker.batches) == 4, what="another beside two")
+    broker.held.set()
+    for thread in threads:
+        thread.join(10)
+
+
+def test_when_the_first_that_waits_gives_up_the_next_goes_beside(broker: Broker) -> None:
+    shared = commit(broker, round_trips=2, messages=2)
+    broker.held.clear()
+    threads = [begin(lambda: send(shared, entry("first")))]
+    wait_for(lambda: bool(broker.batches), what="the first")
+
+    late = send(shared, entry("late", seconds=0.01))
+    threads.append(begin(lambda: send(shared, entry("next"))))
+
+    wait_for(lambda: broker.batches == [["first"], ["next"]], what="the next")
+    assert late is not None
+    broker.held.set()
+    for thread in threads:
+        thread.join(10)
 
 
 def test_who_is_out_of_time_leaves_and_says_whether_it_may_have_been_sent(broker: Broker) -> None:

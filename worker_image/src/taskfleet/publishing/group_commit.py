@@ -1,7 +1,8 @@
 """Group commit: what many threads want to send at once goes out together, each with its own answer.
 
 A caller that finds no round trip under way makes one itself, at once and in its own thread: alone it waits
-for nobody. What comes meanwhile waits, and the first of it makes the next round trip for all of them.
+for nobody. What comes meanwhile waits, and the first of it makes the next round trip for all of them. Where
+several may be under way at once, another begins as soon as it would be full, or when one takes long.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ TOO_LATE = "this process was too busy to hear its answer within the publish's ti
 # A round trip ends by itself, at its own time-outs (1.2 s for SQS, `taskfleet.aws.PROMPT`); where it takes
 # longer, this process is starved, and a broker may have taken what it carries.
 UNDER_WAY_SECONDS = 10.0
+# One that is not full begins beside others that have taken so long: sooner, many small ones would keep a
+# broker (and this process) busier than few full ones.
+BESIDE_SECONDS = 0.05
 INTERRUPTED = Refusal("whoever sent it for this publish, too, was interrupted", uncertain=True)
 
 
@@ -83,6 +87,8 @@ class GroupCommit:
         self._lock = threading.Lock()
         self._waiting: deque[Entry] = deque()
         self._leading: set[Entry] = set()
+        self._next: Entry | None = None  # the first of those that wait
+        self._to_batch = 0  # of those that lead, how many have not taken what goes with them
 
     def send(self, entries: Sequence[Entry]) -> None:
         """Have them sent; then each has its `Entry.refusal`. They go out in their order."""
@@ -97,17 +103,53 @@ class GroupCommit:
         while not entry.done:
             if entry in self._leading:
                 self._lead(entry)
-            elif not entry.wait(entry.ends_at - time.monotonic()) and not _ends_soon(entry):
+                continue
+            left = entry.ends_at - time.monotonic()
+            if entry.wait(min(left, BESIDE_SECONDS) if self._may_go_beside(entry) else left):
+                continue
+            if entry.ends_at > time.monotonic():
+                self._go_beside(entry)
+            elif not _ends_soon(entry):
                 return
 
     def _join(self, entries: Sequence[Entry]) -> None:
         with self._lock:
-            if len(self._leading) < self._round_trips:
-                self._leading.add(entries[0])
+            if not self._leading:
+                self._follow(entries[0])
                 entries = entries[1:]
             for entry in entries:
                 entry.prepare_to_wait()
             self._waiting.extend(entries)
+            self._begin_others()
+
+    def _begin_others(self) -> None:
+        """Have those that wait lead as many round trips as there are messages for. Under the lock."""
+        while self._waiting and (not self._leading or self._would_be_full()):
+            self._follow(self._waiting.popleft()).wake()
+        if self._waiting and self._next is not self._waiting[0] and self._round_trips > 1:
+            self._next = self._waiting[0]
+            self._next.wake()  # to look after the time (`_may_go_beside`)
+
+    def _would_be_full(self) -> bool:
+        """Whether another round trip would be, besides what those that lead are about to take with them."""
+        taken = self._to_batch * (self._most_messages - 1)
+        return len(self._leading) < self._round_trips and len(self._waiting) >= taken + self._most_messages
+
+    def _follow(self, entry: Entry) -> Entry:
+        """It leads the next round trip. Under the lock."""
+        self._leading.add(entry)
+        self._to_batch += 1
+        return entry
+
+    def _may_go_beside(self, entry: Entry) -> bool:
+        """Whether it is the next, and might begin a round trip that is not full."""
+        return self._next is entry
+
+    def _go_beside(self, entry: Entry) -> None:
+        with self._lock:
+            next_ = bool(self._waiting) and self._waiting[0] is entry
+            if next_ and len(self._leading) < self._round_trips:
+                self._follow(self._waiting.popleft())
 
     def _lead(self, entry: Entry) -> None:
         batch = self._batch(entry)
@@ -123,6 +165,7 @@ class GroupCommit:
 
     def _batch(self, first: Entry) -> list[Entry]:
         with self._lock:
+            self._to_batch -= 1
             batch, size = [first], first.size
             while self._waiting and len(batch) < self._most_messages:
                 size += self._waiting[0].size
@@ -131,6 +174,7 @@ class GroupCommit:
                 batch.append(self._waiting.popleft())
             for entry in batch:
                 entry.taken = True
+            self._begin_others()
         return batch
 
     def _leave(self, entries: Sequence[Entry]) -> None:
@@ -147,7 +191,6 @@ class GroupCommit:
             for entry in entries:
                 if entry in self._leading:
                     self._leading.remove(entry)
-                    if self._waiting:
-                        following = self._waiting.popleft()
-                        self._leading.add(following)
-                        following.wake()
+                    if not entry.taken:
+                        self._to_batch -= 1
+            self._begin_others()
