@@ -46,7 +46,7 @@ fleet: setup ## the operators' command on it: make fleet ARGS="status"
 
 drill: setup ## a fault on purpose: make drill DRILL=broker-kill TIMES=1; without DRILL, the list
 	@$(BIN)/python -m drills $(DRILL) --times $(or $(TIMES),1) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) \
-		$(if $(RIGS),--rigs $(RIGS)) $(if $(SHRINK),--shrink $(SHRINK))
+		$(if $(RIGS),--rigs $(RIGS)) $(if $(SHRINK),--shrink $(SHRINK)) $(if $(MANY),--many $(MANY))
 
 bench: setup ## a comparison with plain Celery: make bench BENCH=publish; without BENCH, the list
 	@$(BIN)/python -m benchmarks $(BENCH)

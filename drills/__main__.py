@@ -18,6 +18,7 @@ from drills.broker_outage import BROKER_BLACKHOLE, BROKER_HANG, BROKER_KILL
 from drills.busy_producer import BUSY_PRODUCER
 from drills.child_kill import CHILD_KILL
 from drills.drill import Drill
+from drills.far_etas import drill as far_etas
 from drills.fleet import Fleet
 from drills.history import drill as history
 from drills.leak import LEAK
@@ -58,6 +59,12 @@ DRILLS: dict[str, Drill] = {
 }
 
 ALL = "all"
+# Those with servers of their own, with their faults.
+_ALONE = {
+    history.NAME: history.FAULT,
+    far_etas.NAME: far_etas.FAULT,
+    **{name: fault for name, (fault, _) in TOOLS.items()},
+}
 
 
 def main() -> int:
@@ -70,6 +77,9 @@ def main() -> int:
     parser.add_argument("--first", type=_at_least_once, default=1, help=f"of `{history.NAME}`: the first")
     parser.add_argument(
         "--rigs", type=_at_least_once, default=1, help=f"of `{history.NAME}`: so many side by side"
+    )
+    parser.add_argument(
+        "--many", type=_at_least_once, default=far_etas.MANY, help=f"of `{far_etas.NAME}`: so many on Redis"
     )
     parser.add_argument(
         "--shrink",
@@ -86,9 +96,11 @@ def main() -> int:
     if given.names == [history.NAME]:
         seeds = range(given.first, given.first + given.seeds)
         return _finish(history.run(seeds, rigs=given.rigs, shrink=given.shrink == "yes"))
+    if given.names == [far_etas.NAME]:
+        return _finish(far_etas.run(given.many))
     if len(given.names) == 1 and given.names[0] in TOOLS:
         return _finish(TOOLS[given.names[0]][1]())
-    for name in (history.NAME, *TOOLS):
+    for name in _ALONE:
         if name in given.names:
             parser.error(f"{name} has servers of its own: run it alone")
     try:
@@ -111,8 +123,8 @@ def _finish(report: Report) -> int:
 
 
 def _known(name: str) -> str:
-    if name not in DRILLS and name not in (ALL, history.NAME, *TOOLS):
-        known = ", ".join([*DRILLS, history.NAME, *TOOLS])
+    if name not in DRILLS and name not in (ALL, *_ALONE):
+        known = ", ".join([*DRILLS, *_ALONE])
         raise argparse.ArgumentTypeError(f"there is no drill {name!r}: one of {known}, or {ALL}")
     return name
 
@@ -128,8 +140,7 @@ def listing() -> str:
     width = max(map(len, DRILLS))
     lines = [f"  {name.ljust(width)}  {drill.fault}" for name, drill in sorted(DRILLS.items())]
     everything = f"  {ALL.ljust(width)}  each of these; with TIMES=3, three times over"
-    faults = {history.NAME: history.FAULT, **{name: fault for name, (fault, _) in TOOLS.items()}}
-    alone = [f"  {name.ljust(width)}  {fault}" for name, fault in faults.items()]
+    alone = [f"  {name.ljust(width)}  {fault}" for name, fault in _ALONE.items()]
     return "\n".join(["make drill DRILL=…", *lines, everything, *alone])
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ class Rig:
         on_sqs: int = 0,
         execution: str = "prefork",
         application: str = "drills.tools.app:app",
-    ) -> None:
-        """So many workers on Redis, and so many on SQS; returns when all are ready."""
+    ) -> Sequence[Worker]:
+        """So many workers on Redis, and so many on SQS, in this order; returns when all are ready."""
         for broker in [PRIMARY] * many + [FALLBACK] * on_sqs:
             variables = {
                 APP.name: application,
@@ -54,6 +54,7 @@ class Rig:
             self._workers[-1].start()
         for worker in self._workers:
             worker.wait(seconds=_START_SECONDS)
+        return tuple(self._workers)
 
     def kill_one(self) -> None:
         """A worker, whichever."""
