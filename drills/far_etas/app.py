@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from celery import Celery
-from example_tasks.work import journal
 from taskfleet import install
+
+from drills.tasks import journal
 
 app = install(Celery("far-etas", set_as_current=False))
 app.conf.task_default_queue = "low"
