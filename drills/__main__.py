@@ -10,7 +10,7 @@ import argparse
 import signal
 import sys
 
-from drills import series
+from drills import broker_lost, series
 from drills.broker_cuts import BROKER_FLAP, BROKER_HALFOPEN
 from drills.broker_demoted import BROKER_DEMOTED
 from drills.broker_failover import BROKER_FAILOVER
@@ -62,6 +62,7 @@ ALL = "all"
 # Those with servers of their own, with their faults.
 _ALONE = {
     history.NAME: history.FAULT,
+    broker_lost.NAME: broker_lost.FAULT,
     far_etas.NAME: far_etas.FAULT,
     **{name: fault for name, (fault, _) in TOOLS.items()},
 }
@@ -96,6 +97,8 @@ def main() -> int:
     if given.names == [history.NAME]:
         seeds = range(given.first, given.first + given.seeds)
         return _finish(history.run(seeds, rigs=given.rigs, shrink=given.shrink == "yes"))
+    if given.names == [broker_lost.NAME]:
+        return _finish(broker_lost.run())
     if given.names == [far_etas.NAME]:
         return _finish(far_etas.run(given.many))
     if len(given.names) == 1 and given.names[0] in TOOLS:
