@@ -60,7 +60,7 @@ DRILLS: dict[str, Drill] = {
 
 ALL = "all"
 # Those with servers of their own, with their faults.
-_ALONE = {
+ALONE = {
     history.NAME: history.FAULT,
     broker_lost.NAME: broker_lost.FAULT,
     far_etas.NAME: far_etas.FAULT,
@@ -103,7 +103,7 @@ def main() -> int:
         return _finish(far_etas.run(given.many))
     if len(given.names) == 1 and given.names[0] in TOOLS:
         return _finish(TOOLS[given.names[0]][1]())
-    for name in _ALONE:
+    for name in ALONE:
         if name in given.names:
             parser.error(f"{name} has servers of its own: run it alone")
     try:
@@ -126,8 +126,8 @@ def _finish(report: Report) -> int:
 
 
 def _known(name: str) -> str:
-    if name not in DRILLS and name not in (ALL, *_ALONE):
-        known = ", ".join([*DRILLS, *_ALONE])
+    if name not in DRILLS and name not in (ALL, *ALONE):
+        known = ", ".join([*DRILLS, *ALONE])
         raise argparse.ArgumentTypeError(f"there is no drill {name!r}: one of {known}, or {ALL}")
     return name
 
@@ -143,7 +143,7 @@ def listing() -> str:
     width = max(map(len, DRILLS))
     lines = [f"  {name.ljust(width)}  {drill.fault}" for name, drill in sorted(DRILLS.items())]
     everything = f"  {ALL.ljust(width)}  each of these; with TIMES=3, three times over"
-    alone = [f"  {name.ljust(width)}  {fault}" for name, fault in _ALONE.items()]
+    alone = [f"  {name.ljust(width)}  {fault}" for name, fault in ALONE.items()]
     return "\n".join(["make drill DRILL=…", *lines, everything, *alone])
 
 
