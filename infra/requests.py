@@ -32,7 +32,8 @@ def of_a_look(settings: Settings) -> Requests:
     """What one look costs in requests."""
     queues = sum(len(pool.queues) for pool in settings.pools)
     look = LOOK_BYTES + LOOK_POOL_BYTES * len(settings.pools)
-    state = 4  # pointer, beat's tick, what people hold, the release: read consistently
+    # Pointer, beat's tick, what people hold, the release, and the leases of 25 producers: read consistently.
+    state = 5
     counts = 2 * queues  # dead letters: all, and the new ones; an index is read eventually consistently
     return Requests(
         put_metric_data=1,

@@ -49,6 +49,7 @@ class People(Permissions):
                 "State", ("GetItem", "BatchGetItem", "Scan"), [self.base.state_table_arn], service="dynamodb"
             ),
             allow("Letters", ("dynamodb:Query",), [letters, f"{letters}/index/{dead_letters.INDEX}"]),
+            allow("Producers", ("dynamodb:Query",), [self._producers()]),
             self._tools("Tools", "GetItem", (*_STEERED, tools.PIPELINES)),
             self._key("kms:Decrypt"),
             allow("Base", ("ssm:GetParameters",), [self._parameter(f"{self._base()}/*")]),
@@ -91,6 +92,7 @@ class People(Permissions):
             allow("Retire", ("cloudformation:DescribeStacks", "cloudformation:DeleteStack"), [releases]),
             allow("Scale", ("ecs:UpdateService",), [self._ecs("service", "*")]),
             allow("DeleteLetters", ("dynamodb:DeleteItem",), [self._dead_letters()]),
+            allow("ForgetProducers", ("dynamodb:DeleteItem",), [self._producers()]),
             allow("Redrive", ("sqs:GetQueueUrl", "sqs:SendMessage"), [self._fallbacks()]),
             self._nothing_to_dead_letters(),
             self._data_key(),

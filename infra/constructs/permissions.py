@@ -107,6 +107,7 @@ class Permissions:
             self._broker_password(),
             self._key("kms:Decrypt", "kms:GenerateDataKey"),
             allow("Publish", _SEND, [self._fallbacks()]),
+            allow("Lease", ("dynamodb:PutItem", "dynamodb:DeleteItem"), [self._producers()]),
             self._nothing_to_dead_letters(),
         ]
         return Grants(
@@ -136,6 +137,7 @@ class Permissions:
             allow("TakeDeadLetters", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), dead),
             allow("KeepDeadLetters", ("dynamodb:PutItem",), [self._dead_letters()]),
             allow("CountDeadLetters", ("dynamodb:Query",), [index]),
+            allow("ListProducers", ("dynamodb:Query",), [self._producers()]),
             allow(
                 "State", ("BatchGetItem", "PutItem", "Scan"), [self.base.state_table_arn], service="dynamodb"
             ),
@@ -283,6 +285,9 @@ class Permissions:
 
     def _dead_letters(self) -> str:
         return self._table(names.dead_letters_table(self._env))
+
+    def _producers(self) -> str:
+        return self._table(names.producers_table(self._env))
 
     def _table(self, name: str) -> str:
         return self.stack.format_arn(service="dynamodb", resource="table", resource_name=name)

@@ -1,11 +1,11 @@
-"""The DynamoDB tables: the state of the releases, dead letters, what the task tools hold, and results."""
+"""The DynamoDB tables: the releases' state, producers, dead letters, what task tools hold, and results."""
 
 from __future__ import annotations
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from taskfleet.contract import dead_letters, names, results, state, tools
+from taskfleet.contract import dead_letters, leases, names, results, state, tools
 
 from infra.base import stateful
 from infra.settings import Settings
@@ -24,6 +24,23 @@ def state_table(scope: Construct, *, settings: Settings, key: kms.IKey, protecte
         name=names.state_table(settings.name),
         partition_key=dynamodb.Attribute(name=state.KEY, type=_TEXT),
         expires=state.EXPIRES,
+    )
+
+
+def producers_table(
+    scope: Construct, *, settings: Settings, key: kms.IKey, protected: bool
+) -> dynamodb.Table:
+    """Which processes may publish, to which releases; all of it expires."""
+    return _table(
+        scope,
+        "Producers",
+        settings=settings,
+        key=key,
+        protected=protected,
+        name=names.producers_table(settings.name),
+        partition_key=dynamodb.Attribute(name=leases.PARTITION, type=_TEXT),
+        sort_key=dynamodb.Attribute(name=leases.PROCESS, type=_TEXT),
+        expires=leases.EXPIRES,
     )
 
 

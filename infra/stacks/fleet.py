@@ -27,7 +27,13 @@ from infra.constructs.producers import producer_policy
 from infra.constructs.queues import dead_letter_queue
 from infra.constructs.roles import roles
 from infra.constructs.service import Place, exec_configuration, singleton_service
-from infra.constructs.tables import dead_letters_table, results_table, state_table, tools_table
+from infra.constructs.tables import (
+    dead_letters_table,
+    producers_table,
+    results_table,
+    state_table,
+    tools_table,
+)
 from infra.constructs.task import Task, task_definition
 from infra.constructs.topic import alarm_topic
 from infra.constructs.vpc import peer
@@ -55,6 +61,7 @@ class FleetStack(EnvironmentStack):
         key = lookup_key(self, settings)
         self.topic = alarm_topic(self, "Alarms", settings=settings, key=key)
         self.state_table = state_table(self, settings=settings, key=key, protected=protected)
+        producers_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters_table = dead_letters_table(self, settings=settings, key=key, protected=protected)
         self.tools_table = tools_table(self, settings=settings, key=key, protected=protected)
         if settings.results is not None:

@@ -37,6 +37,10 @@ def main() -> None:
             sent = app.send_task("shop.order", kwargs={"n": 1}, queue="low")
             taken.append(broker)
     sent.revoke()
+    lease = app.taskfleet.publisher._lease
+    lease._renew()
+    leased = app.taskfleet.releases._lease.get().until > 0
+    lease.end()
     sqs, ssm = boto3.client("sqs"), boto3.client("ssm")
     queue = sqs.get_queue_url(QueueName=names.fallback_queue(environment, "low", "r1"))["QueueUrl"]
     dead = queue.replace(
@@ -50,7 +54,7 @@ def main() -> None:
             ssm.put_parameter, Name=parameters.current_release(environment), Value="r2", Overwrite=True
         ),
     }
-    print(json.dumps({"taken": taken, "revoked": sent.id, "tried": tried}))
+    print(json.dumps({"taken": taken, "revoked": sent.id, "leased": leased, "tried": tried}))
 
 
 if __name__ == "__main__":

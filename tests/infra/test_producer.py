@@ -88,6 +88,7 @@ def test_a_process_with_the_managed_policy_publishes_and_can_do_nothing_else(
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["taken"] == ["primary", "fallback"]
+    assert said["leased"]
     (kept,) = Revokes(fleet.aws.client("dynamodb"), fleet.name).newest()
     assert json.loads(kept)[1]["task_id"] == said["revoked"]
     assert all("AccessDenied" in code for code in said["tried"].values()), said["tried"]

@@ -25,7 +25,7 @@ from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.settings import ProducerSettings
 
 from drills.tasks import journal
-from tests.support import dead_letters
+from tests.support import dead_letters, producers
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
 from tests.support.tls import TlsFront
@@ -70,6 +70,7 @@ class TinyFleet:
                 BillingMode="PAY_PER_REQUEST",
             )
         dead_letters.create_table(self.aws.client("dynamodb"), self.name)
+        producers.create_table(self.aws.client("dynamodb"), self.name)
 
     def deploy(
         self,

@@ -67,6 +67,8 @@ LOOKS = (
     "pipelines pause etl/a/1",
     "pipelines resume etl/a/1",
     "pipelines cancel etl/a/1",
+    "producers list",
+    "producers forget web/1/a",
     "dead list",
     "dead show {letter}",
     "dead redrive --all",
@@ -88,6 +90,7 @@ ACTS = (
     "pipelines pause etl/a/1",
     "pipelines resume etl/a/1",
     "pipelines cancel etl/a/1",
+    "producers forget web/1/a",
     "dead redrive {letter}",
     "dead delete {other}",
     "release promote green",
@@ -125,6 +128,7 @@ def recording(up: Fleet) -> Iterator[Recording]:
 def letters(up: Fleet) -> dict[str, str]:
     """A chunked run, a rate that is set, an item in a pipeline, dead letters, a task that has stopped."""
     account = up.account
+    account.lease("web/1/a", "blue")
     rates = RateSettings(account.dynamodb, account.name)
     rates.is_known("shop.ask", "70/s, burst 1")
     rates.change("shop.ask", "", "9/s", 1, actor="me", reason="why", do=True)

@@ -185,3 +185,26 @@ def test_an_environment_that_does_not_exist(aws: MiniStack) -> None:
     result = run_alone("status", "-e", "nosuch", **aws.environment)
     assert result.returncode == 1
     assert "there is no such environment here" in result.stderr
+
+
+def test_a_producer_is_listed_and_one_that_is_gone_is_forgotten(up: Fleet) -> None:
+    assert up.run("producers", "list").output == "no process has a lease\n"
+    up.account.lease("web-1/7/ab", "blue")
+    up.account.lease("cron-2/9/cd", "red", pinned=True)
+    up.account.lease("old-3/1/ef", "blue", seconds=-60)
+
+    page = up.run("producers", "list").output
+    assert "web-1/7/ab" in page
+    assert "cron-2/9/cd" in page
+    assert "old-3" not in page
+    (one,) = up.json("producers", "list", "--release", "red")["producers"]
+    assert (one["process"], one["pinned"]) == ("cron-2/9/cd", True)
+    assert (
+        "would: forget web (pid 9 on cron-2, pinned)" in up.run("producers", "forget", "cron-2/9/cd").output
+    )
+    assert len(up.json("producers", "list")["producers"]) == 2
+    assert up.run("producers", "forget", "cron-2/9/cd", "--yes").exit_code == 0
+    assert [each["process"] for each in up.json("producers", "list")["producers"]] == ["web-1/7/ab"]
+    unknown = up.run("producers", "forget", "nobody", "--yes")
+    assert unknown.exit_code == 1
+    assert "fleet producers list" in unknown.output

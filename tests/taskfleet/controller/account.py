@@ -24,9 +24,10 @@ from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases import gate, items
 from taskfleet.releases.actions import SendGate
+from taskfleet.releases.leases import Lease, Leases
 from taskfleet.releases.store import Store
 
-from tests.support import dead_letters
+from tests.support import dead_letters, producers
 from tests.support.ministack import MiniStack
 from tests.support.processes import free_port
 from tests.support.valkey import Valkey
@@ -102,6 +103,7 @@ class Account:
                 BillingMode="PAY_PER_REQUEST",
             )
         dead_letters.create_table(self.dynamodb, self.name)
+        producers.create_table(self.dynamodb, self.name)
         self.ecs.create_cluster(clusterName=names.cluster(self.name))
         for queue in ("high", "low", "etl"):
             self.sqs.create_queue(QueueName=names.dead_letter_queue(self.name, queue))
@@ -118,6 +120,7 @@ class Account:
             "logs": self.aws.client("logs"),
             "cloudwatch": self.cloudwatch,
             "store": self.store,
+            "leases": Leases(lambda: self.dynamodb, self.name),
             "letters": DeadLetters(self.dynamodb, self.name),
             "gates": self.gates,
         }
@@ -126,6 +129,22 @@ class Account:
     def controller(self, **changes: Any) -> Controller:
         """A controller that was started just now."""
         return Controller(self.edges(**changes), clock=self.clock)
+
+    def lease(self, process: str, *releases: str, seconds: float = 300, pinned: bool = False) -> None:
+        """What a producer's process writes."""
+        host, pid, _ = process.split("/")
+        now = self.clock()
+        lease = Lease(
+            process=process,
+            host=host,
+            pid=int(pid),
+            application="web",
+            releases=releases,
+            pinned=pinned,
+            since=now,
+            until=now + seconds,
+        )
+        Leases(lambda: self.dynamodb, self.name).write(lease)
 
     def deploy(self, release: str, **changes: Any) -> ReleaseManifest:
         """What a release's stack makes."""

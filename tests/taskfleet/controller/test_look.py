@@ -200,7 +200,7 @@ def test_a_look_asks_for_as_much_as_its_bill_says(current: Account) -> None:
         if model.name == "BatchGetItem":
             units += sum(len(table["Keys"]) for table in params["RequestItems"].values())
         elif model.name == "Query":
-            units += 0.5
+            units += 1 if params.get("ConsistentRead") else 0.5
         elif model.name == "PutItem":
             look_bytes = len(params["Item"]["look"]["S"])
 

@@ -8,6 +8,7 @@ from typing import Any
 from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.contract.names import versioned_queue
+from taskfleet.releases.leases import Lease
 from taskfleet.releases.model import Pointer, Record, State, registered
 from taskfleet.releases.observation import Left, Observation
 
@@ -62,6 +63,20 @@ def record(
 def proofs(release: str, *queues: str, at: float = T0 + 1, broker: str = "primary") -> dict[str, float]:
     """Proofs that gate tasks ran."""
     return {keys.gate(versioned_queue(queue, release), broker): at for queue in queues}
+
+
+def lease(*releases: str, until: float = T0 + 300, pinned: bool = False) -> Lease:
+    """Of a web process."""
+    return Lease(
+        process="web-1/7/a",
+        host="web-1",
+        pid=7,
+        application="shop",
+        releases=releases,
+        pinned=pinned,
+        since=T0,
+        until=until,
+    )
 
 
 def seen(*records: Record, **changes: Any) -> Observation:

@@ -19,11 +19,12 @@ from taskfleet.releases.actions import (
     SendGate,
     StopBefore,
 )
+from taskfleet.releases.leases import Lease
 from taskfleet.releases.model import Before, Pointer, State
 from taskfleet.releases.observation import Ended, Gone, Left, Memory, Observation, Running
 from taskfleet.releases.plan import plan
 
-from tests.taskfleet.releases.factory import T0, manifest, pool, proofs, record, seen
+from tests.taskfleet.releases.factory import T0, lease, manifest, pool, proofs, record, seen
 
 S = State
 QUEUES = ("high", "low", "etl")
@@ -311,9 +312,51 @@ def test_nothing_is_drained_while_producers_may_read_the_old_pointer(published: 
         assert not [action for action in step.actions if isinstance(action, Move)]
 
 
+@pytest.mark.parametrize(
+    ("leases", "drained"),
+    [
+        ((), True),
+        ((lease("blue"),), True),
+        ((lease("green"),), False),
+        ((lease("blue", "green"),), False),
+        ((lease("green", pinned=True), lease("blue")), False),
+        ((lease("green", until=T0 - 21),), True),
+        ((lease("green", until=T0 - 19),), False),  # the two clocks may differ
+        (None, False),  # unknown is not past
+    ],
+)
+def test_drained_means_that_no_producer_may_publish_to_it(
+    leases: tuple[Lease, ...] | None, drained: bool
+) -> None:
+    memory, moves = Memory(), []
+    for _ in range(7):
+        step = plan(seen(DRAINING, BLUE, leases=leases), memory)
+        memory, moves = step.memory, [*moves, *step.actions]
+    assert [m.to for m in moves if isinstance(m, Move)] == ([S.DRAINED] if drained else [])
+
+
+def test_a_drained_release_that_a_producer_is_started_for_drains_again() -> None:
+    look = seen(DRAINED, BLUE, leases=(lease("green", pinned=True),))
+    (move,) = plan(look, Memory()).actions
+    assert move == Move("green", S.DRAINING, "it may be published to: shop (pid 7 on web-1, pinned)")
+    closed = seen(replace(DRAINED, closed_at=T0, retiring="ops"), BLUE, leases=look.leases)
+    assert plan(closed, Memory()).actions == (Close("green"),), "its queues take no publish any more"
+
+
 def test_a_drain_past_its_deadline_is_said_and_nothing_else() -> None:
-    late = seen(DRAINING, BLUE, now=T0 + 3601, left={"green": Left(1, 0, 0, 0, 0)})
+    late = seen(
+        DRAINING,
+        BLUE,
+        now=T0 + 3601,
+        left={"green": Left(1, 0, 0, 0, 0)},
+        leases=tuple(replace(lease("green", until=T0 + 3700), pid=n) for n in range(7)),
+    )
     assert plan(late, Memory()).overdue == ("green",)
+    (problem,) = plan(late, Memory()).problems
+    assert "green drains for longer than 3600 s: 1 waiting" in problem
+    assert "shop (pid 0 on web-1)" in problem
+    assert problem.endswith("and 2 more")
+    assert plan(replace(late, leases=None), Memory()).problems[0].endswith("publish to it: unknown")
     assert plan(late, Memory()).actions == ()
     assert plan(replace(late, now=T0 + 3599), Memory()).overdue == ()
 

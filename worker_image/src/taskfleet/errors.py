@@ -92,6 +92,13 @@ class PointerUnknown(ReleaseError, OperationalError):
     """
 
 
+class PointerStale(PointerUnknown):
+    """The current release can't be read, and what this process remembers is too old to publish on.
+
+    It was suspended or idle past its lease, or could not read anything for hours. Nothing was published.
+    """
+
+
 class DeadLetterError(TaskfleetError):
     """A dead letter can't be sent again, or read."""
 

@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from celery import Celery
 
-from taskfleet import config, control, enforced, hardening, in_memory, settings
+from taskfleet import aws, config, control, enforced, hardening, in_memory, settings
 from taskfleet.brokers import connections, credentials
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.messages import GATE_CHECK_TASK, GATE_TASK
@@ -25,10 +25,12 @@ from taskfleet.layers import Defaults
 from taskfleet.per_process import PerProcess
 from taskfleet.publishing import canvas, results
 from taskfleet.publishing.fallback import Fallback
+from taskfleet.publishing.leasing import ProducerLease, Who
 from taskfleet.publishing.pointer import Releases
 from taskfleet.publishing.primary import Primary
 from taskfleet.publishing.producer import FleetProducer
 from taskfleet.publishing.publisher import Publisher
+from taskfleet.releases.leases import Leases
 from taskfleet.settings import ProducerSettings
 
 
@@ -57,11 +59,16 @@ class Installed:
 
     def bind(self, known: ProducerSettings) -> None:
         """Say who this process is, instead of reading it from the environment; before it publishes."""
-        self._settings, self._releases = known, None
-        self._publisher.after_fork()
+        self._forget()
+        self._settings = known
 
     def unbind(self) -> None:
         """Forget who this process was: after a test of the team's own (`taskfleet.testing`)."""
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._publisher.made is not None:
+            self._publisher.made.end_lease()
         self._settings = self._releases = None
         self._publisher.after_fork()
 
@@ -69,7 +76,8 @@ class Installed:
     def releases(self) -> Releases:
         """What is known of releases. Kept over a fork: a worker's children start with it."""
         if self._releases is None:
-            self._releases = Releases(self.settings.environment)
+            known = self.settings
+            self._releases = Releases(known.environment, bound=known.bound_release is not None)
         return self._releases
 
     def _make_publisher(self) -> Publisher:
@@ -84,9 +92,15 @@ class Installed:
             # A breaker of its own: while no replica answers, Redis itself is well.
             confirmed=Primary(connect, replicas=CONFIRMING_REPLICAS),
             fallback=Fallback(known.environment),
+            lease=self._lease(known) if known.leases else None,
             patience_seconds=known.publish_patience_seconds,
             warning_bytes=known.payload_warning_bytes,
         )
+
+    def _lease(self, known: ProducerSettings) -> ProducerLease:
+        store = Leases(partial(aws.client, "dynamodb", aws.PROMPT), known.environment)
+        who = Who.here(self._app.main)
+        return ProducerLease(who, store, self.releases, bound_release=known.bound_release)
 
 
 def install(app: Celery) -> Celery:

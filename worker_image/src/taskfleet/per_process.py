@@ -22,27 +22,27 @@ class PerProcess(Generic[T]):
 
     def __init__(self, factory: Callable[[], T]) -> None:
         self._factory = factory
-        self._made: T | None = None
+        self.made: T | None = None  # of this process, if it has one already
         self._inherited: list[T] = []
         self._lock = threading.Lock()
         _all.add(self)
 
     def get(self) -> T:
         """The process's own object."""
-        made = self._made
+        made = self.made
         if made is not None:
             return made
         with self._lock:
-            if self._made is None:
-                self._made = self._factory()
-            return self._made
+            if self.made is None:
+                self.made = self._factory()
+            return self.made
 
     def after_fork(self) -> None:
         """Forget the object without closing it: after a fork its sockets are still the parent's."""
         self._lock = threading.Lock()  # the parent's may have been held by a thread that is not here
-        if self._made is not None:
-            self._inherited.append(self._made)
-            self._made = None
+        if self.made is not None:
+            self._inherited.append(self.made)
+            self.made = None
 
 
 def _after_fork_in_child() -> None:

@@ -84,6 +84,8 @@ class ProducerSettings:
 
     # How long a publish that no broker accepts is tried again; see `taskfleet.publishing.publisher`.
     publish_patience_seconds: ClassVar[float] = 0.0
+    # Whether its process says which releases it may publish to (`taskfleet.publishing.leasing`).
+    leases: ClassVar[bool] = True
 
     @property
     def bound_release(self) -> str | None:
@@ -124,6 +126,8 @@ class WorkerSettings(BeatSettings):
     include: tuple[str, ...] = _from(env.INCLUDE, _modules, default=())
 
     publish_patience_seconds: ClassVar[float] = 10.0
+    # It publishes for tasks that it runs, which are counted themselves.
+    leases: ClassVar[bool] = False
 
     @property
     def bound_release(self) -> str:

@@ -13,6 +13,7 @@ from taskfleet.cli import (
     moves,
     pipelines,
     producer_env,
+    producers,
     queues,
     rate,
     redrive,
@@ -62,6 +63,7 @@ for command in (
     doctor.doctor,
     lint.lint,
     producer_env.producer_env,
+    producers.producers,
 ):
     fleet.add_command(command)
 for command in (releases.list_releases, releases.show_release, moves.promote, moves.rollback, retire.retire):

@@ -16,6 +16,7 @@ from taskfleet.contract import names
 from taskfleet.contract.metrics import LOOK_SECONDS
 from taskfleet.controller.look import Look
 from taskfleet.errors import TaskfleetError
+from taskfleet.releases.leases import Leases
 from taskfleet.releases.store import Store
 
 P = ParamSpec("P")
@@ -58,6 +59,11 @@ class Operator:
     def store(self) -> Store:
         """The environment's state table."""
         return Store(self.client("dynamodb"), self.environment)
+
+    @property
+    def leases(self) -> Leases:
+        """The environment's producers."""
+        return Leases(lambda: self.client("dynamodb"), self.environment)
 
     def last_look(self) -> LastLook:
         """Raises `TaskfleetError` when there has never been a look that this version can read."""

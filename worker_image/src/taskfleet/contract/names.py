@@ -185,6 +185,11 @@ def state_table(environment: str) -> str:
     return f"{PROJECT}-{environment}-state"
 
 
+def producers_table(environment: str) -> str:
+    """The DynamoDB table of the processes that publish (`taskfleet.contract.leases`)."""
+    return f"{PROJECT}-{environment}-producers"
+
+
 def tools_table(environment: str) -> str:
     """The DynamoDB table of `taskfleet.tools`: locks, limits, and what was done once."""
     return f"{PROJECT}-{environment}-tools"

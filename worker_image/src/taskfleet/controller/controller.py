@@ -116,6 +116,7 @@ class Controller:
             empty_looks=self._memory.zeros.get(record.release, 0),
             overdue=planned is not None and record.release in planned.overdue,
             pools=observe.pools(record, seen, self._edges.environment),
+            producers=observe.producers(record, seen),
         )
 
     def _beat_age(self, seen: Gathered) -> float | None:

@@ -17,6 +17,7 @@ from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases.actions import SendCheck, SendGate
 from taskfleet.releases.gate import Gates
+from taskfleet.releases.leases import Leases
 from taskfleet.releases.store import Store
 from taskfleet.settings import ControllerSettings
 
@@ -45,6 +46,7 @@ class Edges:
     logs: Any
     cloudwatch: Any
     store: Store
+    leases: Leases
     letters: DeadLetters
     gates: GateSender
 
@@ -62,6 +64,7 @@ def connect(settings: ControllerSettings) -> Edges:
         logs=aws.client("logs", IN_A_LOOK),
         cloudwatch=aws.client("cloudwatch", IN_A_LOOK),
         store=Store(aws.client("dynamodb", IN_A_LOOK), settings.environment),
+        leases=Leases(lambda: aws.client("dynamodb", IN_A_LOOK), settings.environment),
         letters=DeadLetters(aws.client("dynamodb", IN_A_LOOK), settings.environment),
         gates=Gates(settings),
     )

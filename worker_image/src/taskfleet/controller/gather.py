@@ -24,6 +24,7 @@ from taskfleet.measuring.parked import parked
 from taskfleet.measuring.services import Service, services
 from taskfleet.releases import pointer
 from taskfleet.releases.actions import SendGate
+from taskfleet.releases.leases import Lease
 from taskfleet.releases.model import LIVE, Record
 from taskfleet.releases.observation import Command, Deployment, Rules
 from taskfleet.releases.store import Snapshot
@@ -48,6 +49,7 @@ class Gathered:
     broker_up: bool
     twins: FallbackLook
     dead: FallbackLook
+    leases: tuple[Lease, ...] | None  # of producers' processes
     letters: Mapping[str, int] | None  # in the dead-letter store, by logical queue
     new_letters: int | None  # those of the last `WINDOW_SECONDS`
     services: Mapping[str, Service] | None
@@ -95,6 +97,9 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         (*_AWS, ReleaseError, ValueError, KeyError),
     )
     known = snapshot or last
+    leases = problems.ask(
+        "DynamoDB does not tell who publishes", edges.leases.list, (*_AWS, ValueError, KeyError)
+    )
     counted = "DynamoDB does not count dead letters"
     letters = problems.ask(counted, lambda: edges.letters.counts(_queues_of_all(known)), _AWS)
     since = now - WINDOW_SECONDS
@@ -122,6 +127,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         broker_up=depths is not None,
         twins=twins,
         dead=dead,
+        leases=leases,
         letters=letters,
         new_letters=None if new is None else sum(new.values()),
         services=running,

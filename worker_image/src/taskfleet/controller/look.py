@@ -88,7 +88,10 @@ def left(pools: Iterable[PoolLook]) -> Left:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseLook:
-    """One release. ``ready``: may be promoted. ``empty_looks``: looks in a row that found nothing left."""
+    """One release. ``ready``: may be promoted. ``empty_looks``: looks in a row that found nothing left.
+
+    ``producers``: processes that may still publish to it.
+    """
 
     release: str
     state: str
@@ -99,6 +102,7 @@ class ReleaseLook:
     empty_looks: int
     overdue: bool
     pools: tuple[PoolLook, ...]
+    producers: int | None = None
 
     @property
     def left(self) -> Left:
@@ -135,7 +139,10 @@ class Look:
             dead_letters=dict.fromkeys(self.dead_letters),
             new_dead_letters=None,
             drain_overdue=None,
-            releases=tuple(replace(each, pools=tuple(map(_forgotten, each.pools))) for each in self.releases),
+            releases=tuple(
+                replace(each, pools=tuple(map(_forgotten, each.pools)), producers=None)
+                for each in self.releases
+            ),
             problems=(),
         )
 

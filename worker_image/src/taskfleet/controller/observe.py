@@ -36,8 +36,16 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         running=_running(seen),
         deployments=seen.deployments,
         before=seen.before,
+        leases=seen.leases,
         left={r.release: left(pools(r, seen, environment)) for r in seen.live},
     )
+
+
+def producers(record: Record, seen: Gathered) -> int | None:
+    """How many processes may publish to a release."""
+    if seen.leases is None:
+        return None
+    return sum(record.release in each.releases and not each.past(seen.now) for each in seen.leases)
 
 
 def _running(seen: Gathered) -> dict[tuple[str, str], int] | None:

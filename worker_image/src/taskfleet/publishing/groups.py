@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
+
+from taskfleet import boot_clock
+from taskfleet.contract.leases import LEASE_SECONDS
 
 # Of this process, the newest: a group is published in a moment.
 MOST_GROUPS = 1000
 
 
 class GroupReleases:
-    """Safe for threads."""
+    """Safe for threads. What was not used for as long as a lease is forgotten: the process was suspended."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._releases: OrderedDict[str, str] = OrderedDict()
+    def __init__(self, clock: Callable[[], float] = boot_clock.now) -> None:
+        self._lock, self._clock = threading.Lock(), clock
+        self._releases: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def of(self, options: dict[str, Any]) -> str | None:
         """The release of the group that this publish belongs to; None for its first, or of no group."""
         group = _group(options)
-        return None if group is None else self._releases.get(group)
+        release, at = (group and self._releases.get(group)) or (None, 0.0)
+        return release if release is None or self._clock() - at <= LEASE_SECONDS else None
 
     def note(self, options: dict[str, Any], release: str) -> None:
         """What its first task was published to; or another, where that takes no task any more."""
@@ -32,7 +37,7 @@ class GroupReleases:
         if group is None:
             return
         with self._lock:
-            self._releases[group] = release
+            self._releases[group] = release, self._clock()
             while len(self._releases) > MOST_GROUPS:
                 self._releases.popitem(last=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from taskfleet import boot_clock
 from taskfleet.brokers.eta import seconds_until
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.errors import CountdownTooLong, TaskfleetError
@@ -36,7 +37,7 @@ class Outgoing:
         Raises `taskfleet.errors.MessageTooLarge`, `taskfleet.errors.InvalidTask` and
         `taskfleet.errors.CountdownTooLong`.
         """
-        self.address = address
+        self.address, self.addressed_at = address, boot_clock.now()
         self.headers = dict(self.options.get("headers") or {})
         self.headers[RELEASE_HEADER] = address.release
         self.headers[PUBLISHED_AT_HEADER] = time.time()

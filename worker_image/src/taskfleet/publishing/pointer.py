@@ -1,6 +1,8 @@
 """Which release a publish goes to, and which queues that release has.
 
-The pointer is read at most every 5 s and fails static: if it can't be read, what was read last holds.
+The pointer is read at most every 5 s and fails static: if it can't be read, what was read last holds, for
+four hours at most, and only in a process that has gone on asking. One that was suspended or idle past its
+lease (`taskfleet.publishing.leasing`) reads it before it publishes, or refuses to.
 A manifest that was read is kept: a release's queues change with its id. Where somebody gives an id himself
 and adds a queue under it, the manifest is read again at the first publish to that queue.
 """
@@ -9,16 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from taskfleet import deadline
+from taskfleet import boot_clock, deadline
 from taskfleet.contract import parameters
+from taskfleet.contract.leases import LEASE_SECONDS
 from taskfleet.contract.manifest import ReleaseManifest
-from taskfleet.errors import PointerUnknown
+from taskfleet.errors import PointerStale, PointerUnknown
 from taskfleet.kept import Kept
+from taskfleet.per_process import PerProcess
+from taskfleet.publishing.memory import Memory
 from taskfleet.publishing.parameters import Parameters
 
 KEEP_SECONDS = 5.0
@@ -42,13 +46,28 @@ class _Manifest(NamedTuple):
     longest_countdowns: Mapping[str, int]
 
 
+class _Lease:
+    """Of one process: a child does not inherit it."""
+
+    until = -math.inf
+
+
 class Releases:
-    """The current release and the queues of releases, as this process knows them. Safe for threads."""
+    """The current release and the queues of releases, as this process knows them. Safe for threads.
+
+    ``bound``: this process publishes to a release of its own, and asks for the current one only to look.
+    """
 
     def __init__(
-        self, environment: str, read: Read | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        environment: str,
+        read: Read | None = None,
+        clock: Callable[[], float] = boot_clock.now,
+        *,
+        bound: bool = False,
     ) -> None:
-        self._environment, self._clock = environment, clock
+        self._environment, self._clock, self._bound = environment, clock, bound
+        self._memory, self._lease = Memory(), PerProcess(_Lease)
         self._read = read or Parameters(environment)
         self._current = Kept(
             "the current release",
@@ -62,11 +81,49 @@ class Releases:
         self._again_at: dict[str, float] = {}
 
     def current(self) -> str:
-        """The current release. Raises `PointerUnknown` if there is none, or none was ever read."""
+        """The current release.
+
+        Raises `PointerUnknown` if there is none, or none was ever read, and `PointerStale` if what was read
+        is too old.
+        """
         try:
-            return self._current.get()
+            release = self._current.get()
+            if self._holds():
+                return release
+            # A read that began before this process was suspended brings what was true then.
+            if not self._memory.just_failed(self._clock()):
+                self._current.expire()
+                release = self._current.fresh()
         except OSError as error:
-            raise PointerUnknown(f"the current release can't be read: {error}") from error
+            if self._current.known is None:
+                raise PointerUnknown(f"the current release can't be read: {error}") from error
+            raise self._stale(str(error)) from error
+        if self._holds():
+            return release
+        raise self._stale("it was not read in time")
+
+    def held(self, *, within_seconds: float) -> str | None:
+        """The release that this process may publish to, of a pointer that is read now; None if none."""
+        self._current.expire()
+        with deadline.within(within_seconds), contextlib.suppress(OSError, PointerUnknown):
+            self._current.fresh()
+        known = self._current.known
+        return known if known is not None and self._holds() else None
+
+    def leased(self, since: float) -> None:
+        """The controller knows, ``since`` a moment of this clock, which release this process publishes to."""
+        self._lease.get().until = since + LEASE_SECONDS
+
+    def _holds(self) -> bool:
+        return self._bound or self._memory.holds(self._clock(), leased_until=self._lease.get().until)
+
+    def _stale(self, why: str) -> PointerStale:
+        age = self._clock() - self._memory.read_at
+        return PointerStale(
+            f"the current release was read {age:.0f} s ago, and can't be read again: {why}. This process was "
+            f"suspended or idle past its lease of {LEASE_SECONDS:.0f} s, or nothing answers for hours; "
+            f"release {self._current.known} may have drained meanwhile. Nothing was published: send it again"
+        )
 
     def renew(self, *, within_seconds: float) -> None:
         """Read the pointer anew and wait for it; if it can't be read in time, what was known holds."""
@@ -119,6 +176,16 @@ class Releases:
             raise PointerUnknown(f"the queues of release {release} can't be read: {error}") from error
 
     def _look(self) -> str:
+        began = self._clock()
+        try:
+            value = self._read_pointer()
+        except BaseException:
+            self._memory.failed(began, self._clock())
+            raise
+        self._memory.succeeded(began)
+        return value
+
+    def _read_pointer(self) -> str:
         value = self._read(parameters.current_release(self._environment))
         if value is None or value == parameters.NO_RELEASE:
             raise PointerUnknown(

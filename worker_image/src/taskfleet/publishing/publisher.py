@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from taskfleet import boot_clock
 from taskfleet.contract.environment import FALLBACK, PRIMARY
+from taskfleet.contract.leases import UNLEASED_SECONDS
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES
 from taskfleet.errors import PublishError, QueueClosed, TaskfleetError
 from taskfleet.logs import logger
@@ -16,6 +18,7 @@ from taskfleet.publishing import encoding
 from taskfleet.publishing.address import Address, versioned
 from taskfleet.publishing.fallback import Fallback
 from taskfleet.publishing.groups import GroupReleases
+from taskfleet.publishing.leasing import ProducerLease
 from taskfleet.publishing.outgoing import Outgoing
 from taskfleet.publishing.pointer import Releases
 from taskfleet.publishing.primary import Primary
@@ -53,10 +56,11 @@ class Publisher:
         primary: Primary,
         confirmed: Primary,
         fallback: Fallback,
+        lease: ProducerLease | None = None,
         patience_seconds: float = 0.0,
         warning_bytes: int | None = None,
     ) -> None:
-        self._bound_release, self._releases = bound_release, releases
+        self._bound_release, self._releases, self._lease = bound_release, releases, lease
         self._primary, self._confirmed, self._fallback = primary, confirmed, fallback
         self._patience_seconds = patience_seconds
         self._groups = GroupReleases()
@@ -90,7 +94,8 @@ class Publisher:
         A web process has none. A worker has some: its task did its work already, and nobody waits.
         """
         end = time.monotonic() + self._patience_seconds
-        self._try(messages)
+        self._address_what_is_old(messages)
+        self._try([message for message in messages if message.under_way])
         while left := [message for message in messages if isinstance(message.error, PublishError)]:
             if time.monotonic() + AGAIN_SECONDS >= end:
                 return
@@ -99,6 +104,18 @@ class Publisher:
                 message.error = None
                 self._address_anew(message)
             self._try([message for message in left if message.under_way])
+
+    def _address_what_is_old(self, messages: Sequence[Outgoing]) -> None:
+        """A process may be suspended between the two."""
+        now = boot_clock.now()
+        for message in messages:
+            if now - message.addressed_at > UNLEASED_SECONDS:
+                self._address_anew(message)
+
+    def end_lease(self) -> None:
+        """This process publishes no more, for now: no drain waits for it."""
+        if self._lease is not None:
+            self._lease.end()
 
     def _try(self, messages: Sequence[Outgoing]) -> None:
         for message in messages:
@@ -145,6 +162,8 @@ class Publisher:
         bound = self._bound_release or self._groups.of(options)
         address = versioned(queue, bound_release=bound, releases=self._releases)
         self._groups.note(options, address.release)
+        if self._lease is not None:
+            self._lease.used(address.release)
         return address
 
     def _warn(self, message: Outgoing, body: Any) -> None:

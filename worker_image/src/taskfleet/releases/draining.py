@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from taskfleet.releases.actions import Action, Move
 from taskfleet.releases.gating import gone
+from taskfleet.releases.leases import Lease
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
 
@@ -15,10 +16,12 @@ MAY_DRAIN = frozenset({State.DRAINING, State.DRAINED})
 def zeros(record: Record, seen: Observation, memory: Memory) -> int:
     """Empty looks in a row. Anything unknown breaks the row.
 
-    So does a published pointer that lags behind the record: producers follow what is published.
+    So does a published pointer that lags behind the record, as producers follow what is published; and so
+    does a producer that may still publish to it.
     """
     told = seen.published is not None and seen.published == seen.pointer.release
-    empty = seen.left.get(record.release, UNKNOWN_LEFT).total == 0
+    nobody = seen.producers(record.release) == ()
+    empty = nobody and seen.left.get(record.release, UNKNOWN_LEFT).total == 0
     return memory.zeros.get(record.release, 0) + 1 if told and empty else 0
 
 
@@ -29,9 +32,12 @@ def towards_retired(record: Record, seen: Observation, empty_looks: int, rules: 
     if seen.pointer.release == name:
         yield Move(name, State.CURRENT, "the pointer names it")
     elif record.state is State.DRAINING and empty_looks >= rules.zero_samples:
-        yield Move(name, State.DRAINED, f"nothing left in {empty_looks} looks in a row")
+        reason = f"nothing left, and no producer, in {empty_looks} looks in a row"
+        yield Move(name, State.DRAINED, reason)
     elif record.state is State.DRAINED and total:
         yield Move(name, State.DRAINING, f"{total} messages turned up")
+    elif record.state is State.DRAINED and record.closed_at is None and (late := seen.producers(name)):
+        yield Move(name, State.DRAINING, f"it may be published to: {names_of(late)}")
     elif record.state is State.DRAINED and total == 0 and _stack_is_gone(name, seen):
         # Nobody looks into a retired release any more: what is not known to be empty is not retired.
         yield Move(name, State.RETIRED, gone(record))
@@ -39,6 +45,22 @@ def towards_retired(record: Record, seen: Observation, empty_looks: int, rules: 
 
 def _stack_is_gone(name: str, seen: Observation) -> bool:
     return seen.manifests is not None and name not in seen.manifests
+
+
+def names_of(producers: Sequence[Lease], most: int = 5) -> str:
+    """Of the first few, and how many more there are."""
+    more = f" and {len(producers) - most} more" if len(producers) > most else ""
+    return ", ".join(str(each) for each in producers[:most]) + more
+
+
+def late(record: Record, seen: Observation) -> str:
+    """What holds up a drain that is overdue, for a person."""
+    producers = seen.producers(record.release)
+    who = "unknown" if producers is None else names_of(producers) or "none"
+    return (
+        f"release {record.release} drains for longer than {record.manifest.drain_deadline_seconds} s: "
+        f"{seen.left.get(record.release, UNKNOWN_LEFT)}; producers that may publish to it: {who}"
+    )
 
 
 def overdue(record: Record, now: float) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.limits import GATE_DEADLINE_SECONDS
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.releases.leases import Lease
 from taskfleet.releases.model import Pointer, Record
 
 
@@ -138,3 +139,10 @@ class Observation:
     checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)  # release → the team's own
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # key of a check → how far it is
     before: Mapping[str, Command] = field(default_factory=dict)  # release → the command before its gate
+    leases: tuple[Lease, ...] | None = ()  # of producers' processes, those that are past too
+
+    def producers(self, release: str) -> tuple[Lease, ...] | None:
+        """Those that may publish to a release now."""
+        if self.leases is None:
+            return None
+        return tuple(each for each in self.leases if release in each.releases and not each.past(self.now))

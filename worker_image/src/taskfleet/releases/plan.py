@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from taskfleet.releases.actions import Action, Move, Publish, Register, Renew, SendCheck, SendGate
 from taskfleet.releases.answering import answering, promotion
 from taskfleet.releases.closing import closing
-from taskfleet.releases.draining import MAY_DRAIN, overdue, towards_retired, zeros
+from taskfleet.releases.draining import MAY_DRAIN, late, overdue, towards_retired, zeros
 from taskfleet.releases.gating import other_image, reused, towards_current
 from taskfleet.releases.model import LIVE, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
@@ -102,6 +102,8 @@ def _problems(seen: Observation, live: list[Record]) -> Iterator[str]:
                 "nothing runs what is in them, nor what running producers still publish to them. Deploy it "
                 "with them, and the set without them under a new release id; then it drains as any other"
             )
+        if overdue(record, seen.now):
+            yield late(record, seen)
         vanished = seen.manifests is not None and record.release not in seen.manifests
         left = seen.left.get(record.release, UNKNOWN_LEFT)
         if vanished and (record.state in (State.CURRENT, State.DRAINING) or left.total != 0):

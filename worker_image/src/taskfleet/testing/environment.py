@@ -20,7 +20,7 @@ from celery import Celery, signals
 
 from taskfleet import aws
 from taskfleet.beat.firings import entries, firings
-from taskfleet.contract import container, dead_letters, names, parameters, state
+from taskfleet.contract import container, dead_letters, leases, names, parameters, state
 from taskfleet.contract import environment as env
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.dead_letters.store import DeadLetters
@@ -82,6 +82,11 @@ class Environment:
                     },
                 }
             ],
+        )
+        self._create_table(
+            names.producers_table(self.name),
+            {leases.PARTITION: "HASH", leases.PROCESS: "RANGE"},
+            {leases.PARTITION: "S", leases.PROCESS: "S"},
         )
         for queue in self.queues:
             sqs = self.account.client("sqs")
