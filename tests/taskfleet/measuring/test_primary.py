@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,13 @@ import redis
 from kombu import Connection, Exchange, Queue
 from kombu.transport.virtual import Channel
 from taskfleet.brokers import PRIMARY_TRANSPORT
-from taskfleet.contract.messages import PUBLISHED_AT_HEADER, REDIS_IN_FLIGHT
+from taskfleet.contract.messages import (
+    PUBLISHED_AT_HEADER,
+    REDIS_IN_FLIGHT,
+    REDIS_SCHEDULED,
+    REDIS_SCHEDULED_MESSAGES,
+)
+from taskfleet.measuring.holding import holding
 from taskfleet.measuring.primary import depths
 
 from tests.support.valkey import Valkey
@@ -39,9 +46,15 @@ def a_queue(name: str = "low") -> Queue:
 
 
 def publish(
-    kombu: Connection, queue: Queue, *, at: float | None = NOW - 7, priority: int = 0, eta: str | None = None
+    kombu: Connection,
+    queue: Queue,
+    *,
+    at: float | None = NOW - 7,
+    priority: int = 0,
+    eta: str | None = None,
+    task: str = "a.task",
 ) -> None:
-    headers = {"task": "a.task", "eta": eta} | ({PUBLISHED_AT_HEADER: at} if at else {})
+    headers = {"task": task, "eta": eta} | ({PUBLISHED_AT_HEADER: at} if at else {})
     kombu.Producer().publish(
         [[], {}, {}],
         headers=headers,
@@ -200,3 +213,20 @@ def test_a_broker_that_does_not_answer_is_an_error_not_a_zero(valkey: Valkey) ->
     dead = redis.Redis(host="127.0.0.1", port=1, socket_timeout=0.5, retry=None)
     with pytest.raises(redis.ConnectionError):
         depths(dead, ["low.r1"], now=NOW)
+
+
+def test_what_holds_a_queue_is_told_by_name(client: redis.Redis, kombu: Connection) -> None:
+    queue = a_queue()
+    for priority in (0, 3):
+        for _ in range(2):
+            publish(kombu, queue, priority=priority)
+    publish(kombu, queue, priority=9, task="")
+    own, later = f"{REDIS_IN_FLIGHT}{queue.name}", f"{REDIS_SCHEDULED}{queue.name}"
+    client.zadd(own, {"tag": 1})
+    client.hset("unacked", "tag", json.dumps([{"headers": {"task": "runs"}}, "", queue.name]))
+    client.zadd(later, {"id": 1})
+    client.hset(f"{REDIS_SCHEDULED_MESSAGES}{queue.name}", "id", '0:{"headers": {"task": "later"}}')
+
+    assert holding(client, [queue.name]) == {"a.task": 4, "unnamed": 1, "runs": 1, "later": 1}
+    assert holding(client, [queue.name], look_into_at_most=1)["a.task"] == 2
+    assert holding(client, []) == {}

@@ -350,10 +350,12 @@ def test_a_drain_past_its_deadline_is_said_and_nothing_else() -> None:
         now=T0 + 3601,
         left={"green": Left(1, 0, 0, 0, 0)},
         leases=tuple(replace(lease("green", until=T0 + 3700), pid=n) for n in range(7)),
+        holding={"green": {"shop.report": 1}},
     )
     assert plan(late, Memory()).overdue == ("green",)
     (problem,) = plan(late, Memory()).problems
     assert "green drains for longer than 3600 s: 1 waiting" in problem
+    assert "tasks: shop.report (1); producers" in problem
     assert "shop (pid 0 on web-1)" in problem
     assert problem.endswith("and 2 more")
     assert plan(replace(late, leases=None), Memory()).problems[0].endswith("publish to it: unknown")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,10 +20,12 @@ from taskfleet.errors import ReleaseError
 from taskfleet.measuring import primary
 from taskfleet.measuring.depth import PrimaryDepth
 from taskfleet.measuring.fallback import FallbackLook
+from taskfleet.measuring.holding import holding
 from taskfleet.measuring.parked import parked
 from taskfleet.measuring.services import Service, services
 from taskfleet.releases import pointer
 from taskfleet.releases.actions import SendGate
+from taskfleet.releases.draining import overdue
 from taskfleet.releases.leases import Lease
 from taskfleet.releases.model import LIVE, Record
 from taskfleet.releases.observation import Command, Deployment, Rules
@@ -45,6 +47,7 @@ class Gathered:
     deployments: Mapping[str, Deployment] | None
     published: str | None
     depths: Mapping[str, PrimaryDepth] | None  # by versioned queue
+    holding: Mapping[str, Mapping[str, int]]  # by release whose drain is overdue: tasks by name
     parked: Mapping[str, int] | None  # dead letters that are still on Redis, by versioned queue
     broker_up: bool
     twins: FallbackLook
@@ -109,7 +112,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         lists = together.submit(_primary, edges, records, now, problems)
         sqs = together.submit(_fallback, edges, records, now, problems)
         ecs = together.submit(_ecs, edges, records, now, problems)
-    depths, on_redis = lists.result()
+    depths, on_redis, held = lists.result()
     twins, dead = sqs.result()
     running, failed = ecs.result()
     commands = problems.ask(
@@ -123,6 +126,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         deployments=deployments,
         published=published,
         depths=depths,
+        holding=held,
         parked=on_redis,
         broker_up=depths is not None,
         twins=twins,
@@ -166,15 +170,21 @@ def _queues_of_all(known: Snapshot | None) -> list[str]:
 
 
 def _primary(
-    edges: Edges, records: Iterable[Record], now: float, problems: Problems
-) -> tuple[Mapping[str, PrimaryDepth] | None, Mapping[str, int] | None]:
-    queues = [names.versioned_queue(queue, r.release) for r in records for queue in r.manifest.queues]
+    edges: Edges, records: Sequence[Record], now: float, problems: Problems
+) -> tuple[Mapping[str, PrimaryDepth] | None, Mapping[str, int] | None, Mapping[str, Mapping[str, int]]]:
+    late = [record for record in records if overdue(record, now)]
+    queues = [queue for record in records for queue in _versioned(record)]
     try:
-        return primary.depths(edges.primary, queues, now=now), parked(edges.primary, queues)
+        held = {record.release: holding(edges.primary, _versioned(record)) for record in late}
+        return primary.depths(edges.primary, queues, now=now), parked(edges.primary, queues), held
     # The password comes from Secrets Manager, so reaching the broker can fail there too.
     except (redis.RedisError, OSError, *_AWS) as error:
         problems.append(f"the primary broker does not answer: {error}")
-        return None, None
+        return None, None, {}
+
+
+def _versioned(record: Record) -> list[str]:
+    return [names.versioned_queue(queue, record.release) for queue in record.manifest.queues]
 
 
 def _fallback(

@@ -37,6 +37,7 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         deployments=seen.deployments,
         before=seen.before,
         leases=seen.leases,
+        holding=seen.holding,
         left={r.release: left(pools(r, seen, environment)) for r in seen.live},
     )
 

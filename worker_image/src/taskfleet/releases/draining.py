@@ -57,9 +57,13 @@ def late(record: Record, seen: Observation) -> str:
     """What holds up a drain that is overdue, for a person."""
     producers = seen.producers(record.release)
     who = "unknown" if producers is None else names_of(producers) or "none"
+    tasks = list(seen.holding.get(record.release, {}).items())
+    named = [f"{name} ({count})" for name, count in tasks[:5]]
+    more = [f"{len(tasks) - 5} more kinds"] if len(tasks) > 5 else []
     return (
         f"release {record.release} drains for longer than {record.manifest.drain_deadline_seconds} s: "
-        f"{seen.left.get(record.release, UNKNOWN_LEFT)}; producers that may publish to it: {who}"
+        f"{seen.left.get(record.release, UNKNOWN_LEFT)}; tasks: {', '.join(named + more) or 'none seen'}; "
+        f"producers that may publish to it: {who}"
     )
 
 

@@ -139,6 +139,8 @@ class Observation:
     checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)  # release → the team's own
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # key of a check → how far it is
     before: Mapping[str, Command] = field(default_factory=dict)  # release → the command before its gate
+    # Release → the tasks in it by name, of those whose drain is overdue.
+    holding: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     leases: tuple[Lease, ...] | None = ()  # of producers' processes, those that are past too
 
     def producers(self, release: str) -> tuple[Lease, ...] | None:

@@ -16,6 +16,7 @@ from taskfleet.brokers.redis.commands import Script
 from taskfleet.contract import limits
 
 _LOOK, _STOCK, _TELL = Script(looks.LOOK), Script(looks.STOCK), Script(looks.TELL)
+_NAMES = Script(looks.NAMES)
 # Looked into by one call: some milliseconds of Redis's time if all of them are large.
 _PAGE = 50
 
@@ -59,6 +60,15 @@ def stock_held(client: Any, *, at_most: int, prefix: str = "") -> list[StockHeld
     pages = [[prefix, *tags[at : at + _PAGE]] for at in range(0, len(tags), _PAGE)]
     told = [_text(part) for reply in _run(client, _TELL, pages, prefix) for part in reply]
     return [StockHeld(queue, due) for queue, due in zip(told[::2], told[1::2], strict=True)]
+
+
+def task_names(client: Any, queues: Iterable[str], *, at_most: int, prefix: str = "") -> list[str]:
+    """The task of each message in these queues, empty where it names none; of ``at_most`` in each place.
+
+    Raises as `read`.
+    """
+    calls = [[prefix, at_most, queue, *limits.redis_lists(queue)] for queue in queues]
+    return [_text(name) for reply in _run(client, _NAMES, calls, prefix) for name in reply]
 
 
 def _run(client: Any, script: Script, calls: Sequence[Sequence[Any]], prefix: str) -> list[Any]:

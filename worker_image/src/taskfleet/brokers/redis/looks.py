@@ -79,3 +79,25 @@ end
 return told
 """
 )
+
+# at most, queue, then its lists. The task's name of each message that waits, is in flight or waits for its
+# ETA; so many at most of each list.
+NAMES = (
+    _ONLY_LOOKS
+    + _COMMON
+    + _SAYS
+    + """
+local most, queue, told = tonumber(ARGV[2]), ARGV[3], {}
+local function tell(text) if text then told[#told + 1] = says(text, 'task', '^"([^"]*)"') end end
+for at = 4, #ARGV do
+  for _, text in ipairs(redis.call('LRANGE', PREFIX .. ARGV[at], -most, -1)) do tell(text) end
+end
+for _, tag in ipairs(redis.call('ZRANGE', in_flight(queue), 0, most - 1)) do
+  tell(redis.call('HGET', UNACKED, tag))
+end
+for _, id in ipairs(redis.call('ZRANGE', scheduled(queue), 0, most - 1)) do
+  tell(redis.call('HGET', scheduled_messages(queue), id))
+end
+return told
+"""
+)
