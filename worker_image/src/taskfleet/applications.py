@@ -12,9 +12,9 @@ from celery import Celery
 from taskfleet import install
 from taskfleet.contract.environment import APP
 from taskfleet.errors import EX_CONFIG, SettingsError
-from taskfleet.settings import BeatSettings, read
+from taskfleet.settings import ProducerSettings, read
 
-S = TypeVar("S", bound=BeatSettings)
+S = TypeVar("S", bound=ProducerSettings)
 
 
 def load(name: str) -> Celery:

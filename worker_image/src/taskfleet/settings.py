@@ -95,22 +95,31 @@ class ProducerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class BeatSettings(ProducerSettings):
-    """What beat needs."""
+    """What beat needs. Without a release of its own it always fires, to the current one."""
 
     app: str = _from(env.APP, _app)
+    release: str | None = _from(env.RELEASE, _name("release"), default=None)
+
+    @property
+    def bound_release(self) -> str | None:
+        """What its release's schedule fires runs its release's code."""
+        return self.release or self.pinned_release
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControllerSettings(BeatSettings):
+class ControllerSettings(ProducerSettings):
     """What the controller needs."""
+
+    app: str = _from(env.APP, _app)
 
     metrics_port: int = _from(env.METRICS_PORT, _positive, default=env.METRICS_PORT_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSettings(BeatSettings):
+class WorkerSettings(ProducerSettings):
     """What a worker needs. Times are seconds, memory is MiB."""
 
+    app: str = _from(env.APP, _app)
     release: str = _from(env.RELEASE, _name("release"))
     pool: str = _from(env.POOL, _name("pool"))
     queues: tuple[str, ...] = _from(env.QUEUES, _queues)

@@ -31,6 +31,7 @@ class RememberingScheduler(Scheduler):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._kept: dict[str, Run] | None = None  # None: not recalled yet
         self._ran: set[str] = set()
+        self._handed_over = self._takes_turns = False
         self._changed, self._saved_at, self._asked_at = True, float("-inf"), float("-inf")
         super().__init__(*args, **kwargs)
 
@@ -62,6 +63,17 @@ class RememberingScheduler(Scheduler):  # type: ignore[misc]
         if self._changed:
             self._save()
 
+    def take(self, handed_over: bool) -> bool:
+        """Go on from what another beat has noted; False if it can't be read. ``handed_over``: just now."""
+        self._kept, self._ran, self._handed_over, self._takes_turns = None, set(), handed_over, True
+        self._asked_at = float("-inf")
+        self._recall()
+        return self._kept is not None
+
+    def give(self) -> bool:
+        """Note what was sent, for another beat; whether it is noted."""
+        return self._kept is None or not self._changed or self._save()
+
     def unsent(self) -> Container[str]:
         """Entries that fired and that no broker has accepted: if beat ends now, they are due again."""
         return ()
@@ -82,18 +94,23 @@ class RememberingScheduler(Scheduler):  # type: ignore[misc]
         except (BotoCoreError, ClientError) as error:
             logger.error("can't read when entries ran last, so none is caught up yet: %s", error)
             return
-        for name, run in self._kept.items():
-            entry = self.schedule.get(name)
-            if entry is not None and name not in self._ran:
-                entry.last_run_at = runs.resumed(entry, run)
+        for name, entry in self.schedule.items():
+            if name in self._ran:
+                continue
+            if name in self._kept:
+                entry.last_run_at = runs.resumed(entry, self._kept[name], handed_over=self._handed_over)
+            elif self._takes_turns:
+                entry.last_run_at = (
+                    entry.default_now()
+                )  # nothing of it was due before its release was current
         self._heap = None  # Celery's tick calculates anew when each is due
 
-    def _save(self) -> None:
+    def _save(self) -> bool:
         if self._kept is None:
-            return
+            return False
         self._saved_at = time.monotonic()
         unsent = self.unsent()
-        now = {
+        now = runs.of_others(self._kept, self.schedule, now=time.time()) | {
             name: self._kept[name] if name in unsent and name in self._kept else runs.of(entry)
             for name, entry in self.schedule.items()
         }
@@ -102,9 +119,10 @@ class RememberingScheduler(Scheduler):  # type: ignore[misc]
                 self._table().put_item(TableName=self._name(), Item=wire(runs.to_item(now)))
             except (BotoCoreError, ClientError) as error:
                 logger.error("can't note when entries ran: %s", error)
-                return
+                return False
         # What is unsent is noted once it is sent.
         self._kept, self._changed = now, any(name in unsent for name in self.schedule)
+        return True
 
     def _table(self) -> Any:
         return aws.client("dynamodb", aws.PROMPT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,14 +36,23 @@ def of(entry: ScheduleEntry) -> Run:
     return Run(round(entry.last_run_at.timestamp(), 3), repr(entry.schedule))
 
 
-def resumed(entry: FleetEntry, run: Run) -> datetime:
-    """From when an entry goes on after beat was away."""
+# Of entries that another release has: it may be current again.
+OTHERS_KEPT_SECONDS = 30 * 24 * 3600.0
+
+
+def of_others(kept: Mapping[str, Run], own: Container[str], *, now: float) -> dict[str, Run]:
+    """What is kept of entries that this schedule has not."""
+    return {name: run for name, run in kept.items() if name not in own and now - run.at < OTHERS_KEPT_SECONDS}
+
+
+def resumed(entry: FleetEntry, run: Run, *, handed_over: bool = False) -> datetime:
+    """From when an entry goes on after beat was away, or another beat has ``handed_over``."""
     now: datetime = entry.default_now()
     # In the schedule's own zone: Celery reads a crontab's hours off it.
     last = min(now, datetime.fromtimestamp(run.at, now.tzinfo))
     if run.schedule != repr(entry.schedule):
         return now
-    return last if entry.catch_up else _skipped(entry.schedule, last, now)
+    return last if entry.catch_up or handed_over else _skipped(entry.schedule, last, now)
 
 
 def _skipped(rhythm: BaseSchedule, last: datetime, now: datetime) -> datetime:

@@ -14,6 +14,7 @@ from kombu.utils.imports import symbol_by_name
 
 from taskfleet import aws, health
 from taskfleet.beat.remembering import RememberingScheduler
+from taskfleet.beat.turn import LOOK_SECONDS, Ours, Turns
 from taskfleet.contract import names, state
 from taskfleet.errors import SettingsError
 from taskfleet.logs import logger
@@ -36,15 +37,56 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
         self._owed: dict[str, ScheduleEntry] = {}
         self._said_owed: dict[str, float] = {}
         super().__init__(*args, **kwargs)
+        self._turn = self._ours()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """One turn: say that it lives, pay what is owed, fire what is due. Returns seconds until the next."""
+        """Say that it lives, pay what is owed, fire what is due. Returns seconds until the next tick.
+
+        While another release is current, its beat does.
+        """
         health.stamp("running")
+        if self._turn is not None and not self._turn.is_it():
+            return LOOK_SECONDS
         self._say_alive()
         for name in list(self._owed):
             self._fire(self._owed.pop(name))
         wait: float = super().tick(*args, **kwargs)
-        return min(wait, OWED_AGAIN_SECONDS) if self._owed else wait
+        wait = min(wait, OWED_AGAIN_SECONDS) if self._owed else wait
+        return wait if self._turn is None else min(wait, LOOK_SECONDS)
+
+    def close(self) -> None:
+        """As Celery's; another beat may fire from now on."""
+        if self._turn is not None:
+            self._turn.give_back()
+        super().close()
+
+    def take(self, handed_over: bool) -> bool:
+        """Go on from where another beat was. Its entries' last runs are in a store of the scheduler's own."""
+        self._heap = None
+        if hasattr(self, "_initial_read"):  # django_celery_beat: read them again
+            self._initial_read = True
+        return True
+
+    def give(self) -> bool:
+        """Note what was sent."""
+        self.sync()
+        return True
+
+    def _ours(self) -> Ours | None:
+        """None where beat has no release of its own: then it always fires, to the current release."""
+        settings = self.app.taskfleet.settings
+        release = getattr(settings, "release", None)
+        if release is None:
+            return None
+        turns = Turns(lambda: aws.client("dynamodb", aws.PROMPT), names.state_table(settings.environment))
+        return Ours(release, turns, give=self._give, take=self.take)
+
+    def _give(self) -> bool:
+        given = self.give()
+        if given:
+            self._owed.clear()  # not noted as sent: the next beat sends them
+            self.app.taskfleet.publisher.end_lease()
+        return given
 
     def apply_entry(self, entry: ScheduleEntry, producer: object = None) -> None:
         """As Celery's, which calls `apply_async`: instrumentation (Sentry's, for one) wraps it.
@@ -112,6 +154,14 @@ class FleetScheduler(BoundedScheduler, RememberingScheduler):
     def task_id(self, entry: ScheduleEntry) -> str:
         """The same for the same firing, whichever beat sends it."""
         return RememberingScheduler.task_id(self, entry)
+
+    def take(self, handed_over: bool) -> bool:
+        """From the state table."""
+        return RememberingScheduler.take(self, handed_over)
+
+    def give(self) -> bool:
+        """To the state table."""
+        return RememberingScheduler.give(self)
 
     def unsent(self) -> Container[str]:
         """What is owed."""

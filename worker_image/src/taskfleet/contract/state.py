@@ -16,6 +16,8 @@ BEAT = "beat"
 # When each entry of beat's schedule ran last: `runs`, a map of its name → `at`, `schedule`.
 BEAT_RUNS = "beat-runs"
 
+# Which release's beat fires: `release`, `beat`, `version` (conditional writes), `at`, `until`.
+BEAT_TURN = "beat-turn"
 
 # What the key of every release's record matches: everybody who publishes may read these.
 RELEASES = "release#*"

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from taskfleet import boot_clock
@@ -74,8 +75,10 @@ class ProducerLease:
             self._start()
 
     def end(self) -> None:
-        """Take the lease back: this process publishes no more."""
-        self._ended.set()
+        """Take the lease back: this process publishes no more, or not for now."""
+        with self._lock:
+            self._ended.set()
+            self._runs, self._ended = False, threading.Event()
         if self._since is None or os.getpid() != self._who.pid:
             return
         self._since = None
@@ -90,13 +93,14 @@ class ProducerLease:
                 return
             self._runs = True
         try:
-            threading.Thread(target=self._run, name="taskfleet-lease", daemon=True).start()
+            run = partial(self._run, self._ended)
+            threading.Thread(target=run, name="taskfleet-lease", daemon=True).start()
         except RuntimeError:  # no thread can be started now
             self._runs, self._not_before = False, self._used_at + THREAD_AGAIN_SECONDS
 
-    def _run(self) -> None:
+    def _run(self, ended: threading.Event) -> None:
         due = max(self._first_seconds, self._written_at + RENEW_SECONDS - self._clock())
-        while not self._ended.wait(due) and self._goes_on():
+        while not ended.wait(due) and self._goes_on():
             self._renew()
             due = RENEW_SECONDS
 
