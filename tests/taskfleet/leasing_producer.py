@@ -11,7 +11,8 @@ from taskfleet import install
 from taskfleet.contract import leases
 from taskfleet.errors import TaskfleetError
 from taskfleet.publishing import leasing, memory, pointer
-from taskfleet.releases.leases import Lease, Leases
+from taskfleet.releases.lease import Lease
+from taskfleet.releases.leases import Leases
 
 writes: list[Lease] = []
 _write = Leases.write

@@ -23,7 +23,8 @@ from taskfleet.errors import PointerStale
 from taskfleet.publishing.groups import GroupReleases
 from taskfleet.publishing.leasing import ProducerLease, Who
 from taskfleet.publishing.pointer import KEEP_SECONDS, Releases
-from taskfleet.releases.leases import Lease, Leases
+from taskfleet.releases.lease import Lease
+from taskfleet.releases.leases import Leases
 
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for

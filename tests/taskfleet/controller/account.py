@@ -24,7 +24,8 @@ from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases import gate, items
 from taskfleet.releases.actions import SendGate
-from taskfleet.releases.leases import Lease, Leases
+from taskfleet.releases.lease import Lease
+from taskfleet.releases.leases import Leases
 from taskfleet.releases.store import Store
 
 from tests.support import dead_letters, producers

@@ -8,7 +8,7 @@ from typing import Any
 from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.contract.names import versioned_queue
-from taskfleet.releases.leases import Lease
+from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Pointer, Record, State, registered
 from taskfleet.releases.observation import Left, Observation
 

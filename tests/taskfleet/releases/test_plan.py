@@ -19,7 +19,7 @@ from taskfleet.releases.actions import (
     SendGate,
     StopBefore,
 )
-from taskfleet.releases.leases import Lease
+from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Before, Pointer, State
 from taskfleet.releases.observation import Ended, Gone, Left, Memory, Observation, Running
 from taskfleet.releases.plan import plan

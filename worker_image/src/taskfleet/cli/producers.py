@@ -11,7 +11,7 @@ from taskfleet.cli.moves import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
 from taskfleet.errors import TaskfleetError
-from taskfleet.releases.leases import Lease
+from taskfleet.releases.lease import Lease
 
 _HEAD = ("process", "application", "releases", "pinned", "for", "ends in")
 

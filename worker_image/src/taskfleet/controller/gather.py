@@ -26,7 +26,7 @@ from taskfleet.measuring.services import Service, services
 from taskfleet.releases import pointer
 from taskfleet.releases.actions import SendGate
 from taskfleet.releases.draining import overdue
-from taskfleet.releases.leases import Lease
+from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import LIVE, Record
 from taskfleet.releases.observation import Command, Deployment, Rules
 from taskfleet.releases.store import Snapshot

@@ -22,7 +22,8 @@ from taskfleet import boot_clock
 from taskfleet.contract.leases import FIRST_SECONDS, IDLE_SECONDS, LEASE_SECONDS, RENEW_SECONDS
 from taskfleet.logs import logger
 from taskfleet.publishing.pointer import Releases
-from taskfleet.releases.leases import Lease, Leases
+from taskfleet.releases.lease import Lease
+from taskfleet.releases.leases import Leases
 
 READ_SECONDS = 3.0
 # Where no thread can be started, it is tried again so much later.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from taskfleet.releases.actions import Action, Move
 from taskfleet.releases.gating import gone
-from taskfleet.releases.leases import Lease
+from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
 

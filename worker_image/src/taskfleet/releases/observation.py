@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.limits import GATE_DEADLINE_SECONDS
 from taskfleet.contract.manifest import ReleaseManifest
-from taskfleet.releases.leases import Lease
+from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Pointer, Record
 
 
