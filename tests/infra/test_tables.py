@@ -48,6 +48,7 @@ def test_all_tables_are_encrypted_recoverable_and_paid_by_use(blueprint: Synthes
     assert set(tables(blueprint)) == {
         names.state_table("prod"),
         names.dead_letters_table("prod"),
+        names.producers_table("prod"),
         names.tools_table("prod"),
     }
     for table in tables(blueprint).values():
