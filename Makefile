@@ -18,7 +18,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status logs fleet synth diff preflight policies deploy destroy cost drill bench fuzz compat test test-quick test-image-python check lint lock docs image setup
+.PHONY: help up down try status logs fleet synth diff preflight policies deploy destroy cost ledger drill bench fuzz compat test test-quick test-clone test-image-python check lint lock docs image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -32,7 +32,7 @@ up: setup ## a whole fleet on this machine, deployed by the CDK; again after a c
 down: ## end every process of it, and forget its account and data
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; else echo "  nothing is set up here"; fi
 
-try: setup ## submit a few hundred example tasks to it, and watch them
+try: setup ## submit a few hundred tasks to every queue of it, and watch them
 	@$(BIN)/python -m local.try_it
 
 status: setup ## its processes, how often each was started again, and which containers do not stay up
@@ -75,6 +75,9 @@ policies: setup ## the policies of who deploys ENV, and of what CloudFormation m
 deploy: setup ## deploy ENV, if it can succeed
 	@$(ACCOUNT) $(BIN)/python -m infra.deploy $(ENV) -- node_modules/.bin/cdk deploy "$(ENV)/*" $(CONTEXT)
 
+ledger: setup ## the findings of cdk-nag that your environments live with, in build/ledger.md
+	@mkdir -p build && $(BIN)/python -m infra.checks.ledger
+
 cost: setup ## what ENV costs a month at rest
 	@$(BIN)/python -m infra.cost $(ENV)
 
@@ -90,6 +93,9 @@ test: setup ## all tests; make test ARGS="tests/local -k front" for some
 
 test-quick: setup ## what needs no servers, in a minute
 	@$(BIN)/python -m pytest --numprocesses=2 -m "not slow" $(ARGS)
+
+test-clone: setup ## a clone with another team's settings and tasks, and lint and the quick tests there
+	@TASKFLEET_TEST_CLONE=full $(BIN)/python -m pytest -q tests/clone $(ARGS)
 
 test-image-python: setup ## the package's quick tests on the image's Python, if this machine has it (IMAGE_PYTHON=… says where)
 	@$(BIN)/python -m infra.checks.image_python $(ARGS)
@@ -109,6 +115,7 @@ lock: setup ## write the locks anew after a change of a pyproject.toml: uv.lock,
 
 docs: setup ## write the documentation's generated pages anew, from the code
 	@$(BIN)/python -m docs.pages
+	@TASKFLEET_ENVIRONMENTS=tests.support.reference $(BIN)/python -m infra.checks.ledger infra/checks/ledger.md
 
 image: setup ## build the worker image without a Docker engine and look inside (buildah, debootstrap, root)
 	@sh worker_image/prove_build.sh

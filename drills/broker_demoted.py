@@ -11,8 +11,9 @@ from drills.fleet import Fleet
 from drills.load import Load
 from drills.publishing import bounded, emptied, outage_figures, returned
 from drills.report import Report
+from drills.roles import ROLES
 
-QUEUES = ("high", "low")  # confirmed ones of infra/environments.py, `local`: they may lose nothing
+QUEUES = ROLES.queues  # confirmed ones, where the environment has any: they may lose nothing
 
 
 def _run(fleet: Fleet, short: bool) -> Report:

@@ -7,6 +7,7 @@ otherwise lack nothing, nothing would wait, and every queue would look confirmed
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 
@@ -25,13 +26,19 @@ from drills.fleet import Fleet
 from drills.load import Load
 from drills.publishing import bounded, emptied, outage_figures, returned
 from drills.report import Check, Figure, Report
+from drills.roles import ROLES
 from drills.tally import tally
 
-CONFIRMED, PLAIN = "delivery", "etl"  # of infra/environments.py, `local`
-POOLS = ("warehouse", "low")  # which consume them
+CONFIRMED, PLAIN = ROLES.confirmed or "", ROLES.plain or ""
+POOLS = tuple(pool.name for pool in ROLES.owners)  # which consume them
 
 
 def _run(fleet: Fleet, short: bool) -> Report:
+    if not (CONFIRMED and PLAIN):
+        sys.exit(
+            "broker-failover compares a queue whose publishes are confirmed with one whose are not, and the "
+            "local environment lacks one: Broker(nodes=2), and Pool(confirmed=(…)) with some of its queues"
+        )
     load = Load(rate=40 if short else 100, seconds=20 if short else 70, queues=(CONFIRMED, PLAIN))
     hung_at, cut_at, killed_at, moved_at = (1.0, 2.0, 4.0, 8.0) if short else (12.0, 13.0, 15.0, 35.0)
 

@@ -21,6 +21,7 @@ from taskfleet.contract.environment import FALLBACK, PRIMARY
 from drills.drill import SHORT_FORM_TAKES, Drill
 from drills.fleet import Fleet
 from drills.report import DIRECTORY, Check, Figure, Report
+from drills.roles import ROLES
 from drills.witness import Witness
 from local.journal import Journal
 from local.places import REPOSITORY
@@ -32,6 +33,7 @@ HANG_AFTER_SECONDS, GO_ON_SECONDS = 1.0, 2.0
 SETTLE_SECONDS = 180.0
 # Every task that was accepted and not executed: ``[run, number, broker, at]``.
 MISSING = DIRECTORY / "busy-producer-missing.json"
+_QUEUE = ("--queue", ROLES.queues[-1])
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,16 @@ def _start(fleet: Fleet, crowd: Crowd, options: Sequence[str]) -> tuple[subproce
     """Returns when it begins to publish."""
     run = f"busy-producer-{uuid.uuid4().hex[:8]}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "drills.crowd", "--run", run, *crowd.options(), *options],
+        [
+            sys.executable,
+            "-m",
+            "drills.crowd",
+            "--run",
+            run,
+            *_QUEUE,
+            *crowd.options(),
+            *options,
+        ],
         env=dict(fleet.environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

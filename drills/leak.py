@@ -15,12 +15,12 @@ from drills.drill import (
 from drills.fleet import Fleet
 from drills.load import Load
 from drills.report import Check, Figure, Report
-from infra.environments import LOCAL
+from drills.roles import ROLES
 from local.agent.definitions import MIB
 
 LEAK_MIB = 20
 SPAN_SECONDS = 5.0
-POOL = next(pool for pool in LOCAL.pools if pool.name == "low")
+POOL = ROLES.leaking
 
 
 def _run(fleet: Fleet, short: bool) -> Report:

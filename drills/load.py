@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from drills.roles import ROLES
 from drills.tally import Execution, Publish
 from local.account import PRODUCER
 from local.journal import Journal
@@ -30,7 +31,7 @@ class Load:
 
     rate: float = 100
     seconds: float = 60
-    queues: tuple[str, ...] = ("high", "low")
+    queues: tuple[str, ...] = ROLES.queues
     task: str = "record"
     task_seconds: float | Sequence[float] = 0.0
     options: Mapping[str, float] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """`long-task`: tasks that run, and countdowns that wait, for longer than any clock that gives messages away.
 
 Which clocks there are: kombu's own Redis transport gives a message to somebody else when the visibility
-timeout (`infra.environments.LOCAL_LIMITS`, 90 s) has passed since it was fetched, whatever its worker does.
+timeout (90 s in the local environment) has passed since it was fetched, whatever its worker does.
 Ours does when its worker has been silent for a lease (`taskfleet.brokers.redis.commands.Lease`, 13 s). The
 full form outlasts the visibility timeout three and four times, and with it the lease twenty times; it takes
 six minutes. The short form outlasts the lease three and four times. The tasks' own time limits, which end a
@@ -33,9 +33,9 @@ from drills.drill import (
 from drills.fleet import Fleet
 from drills.load import Load, Running
 from drills.report import Check, Figure, Report
+from drills.roles import ROLES
 from drills.tally import Tally, longest_wait, tally
 from drills.worker_kill import POOLS
-from infra.environments import LOCAL_LIMITS
 from local.broker.faults import Fault
 
 TIMES_RUNNING, TIMES_WAITING = 3, 4
@@ -53,7 +53,8 @@ class Slow:
 
 
 def _run(fleet: Fleet, short: bool) -> Report:
-    clock = Lease().seconds if short else float(LOCAL_LIMITS.visibility_timeout_seconds)
+    timeouts = [pool.limits.visibility_timeout_seconds for pool in ROLES.busy]
+    clock = Lease().seconds if short else float(max(timeouts))
     runs, waits = TIMES_RUNNING * clock, TIMES_WAITING * clock
     limits = {"soft_time_limit": runs + 60, "time_limit": runs + 90}
     # Two: as many slots are left for the quick ones, which go through the same workers.

@@ -24,10 +24,11 @@ from drills.fleet import Fleet
 from drills.load import Load
 from drills.malformed import MALFORMED, matched
 from drills.report import Check, Report
+from drills.roles import ROLES
 from drills.worker_kill import POOLS
 from local.broker import nodes
 
-QUEUES = ("high", "low")
+QUEUES = ROLES.queues
 BATCHES = 10
 # The fallback workers must wake for what is on SQS.
 PARKED_WITHIN_SECONDS = 180.0

@@ -24,10 +24,11 @@ from drills.drill import (
 from drills.fleet import Fleet, Worker
 from drills.load import Load
 from drills.report import Check, Figure, Report
-from infra.environments import LOCAL_LIMITS
+from drills.roles import ROLES
 
-POOLS = ("high", "low")
-SOFT, HARD = LOCAL_LIMITS.soft_shutdown_seconds, LOCAL_LIMITS.stop_timeout_seconds
+POOLS = ROLES.pools
+SOFT = max(pool.limits.soft_shutdown_seconds for pool in ROLES.busy)
+HARD = max(pool.limits.stop_timeout_seconds for pool in ROLES.busy)
 KILLED = 137
 # A worker that was stopped has a successor by then, which the next stop may take.
 REPLACED_WITHIN_SECONDS = 40.0

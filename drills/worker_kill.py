@@ -17,8 +17,9 @@ from drills.drill import (
 from drills.fleet import Fleet
 from drills.load import Load
 from drills.report import Check, Report
+from drills.roles import ROLES
 
-POOLS = ("high", "low")
+POOLS = ROLES.pools
 KILLS = 10
 REDELIVERED_WITHIN_SECONDS = 20.0
 # A tenth of the tasks runs long enough that kills of chance meet them while they run.

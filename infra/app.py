@@ -19,8 +19,9 @@ from aws_cdk import Annotations, App
 from taskfleet.contract import names
 from taskfleet.errors import SettingsError
 
-from infra import environments, rules
+from infra import rules
 from infra.checks import guard, nag
+from infra.chosen import ALL
 from infra.release_id import default_release_id
 from infra.settings import Settings
 from infra.stage import EnvironmentStage
@@ -55,7 +56,7 @@ class Choices:
         )
 
 
-def build(app: App, *, settings: Sequence[Settings] = environments.ALL) -> App:
+def build(app: App, *, settings: Sequence[Settings] = ALL) -> App:
     """Add one stage per chosen environment to ``app`` and return it. No AWS call, no credentials.
 
     Raises ``SettingsError``: an unknown environment, an impossible release id, or an environment that

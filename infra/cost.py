@@ -15,7 +15,7 @@ from typing import Any
 from taskfleet.contract import metrics
 
 from infra import prices, requests
-from infra.environments import ALL
+from infra.chosen import ALL
 from infra.prices import HOURS_PER_MONTH, Page, Price
 from infra.services import EC2, Service, services
 from infra.settings import Settings

@@ -22,7 +22,7 @@ from taskfleet.contract import names
 from taskfleet.releases.store import Store
 
 from infra import outcome, preflight
-from infra.environments import ALL
+from infra.chosen import ALL
 from infra.settings import Settings
 
 # A create that has failed: all that is left of the stack is its record. The CDK deletes that and begins anew.

@@ -20,7 +20,7 @@ from taskfleet.cli import stacks
 from taskfleet.contract import names, parameters
 
 from infra import rules
-from infra.environments import ALL
+from infra.chosen import ALL
 from infra.settings import Settings
 
 

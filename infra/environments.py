@@ -14,6 +14,9 @@ ACCOUNT = "111111111111"  # replace it with yours; with this one nothing is depl
 REGION = "eu-west-1"
 ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
 
+APP = "example_tasks.app:app"  # your Celery application, as module:attribute
+DEFAULT_QUEUE = "low"  # where a task goes that names no queue
+
 HIGH = Pool(name="high", queues=("high",), latency_target_seconds=10)
 LOW = Pool(name="low", queues=("low", "etl"), helps=("high",), latency_target_seconds=300)
 WAREHOUSE = Pool(
@@ -49,6 +52,8 @@ def _small(pool: Pool, **changes: object) -> Pool:
 
 
 LOCAL = Settings(
+    app=APP,
+    default_queue=DEFAULT_QUEUE,
     name="local",
     account="000000000000",
     region="us-east-1",
@@ -65,6 +70,8 @@ LOCAL = Settings(
 )
 
 DEV = Settings(
+    app=APP,
+    default_queue=DEFAULT_QUEUE,
     name="dev",
     account=ACCOUNT,
     region=REGION,
@@ -80,6 +87,8 @@ DEV = Settings(
 )
 
 STAGING = Settings(
+    app=APP,
+    default_queue=DEFAULT_QUEUE,
     name="staging",
     account=ACCOUNT,
     region=REGION,
@@ -88,6 +97,8 @@ STAGING = Settings(
 )
 
 PROD = Settings(
+    app=APP,
+    default_queue=DEFAULT_QUEUE,
     name="prod",
     account=ACCOUNT,
     region=REGION,

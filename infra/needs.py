@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.environments import ALL
+from infra.chosen import ALL
 from infra.services import EC2, SPOT, Service, services
 from infra.templates import Template, of_type, read
 

@@ -230,7 +230,7 @@ class Settings:
     region: str
     network: Network
     pools: tuple[Pool, ...]
-    app: str = "example_tasks.app:app"
+    app: str  # the Celery application, as shop.app:app
     broker: Broker = Broker()
     image: Image = Image()
     # Default: the application's own result_backend, or CELERY_RESULT_BACKEND in `variables` or `secrets`.

@@ -32,7 +32,7 @@ def render(places: Places, ports: Ports, services: list[Service], release: str) 
   Logs          {_short(places.logs)}/
 
   Next
-    make try                        submit a few hundred example tasks, and watch them
+    make try                        submit a few hundred tasks to every queue, and watch them
     . {_short(places.env)}
     fleet status                    what the operators' command sees
     edit worker_image/src/…         the workers restart with the change

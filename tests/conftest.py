@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Before `infra.chosen` is imported, and for the processes that tests start: the settings of the tests.
+os.environ["TASKFLEET_ENVIRONMENTS"] = "tests.support.reference"
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,6 +61,7 @@ _SERVERS = {"valkey", "own_valkey", "aws", "own_aws"}
 _SLOW = (
     "tests/brokers/test_sqs_leases",
     "tests/cdk",
+    "tests/clone",
     "tests/drills/test_history",
     "tests/fleet",
     "tests/infra/test_access",

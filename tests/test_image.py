@@ -69,7 +69,6 @@ def test_the_locked_requirements_alone_run_every_role(tmp_path: Path) -> None:
         "taskfleet.worker.consumer",
         "taskfleet.beat.scheduler",
         "taskfleet.controller.controller",
-        "example_tasks.app",
         "gevent",
     )
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(IMAGE / "src")}

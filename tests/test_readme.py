@@ -12,10 +12,10 @@ import pytest
 
 from drills.__main__ import ALL, ALONE, DRILLS
 from drills.history import drill as history
-from infra import environments
 from infra.cost import bill
 from tests.infra.conftest import blueprint  # noqa: F401 - the one synthesis of the session
 from tests.infra.synthesis import Synthesis
+from tests.support import reference as environments
 from tests.test_runbooks import parse
 
 ROOT = Path(__file__).parents[1]

@@ -40,11 +40,11 @@ test "$(inside id -u)" = 10001
 # The image's own user can't write anywhere but /tmp; ECS mounts the rest read-only on top of that.
 inside sh -c '! touch /opt/taskfleet/x 2>/dev/null && touch /tmp/x'
 inside python -c 'import taskfleet.contract.names, sys; assert "celery" not in sys.modules'
-inside python -c 'import taskfleet.installing, taskfleet.brokers.redis, taskfleet.brokers.sqs, example_tasks.app, gevent'
+inside python -c 'import taskfleet.installing, taskfleet.brokers.redis, taskfleet.brokers.sqs, gevent'
 inside python -m taskfleet --help | head -5
 # Operators run `fleet` from a checkout, as themselves; a container's role may do next to nothing of it.
 inside sh -c '! command -v fleet'
-inside python -m taskfleet image example_tasks.app:app
+inside python -m taskfleet image "${APP:-example_tasks.app:app}"
 mounted=$(buildah mount "$container")
 echo "size added to the base: $(du -sm "$mounted/opt/taskfleet" | cut -f1) MiB"
 buildah umount "$container" >/dev/null

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from infra.environments import ALL
+from infra.chosen import ALL
 from infra.settings import Architecture, Image
 
 ROOT = Path(__file__).parents[2]

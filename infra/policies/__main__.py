@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import policies, templates
-from infra.environments import ALL
+from infra.chosen import ALL
 from infra.policies import deployer, execution
 from infra.policies.execution import Place
 from infra.preflight.account import bootstrap_command

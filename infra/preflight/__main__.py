@@ -8,7 +8,7 @@ import sys
 import boto3
 
 from infra import preflight
-from infra.environments import ALL
+from infra.chosen import ALL
 
 
 def main() -> int:

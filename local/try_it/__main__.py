@@ -1,4 +1,4 @@
-"""``make try``: a few hundred example tasks through the local fleet, counted live.
+"""``make try``: a few hundred tasks through every queue of the local fleet, counted live.
 
 Exit code 0 when all of it was done, 1 when something failed or did not finish in time, 2 without a fleet.
 """

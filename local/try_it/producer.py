@@ -11,6 +11,7 @@ import sys
 
 from taskfleet.errors import TaskfleetError
 
+import drills.tasks.app  # noqa: F401 - the application that publishes
 from local.try_it.work import send_all
 
 

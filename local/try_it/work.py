@@ -1,14 +1,20 @@
-"""What is sent: a few hundred of the example tasks, each kind through its own pool."""
+"""What is sent: a few hundred tasks of the drills', through every queue of the local environment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from example_tasks.tasks import accounts, notifications, reports, warehouse
+from celery import chain
 
-USERS_IN_REPORT = 2000
+from drills.tasks import faulty
+from infra.chosen import LOCAL
+from infra.settings import Settings
+
+RUN = "try"
+PORTIONS = 40
 
 
 @dataclass(frozen=True)
@@ -30,25 +36,41 @@ class Piece:
     tasks: int
 
 
-KINDS = (
-    Kind("notification", 100, 1, lambda n: notifications.send_code.delay(n, code=f"{n:06}")),
-    Kind("account ETL chain", 40, 3, lambda n: accounts.pipeline(n).delay()),
-    Kind("warehouse order", 40, 3, lambda n: warehouse.order(n).delay()),
-    Kind(
-        "report to all users",
-        1,
-        1 - (-USERS_IN_REPORT // reports.PORTION),
-        lambda n: reports.send_all.delay(USERS_IN_REPORT),
-    ),
-)
+def kinds(settings: Settings) -> tuple[Kind, ...]:
+    """Single tasks on each queue, chains over all of them, one that is retried, and one that fans out."""
+    queues = [queue for pool in settings.pools for queue in pool.queues]
+    default = settings.default_queue
+    return (
+        *(Kind(f"on {queue}", 40, 1, partial(_single, queue)) for queue in queues),
+        Kind("chain over all queues", 20, len(queues), partial(_chain, queues)),
+        Kind("failing at first, then retried", 20, 1, partial(_retried, default)),
+        Kind("one task that starts many", 1, 1 + PORTIONS, partial(_spread, default)),
+    )
 
 
 def send_all() -> Iterator[Piece]:
     """Send everything, the kinds mixed as they would be. Raises `taskfleet.errors.PublishError`."""
-    for n in range(max(kind.pieces for kind in KINDS)):
-        for kind in KINDS:
+    sent = kinds(LOCAL)
+    for n in range(max(kind.pieces for kind in sent)):
+        for kind in sent:
             if n < kind.pieces:
                 yield Piece(root=_root(kind.send(n + 1)), kind=kind.name, tasks=kind.tasks)
+
+
+def _single(queue: str, n: int) -> Any:
+    return faulty.record.apply_async((RUN, n, 0.05), queue=queue)
+
+
+def _chain(queues: Sequence[str], n: int) -> Any:
+    return chain(faulty.record.si(RUN, n, 0.05).set(queue=queue) for queue in queues).apply_async()
+
+
+def _retried(queue: str, n: int) -> Any:
+    return faulty.fail.apply_async((RUN, n, 1), queue=queue)
+
+
+def _spread(queue: str, n: int) -> Any:
+    return faulty.spread.apply_async((RUN, PORTIONS, queue), queue=queue)
 
 
 def _root(result: Any) -> str:

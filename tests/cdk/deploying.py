@@ -11,10 +11,10 @@ import aws_cdk
 from aws_cdk import App
 
 from infra.app import build
-from infra.environments import LOCAL
 from infra.settings import Settings
 from tests.infra.synthesis import FLAGS, ROOT
 from tests.local.emulator.account import Account
+from tests.support.reference import LOCAL
 
 TAKEN = "/taken"  # a parameter that exists, so that no stack can create it
 COMMAND = ROOT / "node_modules" / ".bin" / "cdk"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from taskfleet.contract import names, parameters
 
-from infra.environments import LOCAL
 from tests.cdk.deploying import Cdk
 from tests.local.emulator.account import Account
+from tests.support.reference import LOCAL
 
 ZONES = LOCAL.network.availability_zones
 
@@ -19,7 +19,7 @@ ZONES = LOCAL.network.availability_zones
 APP = """
 from dataclasses import replace
 from aws_cdk import App, Environment, Stage
-from infra.environments import LOCAL
+from infra.chosen import LOCAL
 from infra.settings import ExistingVpc, Network
 from infra.stacks.broker import BrokerStack
 from infra.stacks.network import NetworkStack

@@ -11,9 +11,9 @@ import pytest
 from taskfleet.contract import names, parameters
 
 from infra.deploy import deploy, not_yet_made
-from infra.environments import LOCAL
 from tests.cdk.deploying import TAKEN, Cdk, synthesize
 from tests.local.emulator.account import Account
+from tests.support.reference import LOCAL
 
 KEPT = replace(LOCAL, keep_data=True)
 NETWORK, BROKER, FLEET = (names.stack("local", part) for part in names.LONG_LIVED)

@@ -8,12 +8,13 @@ from dataclasses import replace
 import boto3
 import pytest
 
-from infra import environments, preflight
+from infra import preflight
 from infra.preflight import account as checks
 from infra.preflight.finding import Finding, State
 from tests.cdk.deploying import Cdk
 from tests.infra.synthesis import synthesize
 from tests.local.emulator.account import Account
+from tests.support import reference as environments
 
 NETWORK = replace(environments.DEV.network, availability_zones=("us-east-1a", "us-east-1b"))
 DEV = replace(environments.DEV, account="000000000000", region="us-east-1", network=NETWORK)

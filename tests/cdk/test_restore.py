@@ -19,13 +19,13 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from taskfleet.contract import names, parameters
 
-from infra.environments import DEV
 from infra.preflight.finding import Finding, State
 from infra.preflight.restore import judge, look
 from infra.settings import Settings
 from infra.stacks.broker import BrokerStack
 from tests.infra.synthesis import FLAGS, ROOT
 from tests.local.emulator.account import Account
+from tests.support.reference import DEV
 
 PAGE = (ROOT / "docs" / "restore.md").read_text()
 ELSEWHERE = "# AWS only"

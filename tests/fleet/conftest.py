@@ -9,10 +9,10 @@ import pytest
 
 from infra.checks.access import calls, policies, report
 from infra.checks.access.resolve import Account
-from infra.environments import LOCAL
 from local.agent import procfs
 from tests.fleet.deployed import Deployed
 from tests.infra.synthesis import Synthesis
+from tests.support.reference import LOCAL
 
 HERE = Path(__file__).parent
 

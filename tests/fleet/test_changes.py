@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from taskfleet.contract import names
 
-from infra.environments import LOCAL
 from tests.fleet.deployed import Deployed
+from tests.support.reference import LOCAL
 
 (LOW,) = (pool for pool in LOCAL.pools if pool.name == "low")
 

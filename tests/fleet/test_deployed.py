@@ -8,9 +8,9 @@ import pytest
 from taskfleet.contract import names, parameters
 from taskfleet.contract.manifest import ReleaseManifest
 
-from infra.environments import LOCAL
 from infra.settings import Pool
 from tests.fleet.deployed import Deployed, wait_until
+from tests.support.reference import LOCAL
 
 POOLS = pytest.mark.parametrize("pool", LOCAL.pools, ids=lambda pool: pool.name)
 

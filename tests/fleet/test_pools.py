@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.environments import LOCAL_LIMITS
 from tests.fleet.deployed import Deployed, wait_until
+from tests.support.reference import LOCAL_LIMITS
 
 
 @pytest.mark.parametrize("queue", ["high", "low", "etl", "picking", "packing", "delivery"])
@@ -20,8 +20,8 @@ def test_a_queue_is_served_from_its_versioned_list(fleet: Deployed, queue: str) 
     assert {line["queue"] for line in done} == {f"{queue}.{fleet.current()}"}
 
 
-def test_the_examples_run_to_their_end(fleet: Deployed) -> None:
-    """`make try` with fewer tasks: notification, ETL chain, warehouse pipeline, report to all users."""
+def test_work_of_each_kind_runs_to_its_end(fleet: Deployed) -> None:
+    """`make try`: single tasks on each queue, chains over all, retries, and one that fans out."""
     import subprocess
     import sys
 

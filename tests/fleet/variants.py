@@ -8,8 +8,8 @@ from dataclasses import replace
 from aws_cdk import App
 
 from infra.app import build
-from infra.environments import LOCAL
 from infra.settings import Settings
+from tests.support.reference import LOCAL
 
 
 def _wider() -> Settings:
@@ -24,7 +24,7 @@ def main(variant: str) -> None:
     """Synthesize one variant: ``wider``, or ``broken`` (wider, with an application that is none)."""
     settings = _wider()
     if variant == "broken":
-        settings = replace(settings, app="example_tasks.app:install")
+        settings = replace(settings, app="drills.tasks.app:install")
     build(App(analytics_reporting=False), settings=[settings]).synth()
 
 

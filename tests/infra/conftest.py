@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import pytest
 
-from infra import environments
 from infra.settings import Egress, Engine
 from tests.infra.synthesis import Synthesis, synthesize
 from tests.infra.variants import EXISTING, MIXED
+from tests.support import reference as environments
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from typing import Any
 from aws_cdk import App
 from taskfleet.contract import names, parameters
 
-from infra import environments
 from infra.app import build
 from infra.settings import Settings
+from tests.support import reference as environments
 
 ROOT = Path(__file__).parents[2]
 FLAGS = json.loads((ROOT / "cdk.json").read_text())["context"]

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from infra import environments
 from infra.checks.access import calls, implied, policies, report
 from infra.checks.access.authorize import allowed, grants
 from infra.checks.access.policies import BEAT, CONTROLLER, OPERATOR, PRODUCER, VIEWER, WORKER
@@ -19,6 +18,7 @@ from infra.checks.access.unused import UNUSED, name
 from infra.settings import Settings
 from local.emulator.calls import Asked, Place, asked
 from tests.infra.synthesis import RELEASE, Synthesis
+from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 

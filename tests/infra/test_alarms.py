@@ -9,8 +9,8 @@ from taskfleet.contract import metrics
 from taskfleet.contract.alarm_catalogue import CATALOGUE
 from taskfleet.contract.alarms import Alarm, Setting
 
-from infra import environments
 from tests.infra.synthesis import RELEASE, ROOT, Synthesis, of_type
+from tests.support import reference as environments
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ from taskfleet.contract.alarm_catalogue import CATALOGUE, SILENT_MINUTES
 from taskfleet.contract.limits import REPLACED_WITHIN_SECONDS
 from taskfleet.contract.metrics import LOOK_SECONDS, METRICS
 
-from infra import environments
 from local.alarms import definition
 from local.alarms.definition import State
 from local.alarms.evaluate import evaluate
 from local.alarms.functions import Calculation
 from tests.infra.synthesis import RELEASE, Synthesis, of_type
+from tests.support import reference as environments
 
 STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "Maximum": max,

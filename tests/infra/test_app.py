@@ -12,10 +12,10 @@ from aws_cdk import App
 from taskfleet.contract import names
 from taskfleet.errors import SettingsError
 
-from infra import environments
 from infra.app import Choices, build
 from infra.templates import templates
 from tests.infra.synthesis import FLAGS
+from tests.support import reference as environments
 
 MINE = replace(environments.DEV, name="mine", account="123456789012")
 

@@ -8,10 +8,10 @@ import aws_cdk as cdk
 import pytest
 from taskfleet.contract import names, parameters
 
-from infra import environments
 from infra.base import lookup, lookup_vpc
 from infra.settings import Settings
 from tests.infra.synthesis import RELEASE, Synthesis, of_type
+from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 KEPT = pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from taskfleet.contract import names, parameters
 from taskfleet.contract.manifest import BeforeGate, ReleaseManifest
 
-from infra import environments
 from infra.checks.access import implied, policies
 from infra.checks.access.authorize import allowed
 from infra.checks.access.policies import CONTROLLER, OPERATOR
@@ -16,6 +15,7 @@ from local.emulator.calls import Asked, Place, asked
 from tests.infra.synthesis import RELEASE, Synthesis, of_type
 from tests.infra.test_access import account
 from tests.infra.variants import MIXED
+from tests.support import reference as environments
 
 HERE = Place(MIXED.region, MIXED.account)
 CLUSTER = names.cluster("dev")

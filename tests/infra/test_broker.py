@@ -11,10 +11,10 @@ from aws_cdk import App
 from aws_cdk.assertions import Annotations, Match
 from taskfleet.contract import names
 
-from infra import environments
 from infra.settings import Settings
 from infra.stacks.broker import BrokerStack
 from tests.infra.synthesis import FLAGS, Synthesis, Template, of_type, only
+from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 GROUP = "AWS::ElastiCache::ReplicationGroup"

@@ -15,9 +15,9 @@ from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_iam as iam_resources
 from aws_cdk import aws_sqs as sqs
 
-from infra import environments
 from infra.checks import guard, iam, ledger, lint, nag
 from tests.infra.synthesis import FLAGS, Synthesis
+from tests.support import reference as environments
 
 GOOD_BROKER = {
     "replication_group_description": "x",
@@ -108,7 +108,7 @@ def test_the_ledger_is_current(blueprint: Synthesis) -> None:
     found = ledger.entries(blueprint.directory, environments.ALL)
 
     assert ledger.render(found, environments.ALL) == ledger.LEDGER.read_text(), (
-        "acknowledgements changed: run `.venv/bin/python -m infra.checks.ledger`, look at the difference"
+        "acknowledgements changed: run `make docs`, look at the difference"
     )
 
 

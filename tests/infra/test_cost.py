@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from taskfleet.contract import names
 
-from infra import environments, prices
+from infra import prices
 from infra.cost import Line, bill, page
-from infra.environments import ALL
 from tests.infra.synthesis import Synthesis
+from tests.support import reference as environments
+from tests.support.reference import ALL
 
 DEV = environments.DEV
 

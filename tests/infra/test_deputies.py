@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from taskfleet.contract import container, names
 
-from infra import environments
 from infra.settings import Settings
 from tests.infra.synthesis import RELEASE, Synthesis, of_type, task
 from tests.infra.variants import MIXED
+from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 

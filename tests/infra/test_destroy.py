@@ -11,8 +11,9 @@ import pytest
 from taskfleet.cli import stacks
 from taskfleet.contract import names
 
-from infra import destroy, environments
+from infra import destroy
 from infra.settings import Settings
+from tests.support import reference as environments
 from tests.support.ministack import MiniStack
 
 TEMPLATE = json.dumps({"Resources": {"Kept": {"Type": "AWS::SQS::Queue", "Properties": {}}}})

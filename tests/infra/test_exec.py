@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from infra import environments, rules
+from infra import rules
 from infra.settings import Settings
 from tests.infra.synthesis import RELEASE, Synthesis, of_type, only
+from tests.support import reference as environments
 
 CHANNEL = "ssmmessages:OpenControlChannel"
 

@@ -9,9 +9,9 @@ import pytest
 from taskfleet.contract import environment as variables
 from taskfleet.contract import metrics, names, parameters, state
 
-from infra import environments
 from infra.settings import Settings
 from tests.infra.synthesis import Synthesis, Template, of_type, only
+from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 from taskfleet.contract import names
 
-from infra import environments, needs
+from infra import needs
 from infra.needs import Need
 from infra.preflight import machine
 from infra.preflight.finding import Finding, State, page
 from infra.preflight.quotas import QUOTAS, compare
 from infra.settings import Image
 from tests.infra.synthesis import RELEASE, Synthesis
+from tests.support import reference as environments
 
 FARGATE = QUOTAS[0]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from taskfleet.contract import parameters
 
-from infra import environments
 from infra.rules.endpoints import GATEWAYS, INTERFACES
 from infra.settings import ExistingVpc, Network, Settings
 from tests.infra.synthesis import Synthesis, Template, of_type, only, synthesize
 from tests.infra.variants import EXISTING
+from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 

@@ -9,7 +9,6 @@ import pytest
 from taskfleet.contract import names
 from taskfleet.contract.environment import METRICS_PORT_DEFAULT
 
-from infra import environments
 from infra.checks.access import calls
 from infra.checks.access.policies import BEAT, CONTROLLER, WORKER
 from infra.checks.access.resolve import Account
@@ -18,6 +17,7 @@ from infra.settings import Egress, Settings
 from tests.infra.synthesis import RELEASE, Synthesis, of_type
 from tests.infra.test_access import account
 from tests.infra.variants import DATABASE, EXISTING, SCRAPER, SCRAPER_RANGE, WEB, WEB_RANGE
+from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 

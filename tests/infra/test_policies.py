@@ -19,7 +19,7 @@ from taskfleet.cli import stacks
 from taskfleet.contract import names, parameters
 from taskfleet.releases.store import Store
 
-from infra import deploy, destroy, environments, preflight
+from infra import deploy, destroy, preflight
 from infra.checks.access.authorize import grants
 from infra.policies import __main__ as command
 from infra.policies import deployer, execution
@@ -31,6 +31,7 @@ from local.emulator.calls import Asked
 from tests.infra.synthesis import Synthesis
 from tests.infra.test_access import account
 from tests.infra.variants import EXISTING
+from tests.support import reference as environments
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from taskfleet.errors import SettingsError
 
-from infra import environments
 from infra.settings import Allow, Settings
 from tests.infra.synthesis import RELEASE, Synthesis, of_type, task
 from tests.infra.variants import MIXED
+from tests.support import reference as environments
 
 OBJECTS = ("arn:aws:s3:::shop/*",)
 

@@ -10,10 +10,10 @@ import boto3
 import pytest
 from taskfleet.contract import names
 
-from infra import environments
 from infra.preflight import account
 from infra.preflight.finding import State
 from infra.settings import Settings
+from tests.support import reference as environments
 from tests.support.ministack import MiniStack
 
 TEMPLATE = json.dumps({"Resources": {"Kept": {"Type": "AWS::SQS::Queue", "Properties": {}}}})

@@ -10,10 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra import environments
 from infra.preflight import network
 from infra.preflight.finding import Finding, State
 from infra.settings import Broker, Egress, ExistingVpc, Network, Settings
+from tests.support import reference as environments
 
 REGION, ZONES = environments.REGION, environments.ZONES[:2]
 NOWHERE = {"network": "vpc-00000000", "subnet": "subnet-00000000", "group": "sg-00000000"}

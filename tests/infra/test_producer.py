@@ -18,11 +18,11 @@ from taskfleet.revokes import Revokes
 
 from infra.checks.access import policies
 from infra.checks.access.policies import PRODUCER
-from infra.environments import ALL, LOCAL
 from infra.settings import Settings
 from tests.infra.synthesis import ROOT, Synthesis, of_type
 from tests.infra.test_access import account
 from tests.support.ministack import MiniStack
+from tests.support.reference import ALL, LOCAL
 from tests.support.tiny_fleet import TinyFleet
 from tests.support.valkey import Valkey
 

@@ -11,9 +11,9 @@ from taskfleet.contract import environment as variables
 from taskfleet.contract import limits, names, parameters, state
 from taskfleet.contract.manifest import ReleaseManifest
 
-from infra import environments
 from infra.settings import Settings
 from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type, synthesize, written
+from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 

@@ -13,11 +13,11 @@ from taskfleet.contract import images, names
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.errors import SettingsError
 
-from infra import environments
 from infra.release_id import default_release_id
 from infra.settings import Architecture, Execution, Image, Pool
 from tests.infra.synthesis import RELEASE, Synthesis, of_type, only, synthesize, task, written
 from tests.infra.variants import DIGEST, GIVEN, MIXED
+from tests.support import reference as environments
 
 
 def service(synthesis: Synthesis, name: str) -> dict[str, Any]:

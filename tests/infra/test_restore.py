@@ -10,12 +10,12 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from taskfleet.contract import names, parameters
 
-from infra import environments
 from infra.preflight.finding import State
 from infra.preflight.restore import Seen, Snapshot, judge
 from infra.settings import Engine, Settings
 from tests.infra.synthesis import Synthesis, of_type, only
 from tests.infra.variants import EXISTING, SNAPSHOT
+from tests.support import reference as environments
 
 GROUP = "AWS::ElastiCache::ReplicationGroup"
 PROD = environments.PROD

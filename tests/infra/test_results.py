@@ -12,10 +12,10 @@ from celery.backends import dynamodb
 from taskfleet.contract import environment as env
 from taskfleet.contract import names, parameters, results
 
-from infra import environments
 from infra.settings import Results
 from tests.infra.synthesis import RELEASE, Synthesis, managed_policy, of_type, synthesize
 from tests.infra.test_tables import allowed, statements, tables
+from tests.support import reference as environments
 
 BACKEND = env.RESULT_BACKEND.name
 TABLE = f':table/{names.results_table("prod")}"'

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from taskfleet.errors import SettingsError
 
-from infra import environments, rules
+from infra import rules
 from infra.rules import types
 from infra.rules.capacity import architecture_of
 from infra.settings import (
@@ -28,6 +28,7 @@ from infra.settings import (
     Secret,
     Settings,
 )
+from tests.support import reference as environments
 
 BASE = replace(environments.STAGING, account="123456789012")
 HIGH, LOW = environments.HIGH, environments.LOW
@@ -82,16 +83,20 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "one pool without its comma": ({"pools": HIGH}, "Pool(", ("pools", "a tuple")),
     "nothing where a text must be": ({"region": None}, "None", ("region", "a text")),
     # application
-    "a module that is not there": ({"app": "shop.app:app"}, "'shop.app:app'", ("no module 'shop.app'",)),
+    "a module that is not there": (
+        {"app": "no_such.app:app"},
+        "'no_such.app:app'",
+        ("no module 'no_such.app'",),
+    ),
     "a module that is not in its package": (
-        {"app": "example_tasks.main:app"},
-        "'example_tasks.main:app'",
-        ("no module 'example_tasks.main' in worker_image/src",),
+        {"app": "drills.tasks.main:app"},
+        "'drills.tasks.main:app'",
+        ("no module 'drills.tasks.main' in worker_image/src",),
     ),
     "an application that is not there": (
-        {"app": "example_tasks.app:celery"},
-        "'example_tasks.app:celery'",
-        ("app.py of example_tasks.app has no 'celery'",),
+        {"app": "drills.tasks.app:celery"},
+        "'drills.tasks.app:celery'",
+        ("app.py of drills.tasks.app has no 'celery'",),
     ),
     "another account on this machine": (
         {"on_this_machine": True, "region": "us-east-1"},

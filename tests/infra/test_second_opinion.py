@@ -16,11 +16,11 @@ import pytest
 from moto import mock_aws
 from moto.cloudformation.parsing import resource_class_from_type
 
-from infra import environments
 from infra.settings import Settings
 from tests.infra import second_opinion
 from tests.infra.synthesis import Synthesis, Template
 from tests.local.emulator.account import Account
+from tests.support import reference as environments
 
 # moto expects other shapes of these tags than CloudFormation's schemas have, which is what cfn-lint holds.
 UNTAGGED = {"AWS::KMS::Key", "AWS::SSM::Parameter"}

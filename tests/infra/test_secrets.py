@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from infra import environments
 from infra.checks.access import policies, report
 from infra.checks.access.authorize import allowed
 from infra.checks.access.policies import Policies
@@ -16,6 +15,7 @@ from infra.settings import Secret
 from local.emulator.calls import Asked
 from tests.infra.synthesis import RELEASE, Synthesis, of_type
 from tests.infra.variants import KEY, MAIL, MIXED, SHOP_DATABASE, STRIPE
+from tests.support import reference as environments
 
 STARTS = ["worker-start", "beat-start", "controller-start"]
 VIA = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from infra import environments
 from infra.settings import (
     Allow,
     Architecture,
@@ -17,6 +16,7 @@ from infra.settings import (
     Pool,
     Secret,
 )
+from tests.support import reference as environments
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 GIVEN = Image(uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/shop", digest=DIGEST)

@@ -8,7 +8,8 @@ import time
 
 import taskfleet
 from celery import Celery
-from example_tasks.work import journal
+
+from drills.tasks import journal
 
 app = taskfleet.install(Celery("gates", set_as_current=False))
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from infra.checks.access import calls
-from infra.environments import LOCAL
+from infra.chosen import LOCAL
 
 
 def main(files: list[str]) -> int:

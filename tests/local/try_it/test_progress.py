@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
+from infra.settings import Execution, Pool
 from local.try_it.progress import Progress
 from local.try_it.show import Show, table
-from local.try_it.work import KINDS, USERS_IN_REPORT, Piece
+from local.try_it.work import PORTIONS, Piece, kinds
+from tests.support.reference import LOCAL
 
 
 def line(event: str, root: str, task: str = "t", *, id: str = "", at: float = 101.0) -> dict[str, Any]:
@@ -59,11 +62,14 @@ def test_other_work_is_not_counted() -> None:
     assert (it.counts()[0].waiting, it.counts()[0].tasks_run) == (1, 0)
 
 
-def test_the_report_counts_the_task_that_fans_out_and_every_portion() -> None:
-    (report,) = (kind for kind in KINDS if kind.name.startswith("report"))
+def test_the_work_goes_through_every_queue_that_the_settings_have() -> None:
+    crawl = Pool(name="crawl", queues=("pages", "images"), execution=Execution.GEVENT)
+    made = {kind.name: kind for kind in kinds(replace(LOCAL, pools=(*LOCAL.pools, crawl)))}
 
-    assert USERS_IN_REPORT == 2000
-    assert report.tasks == 1 + 40
+    every = ["high", "low", "etl", "picking", "packing", "delivery", "pages", "images"]
+    assert [name for name in made if name.startswith("on ")] == [f"on {queue}" for queue in every]
+    assert made["chain over all queues"].tasks == len(every)
+    assert made["one task that starts many"].tasks == 1 + PORTIONS
 
 
 def test_the_table_has_a_line_for_each_kind() -> None:

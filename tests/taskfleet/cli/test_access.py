@@ -31,9 +31,9 @@ from taskfleet.tools.runs import Runs
 from infra.checks.access import calls
 from infra.checks.access.calls import Call
 from infra.checks.access.policies import OPERATOR, VIEWER
-from infra.environments import LOCAL
 from local.emulator.calls import Place, asked
 from tests.support.ministack import MiniStack
+from tests.support.reference import LOCAL
 from tests.taskfleet.cli.conftest import Fleet
 from tests.taskfleet.dead_letters.test_store import letter
 

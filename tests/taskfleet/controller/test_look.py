@@ -22,9 +22,9 @@ from taskfleet.releases import items
 from taskfleet.releases.store import Store
 
 from infra import requests
-from infra.environments import LOCAL
 from infra.settings import Pool
 from tests.support.processes import free_port
+from tests.support.reference import LOCAL
 from tests.support.valkey import Valkey
 from tests.taskfleet.controller.account import Account, dead
 from tests.taskfleet.dead_letters.test_store import letter
