@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+GONE = "build/gone"  # goes into PYTHONPATH
 _APP = '''"""The shop's application."""
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ def become(directory: Path) -> Path:
     shutil.rmtree(source / "example_tasks", ignore_errors=True)
     shop = source / "shop"
     shop.mkdir()
+    # The installed packages lead to this checkout's example tasks, which the clone has no more.
+    gone = directory / GONE / "example_tasks.py"
+    gone.parent.mkdir(parents=True)
+    gone.write_text("raise ModuleNotFoundError('deleted', name='example_tasks')\n")
     # As docs/your-project.md says: Celery's decorators are untyped.
     project = directory / "pyproject.toml"
     project.write_text(project.read_text().replace('"example_tasks.*"', '"shop.*"'))

@@ -1,4 +1,4 @@
-"""What another team has in `infra/environments.py`. `tests.clone.become` puts it there; its names are not ours."""
+"""What another team has in `infra/environments.py`, under names of its own (`tests.clone.become`)."""
 
 from __future__ import annotations
 

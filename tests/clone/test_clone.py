@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra import chosen
-from tests.clone.become import become
+from tests.clone.become import GONE, become
 
 # All others run on settings and tasks of their own, and are only collected here.
 TESTS = (
@@ -34,9 +34,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment(clone: Path) -> Mapping[str, str]:
     """As a shell there has it."""
-    source = f"{clone / 'worker_image/src'}"
+    source = str(clone / "worker_image/src")
     return {name: value for name, value in os.environ.items() if name != chosen.VARIABLE} | {
-        "PYTHONPATH": source,
+        "PYTHONPATH": f"{source}:{clone / GONE}",
         "MYPYPATH": source,
     }
 

@@ -29,7 +29,7 @@ def order(order_id: int) -> Signature:
 
 @app.task(name="example_tasks.warehouse.database_answers")
 @gate
-def database_answers() -> None:
+def database_answers(**_later: object) -> None:
     """Whether the parcels' database has its tables: a release whose workers can't tell never takes over."""
     with contextlib.closing(parcels.connect()) as database:
         parcels.handed_over(database)
