@@ -9,8 +9,8 @@ REGION = "us-east-1"
 
 
 # Access keys that say who has them; a container has `ROLE` and its role's name.
-ROLE, VIEWER, OPERATOR, PRODUCER = "role.", "viewer", "operator", "producer"
-CALLERS = (ROLE, VIEWER, OPERATOR, PRODUCER)
+ROLE, VIEWER, OPERATOR, PRODUCER, DEPLOYER = "role.", "viewer", "operator", "producer", "deployer"
+CALLERS = (ROLE, VIEWER, OPERATOR, PRODUCER, DEPLOYER)
 
 
 def endpoint(ports: Ports) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from infra.rules.endpoints import GATEWAYS, INTERFACES
+from infra.rules.endpoints import GATEWAYS
 
 
 def add_gateways(vpc: ec2.IVpc, *, but: Collection[str] = ()) -> None:
@@ -20,13 +20,14 @@ def add_gateways(vpc: ec2.IVpc, *, but: Collection[str] = ()) -> None:
 def add_interfaces(
     scope: Construct,
     vpc: ec2.IVpc,
+    services: Mapping[str, str],
     subnets: Sequence[ec2.ISubnet],
     *,
     clients: ec2.ISecurityGroup,
     but: Collection[str] = (),
 ) -> None:
-    """The others, which only ``clients`` can reach, on one security group for them all."""
-    wanted = {id: service for id, service in INTERFACES.items() if service not in but}
+    """Those of ``services``, which only ``clients`` can reach, on one security group for them all."""
+    wanted = {id: service for id, service in services.items() if service not in but}
     if not wanted:
         return
     group = ec2.SecurityGroup(

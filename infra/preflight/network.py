@@ -13,7 +13,7 @@ from infra.preflight import vpc
 from infra.preflight.account import unknown
 from infra.preflight.finding import Finding, State
 from infra.preflight.vpc import Endpoint, Seen, Subnet, Vpc
-from infra.rules.endpoints import GATEWAYS, INTERFACES
+from infra.rules.endpoints import GATEWAYS, interfaces
 from infra.rules.existing import is_group
 from infra.settings import Egress, ExistingVpc, Settings
 
@@ -255,7 +255,7 @@ def _made_twice(
         tables = {subnet.table for subnet in chosen}
         made |= {s for s in GATEWAYS.values() if s in there and tables & set(there[s].tables)}
     if settings.network.egress is Egress.ENDPOINTS:
-        made |= {s for s in INTERFACES.values() if s in there and there[s].private_dns}
+        made |= {s for s in interfaces(settings).values() if s in there and there[s].private_dns}
     if twice := sorted(made - set(existing.endpoints)):
         yield _missing(
             "endpoints",

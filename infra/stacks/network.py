@@ -18,6 +18,7 @@ from infra.constructs.key import environment_key
 from infra.constructs.log_groups import log_group
 from infra.constructs.roles import service_principal
 from infra.constructs.vpc import existing_vpc
+from infra.rules.endpoints import interfaces
 from infra.settings import Egress, Settings
 
 PRIVATE = "private"
@@ -61,7 +62,12 @@ class NetworkStack(EnvironmentStack):
             add_gateways(self.vpc, but=there)
         if network.egress is Egress.ENDPOINTS:
             add_interfaces(
-                self, self.vpc, self.private_subnets, clients=self.worker_security_group, but=there
+                self,
+                self.vpc,
+                interfaces(settings),
+                self.private_subnets,
+                clients=self.worker_security_group,
+                but=there,
             )
 
     def _publish(self, settings: Settings) -> None:

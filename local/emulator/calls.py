@@ -1,7 +1,7 @@
 """What IAM would be asked for a request: action, resource and condition keys. Pure.
 
 By the Service Authorization Reference, for the services that containers, producers and `fleet` call. What a
-service asks of KMS in the caller's name is no request; `tests.access.implied` knows it.
+service asks of KMS in the caller's name is no request; `infra.checks.access.implied` knows it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,13 @@ def _logs(operation: str, params: Params, place: Place) -> list[str]:
 
 
 def _elasticache(operation: str, params: Params, place: Place) -> list[str]:
+    if operation == "DescribeSnapshots":
+        return [place.arn("elasticache", f"snapshot:{params.get('SnapshotName', '*')}")]
     return [place.arn("elasticache", f"replicationgroup:{params.get('ReplicationGroupId', '*')}")]
+
+
+def _sts(operation: str, params: Params, place: Place) -> list[str]:
+    return [str(params.get("RoleArn", "*"))]
 
 
 def _cloudwatch(operation: str, params: Params, place: Place) -> list[str]:
@@ -156,6 +162,7 @@ _RESOURCES: dict[str, Callable[[str, Params, Place], list[str]]] = {
     "logs": _logs,
     "monitoring": _cloudwatch,
     "elasticache": _elasticache,
+    "sts": _sts,
 }
 _CONTEXTS: dict[str, Callable[[Params, Place], dict[str, Any]]] = {"monitoring": _namespace, "ecs": _cluster}
 # The name in a signature → in IAM.

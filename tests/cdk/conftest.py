@@ -15,13 +15,18 @@ import pytest
 from taskfleet.contract import parameters
 from taskfleet.releases import answers
 
+from infra.checks.access import calls as table
+from infra.checks.access import policies, report
+from infra.checks.access import resolve as access
+from infra.environments import LOCAL
+from infra.policies import deployer
 from tests.cdk.deploying import Cdk
 from tests.local.emulator.account import Account
 
 
 @pytest.fixture(scope="package")
-def account() -> Iterator[Account]:
-    account = Account()
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    account = Account(calls=tmp_path_factory.mktemp("account") / "calls.jsonl")
     account.start()
     yield account
     account.stop()
@@ -48,10 +53,21 @@ def controller(account: Account) -> Iterator[None]:
 
 
 @pytest.fixture(scope="package")
-def cdk(account: Account, controller: None, tmp_path_factory: pytest.TempPathFactory) -> Cdk:
+def cdk(account: Account, controller: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cdk]:
     cdk = Cdk(account, tmp_path_factory.mktemp("cdk"))
-    assert cdk.run("bootstrap", "aws://000000000000/us-east-1") == 0, cdk.output
-    return cdk
+    assert cdk.bootstrap("aws://000000000000/us-east-1") == 0, cdk.output
+    yield cdk
+    assert denied(account) == []
+
+
+def denied(account: Account) -> list[str]:
+    """What `make policies` would have to allow who deploys, beside what it does."""
+    assert account.calls is not None, "the account was started with it"
+    seen = {table.generalize(line, LOCAL) for line in account.calls.read_text().splitlines()}
+    assert {call for call in seen if call.action == "sts:AssumeRole"} <= table.read(), "name it in the table"
+    found = policies.with_deployer(policies.Policies({}, {}), deployer.document(LOCAL))
+    of = access.Account(LOCAL.account, LOCAL.region, {})
+    return report.denied(found, of, report.questions(seen, LOCAL, of, release="r1"))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from aws_cdk import App
 
 from infra.app import build
 from infra.settings import Settings
+from local.account import DEPLOYER
 from tests.infra.synthesis import FLAGS, ROOT
 from tests.local.emulator.account import Account
 from tests.support.reference import LOCAL
@@ -21,7 +22,10 @@ COMMAND = ROOT / "node_modules" / ".bin" / "cdk"
 
 
 class Cdk:
-    """``output`` is what the last command printed."""
+    """``output`` is what the last command printed.
+
+    Each command but `bootstrap` is run as CI would run it: by somebody whose policy `make policies` writes.
+    """
 
     def __init__(self, account: Account, directory: Path) -> None:
         self._account, self._directory, self.output = account, directory, ""
@@ -36,7 +40,7 @@ class Cdk:
             "AWS_ENDPOINT_URL_S3": endpoint,
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_ACCESS_KEY_ID": DEPLOYER,
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_EC2_METADATA_DISABLED": "true",
             "CDK_DISABLE_CLI_TELEMETRY": "1",
@@ -49,16 +53,20 @@ class Cdk:
         """The exit code."""
         return self.command([str(COMMAND), *arguments, "--no-notices", "--ci"])
 
+    def bootstrap(self, place: str) -> int:
+        """By an administrator."""
+        return self.command([str(COMMAND), "bootstrap", place, "--no-notices", "--ci"], key="administrator")
+
     def deploy(self, assembly: Path) -> int:
         """All stacks of an assembly that is synthesized already."""
         return self.run("deploy", "local/*", "--app", str(assembly), "--require-approval", "never")
 
-    def command(self, command: Sequence[str]) -> int:
-        """Any command with the account's environment."""
+    def command(self, command: Sequence[str], *, key: str = DEPLOYER) -> int:
+        """Any command with the account's environment, with the access key ``key``."""
         done = subprocess.run(
             command,
             cwd=self._directory,
-            env=self.environment,
+            env={**self.environment, "AWS_ACCESS_KEY_ID": key},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

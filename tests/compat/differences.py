@@ -130,12 +130,6 @@ DIFFERENCES: dict[str, tuple[Difference, ...]] = {
         embedded_beat="beat is a service of its own, one per environment",
         without="nothing: gossip, mingle and heartbeat are off",
     ),
-    "workers.hup": (
-        absent(
-            "nothing but TERM is sent in a container; a worker that gets HUP ends, and ECS starts another",
-            "new code is a new release",
-        ),
-    ),
     "workers.scheduled": (
         different("a far ETA waits in the broker, not in a worker", "`fleet queues`", brokers=("redis",)),
     ),

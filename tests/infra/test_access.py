@@ -12,9 +12,10 @@ import pytest
 
 from infra.checks.access import calls, implied, policies, report
 from infra.checks.access.authorize import allowed, grants
-from infra.checks.access.policies import BEAT, CONTROLLER, OPERATOR, PRODUCER, VIEWER, WORKER
+from infra.checks.access.policies import BEAT, CONTROLLER, DEPLOYER, OPERATOR, PRODUCER, VIEWER, WORKER
 from infra.checks.access.resolve import Account
 from infra.checks.access.unused import UNUSED, name
+from infra.policies import deployer
 from infra.settings import Settings
 from local.emulator.calls import Asked, Place, asked
 from tests.infra.synthesis import RELEASE, Synthesis
@@ -32,6 +33,10 @@ def account(synthesis: Synthesis, settings: Settings) -> Account:
     return Account(settings.account, settings.region, mine)
 
 
+def policies_of(settings: Settings, of: Account) -> policies.Policies:
+    return policies.with_deployer(policies.of(of), deployer.document(settings))
+
+
 def asked_of(settings: Settings, of: Account) -> Iterator[tuple[str, Asked]]:
     """All that was ever seen, and what ECS does to start containers."""
     yield from report.questions(calls.read(), settings, of, release=RELEASE)
@@ -41,7 +46,7 @@ def asked_of(settings: Settings, of: Account) -> Iterator[tuple[str, Asked]]:
 @EVERYWHERE
 def test_every_call_is_allowed(blueprint: Synthesis, settings: Settings) -> None:
     of = account(blueprint, settings)
-    found = policies.of(of)
+    found = policies_of(settings, of)
 
     assert report.denied(found, of, asked_of(settings, of)) == []
 
@@ -49,7 +54,7 @@ def test_every_call_is_allowed(blueprint: Synthesis, settings: Settings) -> None
 def unused(synthesis: Synthesis, settings: Settings) -> set[tuple[str, str, str]]:
     """(who, statement, action) of what is allowed, and nobody was seen to use."""
     of = account(synthesis, settings)
-    found = policies.of(of)
+    found = policies_of(settings, of)
     asks: dict[tuple[str, str], list[Asked]] = {}
     for who, one in asked_of(settings, of):
         asks.setdefault((who, one.action), []).append(one)
@@ -100,7 +105,7 @@ FORBIDDEN = [
     (PRODUCER, "sqs", "ReceiveMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-high-r1"}),
     (PRODUCER, "sqs", "SendMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-dead-high"}),
     (PRODUCER, "sqs", "SendMessage", {"QueueUrl": "https://sqs/1/taskfleet-staging-high-r1"}),
-    (PRODUCER, "secretsmanager", "GetSecretValue", {"SecretId": "taskfleet/staging/broker"}),
+    (PRODUCER, "secretsmanager", "GetSecretValue", {"SecretId": "taskfleet/staging/broker-AbCdEf"}),
     (PRODUCER, "ssm", "PutParameter", {"Name": "/taskfleet/prod/current-release"}),
     (PRODUCER, "ssm", "GetParameter", {"Name": "/taskfleet/prod/base/key-arn"}),
     (VIEWER, "ssm", "PutParameter", {"Name": "/taskfleet/prod/current-release"}),
@@ -110,8 +115,26 @@ FORBIDDEN = [
     (VIEWER, "dynamodb", "PutItem", {"TableName": "taskfleet-prod-state", "Item": {"id": {"S": "holds"}}}),
     (VIEWER, "dynamodb", "DeleteItem", {"TableName": "taskfleet-prod-dead-letters", "Key": {}}),
     (VIEWER, "dynamodb", "GetItem", {"TableName": "taskfleet-prod-tools", "Key": {"id": {"S": "once#a#b"}}}),
-    (VIEWER, "secretsmanager", "GetSecretValue", {"SecretId": "taskfleet/prod/broker"}),
-    (OPERATOR, "secretsmanager", "GetSecretValue", {"SecretId": "taskfleet/prod/broker"}),
+    (VIEWER, "secretsmanager", "GetSecretValue", {"SecretId": "taskfleet/prod/broker-AbCdEf"}),
+    (OPERATOR, "secretsmanager", "GetSecretValue", {"SecretId": "taskfleet/staging/broker-AbCdEf"}),
+    (DEPLOYER, "cloudformation", "DeleteStack", {"StackName": "taskfleet-prod-fleet"}),
+    (DEPLOYER, "cloudformation", "DeleteStack", {"StackName": "taskfleet-staging-release-r1"}),
+    (DEPLOYER, "cloudformation", "UpdateTerminationProtection", {"StackName": "taskfleet-staging-network"}),
+    (DEPLOYER, "ssm", "DeleteParameter", {"Name": "/taskfleet/staging/current-release"}),
+    (DEPLOYER, "ssm", "GetParameter", {"Name": "/taskfleet/prod/base/key-arn"}),
+    (DEPLOYER, "sts", "AssumeRole", {"RoleArn": "arn:aws:iam::111111111111:role/Admin"}),
+    (
+        DEPLOYER,
+        "sts",
+        "AssumeRole",
+        {"RoleArn": "arn:aws:iam::111111111111:role/cdk-hnb659fds-cfn-exec-role-111111111111-eu-west-1"},
+    ),
+    (
+        DEPLOYER,
+        "dynamodb",
+        "PutItem",
+        {"TableName": "taskfleet-prod-state", "Item": {"id": {"S": "pointer"}}},
+    ),
     (OPERATOR, "cloudformation", "DeleteStack", {"StackName": "taskfleet-prod-fleet"}),
     (OPERATOR, "cloudformation", "DeleteStack", {"StackName": "taskfleet-staging-release-r1"}),
     (OPERATOR, "sqs", "SendMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-dead-high"}),
@@ -131,7 +154,7 @@ def test_what_is_like_it_is_denied(
     blueprint: Synthesis, who: str, service: str, operation: str, params: Mapping[str, Any]
 ) -> None:
     prod = environments.PROD
-    found = policies.of(account(blueprint, prod))
+    found = policies_of(prod, account(blueprint, prod))
 
     (question,) = asked(service, operation, params, Place(prod.region, prod.account))
     assert not allowed(found, who, question, account=prod.account, region=prod.region)
@@ -151,7 +174,7 @@ def test_the_key_is_no_ones_but_through_the_services_that_hold_its_data(blueprin
 def test_a_statement_that_is_missing_is_named(blueprint: Synthesis) -> None:
     prod = environments.PROD
     of = account(blueprint, prod)
-    found = policies.of(of)
+    found = policies_of(prod, of)
     without = replace(
         found,
         identity={**found.identity, BEAT: tuple(s for s in found.identity[BEAT] if s.get("Sid") != "Tick")},
@@ -162,12 +185,12 @@ def test_a_statement_that_is_missing_is_named(blueprint: Synthesis) -> None:
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("who", [PRODUCER, VIEWER, OPERATOR])
+@pytest.mark.parametrize("who", [PRODUCER, VIEWER, OPERATOR, DEPLOYER])
 def test_a_managed_policy_is_no_longer_than_iam_takes(
     blueprint: Synthesis, settings: Settings, who: str
 ) -> None:
     """6,144 characters, white space not counted (IAM user guide, "IAM and AWS STS quotas")."""
-    statements = policies.of(account(blueprint, settings)).identity[who]
+    statements = policies_of(settings, account(blueprint, settings)).identity[who]
     document = {"Version": "2012-10-17", "Statement": statements}
 
     assert len(json.dumps(document, separators=(",", ":"))) < 6144
@@ -178,6 +201,6 @@ def _table() -> frozenset[calls.Call]:
     return frozenset(calls.read())
 
 
-@pytest.mark.parametrize("who", [WORKER, BEAT, CONTROLLER, PRODUCER, VIEWER, OPERATOR])
+@pytest.mark.parametrize("who", [WORKER, BEAT, CONTROLLER, PRODUCER, VIEWER, OPERATOR, DEPLOYER])
 def test_everybodys_calls_were_seen(who: str) -> None:
     assert {call for call in _table() if call.caller == who}

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from taskfleet.contract import parameters
 
-from infra.rules.endpoints import GATEWAYS, INTERFACES
-from infra.settings import ExistingVpc, Network, Settings
+from infra.rules.endpoints import GATEWAYS, INTERFACES, interfaces
+from infra.settings import Capacity, ExistingVpc, Network, Settings
 from tests.infra.synthesis import Synthesis, Template, of_type, only, synthesize
 from tests.infra.variants import EXISTING
 from tests.support import reference as environments
 
+ON_INSTANCES = replace(environments.LOW, helps=(), capacity=Capacity.EC2)
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 
 
@@ -62,18 +63,34 @@ def test_without_nat_nothing_reaches_the_internet(endpoints_only: Template, blue
             assert of_type(template, f"AWS::EC2::{type}") == {}
 
 
-def test_without_nat_every_api_has_an_endpoint_in_every_zone(endpoints_only: Template) -> None:
+def test_without_nat_every_api_that_is_used_has_an_endpoint_in_every_zone(endpoints_only: Template) -> None:
     endpoints = of_type(endpoints_only, "AWS::EC2::VPCEndpoint").values()
-    interfaces = [one for one in endpoints if one["VpcEndpointType"] == "Interface"]
+    made = [one for one in endpoints if one["VpcEndpointType"] == "Interface"]
 
-    services = {json.dumps(one["ServiceName"]).strip('"').rpartition("eu-west-1.")[2] for one in interfaces}
+    services = {json.dumps(one["ServiceName"]).strip('"').rpartition("eu-west-1.")[2] for one in made}
 
-    assert len(interfaces) == len(INTERFACES)
+    assert len(made) == len(services)
     assert services == {
-        "ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "kms", "logs",
-        "monitoring", "secretsmanager", "sqs", "ssm", "ssmmessages", "sts",
+        "ecr.api", "ecr.dkr", "ecs", "kms", "logs", "monitoring", "secretsmanager", "sqs", "ssm", "sts",
     }  # fmt: skip
-    assert all(len(one["SubnetIds"]) == 3 and one["PrivateDnsEnabled"] for one in interfaces)
+    assert all(len(one["SubnetIds"]) == 3 and one["PrivateDnsEnabled"] for one in made)
+
+
+@pytest.mark.parametrize(
+    ("settings", "more"),
+    [
+        (environments.PROD, set()),
+        (replace(environments.PROD, ecs_exec=True), {"ssmmessages"}),
+        (environments.DEV, {"ssmmessages"}),
+        (replace(environments.PROD, pools=(ON_INSTANCES,)), {"ecs-agent", "ecs-telemetry"}),
+    ],
+)
+def test_shells_and_instances_have_endpoints_where_there_are_such(settings: Settings, more: set[str]) -> None:
+    """Each is paid for by the hour, in every zone."""
+    rare = {"ssmmessages", "ecs-agent", "ecs-telemetry"}
+
+    assert set(interfaces(settings).values()) & rare == more
+    assert set(interfaces(settings).values()) | rare == set(INTERFACES.values())
 
 
 def test_endpoints_admit_the_workers_alone(endpoints_only: Template) -> None:
@@ -98,7 +115,7 @@ def test_to_an_existing_vpc_only_what_it_lacks_is_added(variants: Synthesis) -> 
     names = {json.dumps(one["ServiceName"]).strip('"').rpartition("eu-west-1.")[2] for one in made}
     types = {resource["Type"] for resource in template["Resources"].values()}
 
-    assert names >= set(INTERFACES.values()) - set(vpc.endpoints)
+    assert names >= set(interfaces(EXISTING).values()) - set(vpc.endpoints)
     assert not names & set(vpc.endpoints)
     assert all(one["VpcId"] == vpc.id for one in made)
     assert types & {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::Route", "AWS::EC2::FlowLog"} == set()

@@ -21,11 +21,11 @@ from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 
-# What ECS needs before a container runs, and for a shell in it: image, its layers in S3, log, secrets; ECS
-# Exec, whose agent encrypts with the key itself (ECS guide, "Amazon ECS interface VPC endpoints").
-START = {"ecr.api", "ecr.dkr", "s3", "logs", "secretsmanager", "ssmmessages", "kms"}
-# On an instance also ECS's agent.
-INSTANCE = {"ecs", "ecs-agent", "ecs-telemetry"}
+# What ECS needs before a container runs: image, its layers in S3, log, secrets (ECS guide, "Amazon ECS
+# interface VPC endpoints").
+START = {"ecr.api", "ecr.dkr", "s3", "logs", "secretsmanager", "kms"}
+# For a shell in it: ECS Exec, whose agent encrypts with the key itself.
+SHELL = {"ssmmessages", "kms"}
 # Endpoints that nobody of ours calls.
 SPARE = {"sts": "a team's own task that assumes a role, and `aws sts get-caller-identity` in a shell"}
 # In IAM → in an endpoint's name.
@@ -54,7 +54,11 @@ def caller(service: str) -> str:
     return own.get(service, WORKER)
 
 
-def closed(paths: Paths) -> list[str]:
+def start(settings: Settings) -> set[str]:
+    return START | SHELL if settings.allows_exec else START
+
+
+def closed(paths: Paths, settings: Settings) -> list[str]:
     """``service to what`` for each path that is not open."""
     broker, port = paths.broker()
     services = paths.services()
@@ -65,26 +69,26 @@ def closed(paths: Paths) -> list[str]:
     return to_broker + [
         f"{name} to {service}"
         for name, place in services.items()
-        for service in sorted(START | INSTANCE | called(caller(name)))
+        for service in sorted(start(settings) | called(caller(name)))
         if not paths.reaches_service(place, service)
     ]
 
 
 @EVERYWHERE
 def test_every_container_reaches_what_it_calls(blueprint: Synthesis, settings: Settings) -> None:
-    assert closed(paths_of(blueprint, settings)) == []
+    assert closed(paths_of(blueprint, settings), settings) == []
 
 
 def test_every_container_reaches_what_it_calls_without_a_nat_gateway(variants: Synthesis) -> None:
     paths = paths_of(variants, ENDPOINTS)
 
-    assert closed(paths) == []
+    assert closed(paths, ENDPOINTS) == []
     assert not paths.reaches_service(paths.services()[names.BEAT_SERVICE], "sns")  # which nobody calls
 
 
 def test_no_endpoint_is_paid_for_that_nobody_needs(variants: Synthesis) -> None:
     paths = paths_of(variants, ENDPOINTS)
-    needed = START | INSTANCE | called(WORKER) | called(BEAT) | called(CONTROLLER) | SPARE.keys()
+    needed = START | called(WORKER) | called(BEAT) | called(CONTROLLER) | SPARE.keys()
 
     assert set(paths._endpoints) == needed
 
@@ -123,8 +127,8 @@ def test_in_an_existing_vpc_all_is_open_that_must_be(variants: Synthesis) -> Non
     of = account(variants, EXISTING)
     less = replace(EXISTING.network, existing=replace(vpc, endpoints=("s3", "ssm", "ecr.api", "ecr.dkr")))
 
-    assert closed(Paths(of, EXISTING.network)) == []
-    assert {one.rpartition(" to ")[2] for one in closed(Paths(of, less))} == {"sqs"}
+    assert closed(Paths(of, EXISTING.network), EXISTING) == []
+    assert {one.rpartition(" to ")[2] for one in closed(Paths(of, less), EXISTING)} == {"sqs"}
 
 
 def test_whom_the_settings_name_reaches_the_broker_and_nobody_else(variants: Synthesis) -> None:
@@ -202,4 +206,4 @@ def test_a_path_that_is_cut_is_found(blueprint: Synthesis, cut: str) -> None:
 
     cut_off = Account(of.account, of.region, {name: changed(dict(one)) for name, one in of.templates.items()})
 
-    assert any(says in one for one in closed(Paths(cut_off, environments.DEV.network)))
+    assert any(says in one for one in closed(Paths(cut_off, environments.DEV.network), environments.DEV))

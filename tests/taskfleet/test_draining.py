@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import time
 
@@ -79,3 +80,23 @@ def test_what_comes_to_sqs_as_a_worker_ends_does_not_wait_for_its_lease(fleet: T
     fleet.start_worker("r1", **on_sqs)
     fleet.wait_executed("after", 1, seconds=40)
     worker.wait(60)
+
+
+@pytest.mark.parametrize("execution", ["prefork", "threads"])
+def test_hup_lets_what_runs_end_and_starts_the_worker_anew_in_its_process(
+    fleet: TinyFleet, execution: str
+) -> None:
+    worker = fleet.start_worker("r1", **{env.EXECUTION.name: execution, env.CONCURRENCY.name: "1"})
+    app = fleet.app()
+    app.send_task(RECORD, ["before", 1, 1])
+    wait_for(lambda: list(fleet.events("began")), what="a running task")
+
+    worker.send_signal(signal.SIGHUP)
+
+    log = worker.place / "log"  # type: ignore[attr-defined]
+    wait_for(lambda: log.read_text().count("ready.") == 2, seconds=60, what="its second start")
+    app.send_task(RECORD, ["after", 1])
+    fleet.wait_executed("before", 1)
+    fleet.wait_executed("after", 1)
+    assert worker.poll() is None
+    assert fleet.waiting("low", "r1") == 0

@@ -35,6 +35,7 @@ class Call:
             "<account>": settings.account,
             "<region>": settings.region,
             "<env>": settings.name,
+            "<qualifier>": settings.bootstrap_qualifier,
             "<release>": release,
             "<parameter>": "key-arn",
         }
@@ -90,6 +91,11 @@ def _general(text: str, settings: Settings) -> str:
     id = "[a-z0-9][a-z0-9-]*"
     for pattern, general in (
         (rf"{settings.region}:{settings.account}", "<region>:<account>"),
+        (rf"iam::{settings.account}", "iam::<account>"),
+        (
+            rf"cdk-{settings.bootstrap_qualifier}-([a-z-]+)-{settings.account}-{settings.region}",
+            r"cdk-<qualifier>-\1-<account>-<region>",
+        ),
         (
             rf"task-definition/{names.PROJECT}-{env}-({pools})-{id}:[0-9]+",
             "task-definition/taskfleet-<env>-<pool>-<release>:1",
@@ -108,7 +114,11 @@ def _general(text: str, settings: Settings) -> str:
         (rf"release#{id}", "release#<release>"),
         (r"revokes#[0-9]+", "revokes#<slot>"),
         (rf"/{names.PROJECT}/{env}/releases/{id}", f"/{names.PROJECT}/<env>/releases/<release>"),
-        (rf"/{names.PROJECT}/{env}/base/[a-z-]+", f"/{names.PROJECT}/<env>/base/<parameter>"),
+        # Who deploys reads two of them, and no other.
+        (
+            rf"/{names.PROJECT}/{env}/base/(?!broker-(?:group|snapshot)\b)[a-z-]+",
+            f"/{names.PROJECT}/<env>/base/<parameter>",
+        ),
         (rf"([-/]){env}\b", r"\1<env>"),
     ):
         text = re.sub(pattern, general, text)

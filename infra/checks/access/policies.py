@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.checks.access.resolve import Account
@@ -13,6 +13,7 @@ Statement = Mapping[str, Any]
 # Who is meant by a call's `caller` → (stack, how the role's or managed policy's logical id begins).
 WORKER, BEAT, CONTROLLER = "worker", "beat", "controller"
 PRODUCER, VIEWER, OPERATOR = "producer", "viewer", "operator"
+DEPLOYER = "deployer"  # whose policy no stack makes: `infra.policies.deployer`
 ROLES = {
     WORKER: ("release", "TaskRole"),
     BEAT: ("fleet", "BeatTaskRole"),
@@ -41,6 +42,11 @@ def of(account: Account) -> Policies:
     identity = {who: tuple(_of_role(account, *where)) for who, where in ROLES.items()}
     managed = {who: tuple(_managed(account, *where)) for who, where in MANAGED.items()}
     return Policies(identity={**identity, **managed}, resource=dict(_of_resources(account)))
+
+
+def with_deployer(found: Policies, document: Mapping[str, Any]) -> Policies:
+    """The same, and the policy of who deploys."""
+    return replace(found, identity={**found.identity, DEPLOYER: tuple(document["Statement"])})
 
 
 def _find(

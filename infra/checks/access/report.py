@@ -21,7 +21,7 @@ def questions(
 ) -> Iterator[tuple[str, Asked]]:
     """(who, question): the calls, and what the services that answer ask of KMS for them."""
     for call in sorted(calls):
-        if call.caller in {*policies.ROLES, *policies.MANAGED} and call.action not in FREE:
+        if call.caller in {*policies.ROLES, *policies.MANAGED, policies.DEPLOYER} and call.action not in FREE:
             for question in call.questions(settings, release):
                 yield call.caller, question
                 yield from ((call.caller, more) for more in implied.of_key(question, account))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.checks.access.policies import BEAT, CONTROLLER, PRODUCER, WORKER, Statement
+from infra.checks.access.policies import BEAT, CONTROLLER, DEPLOYER, PRODUCER, WORKER, Statement
 
 EXEC = "ECS Exec"
 _EXEC = "a person's shell in the container (ECS Exec), which this machine has not"
@@ -23,6 +23,9 @@ _SHELL = (
 UNUSED: dict[tuple[str, str, str], str] = {
     **{(who, EXEC, action): _EXEC for who in (WORKER, BEAT, CONTROLLER) for action in _SHELL},
     **{(who, "FindReleaseInState", "dynamodb:GetItem"): _THROTTLED for who in (WORKER, BEAT, PRODUCER)},
+    (DEPLOYER, "Preflight", "servicequotas:GetAWSDefaultServiceQuota"): (
+        "asked for where an account has no quota of its own, which the emulated account can't say"
+    ),
     (WORKER, "Consume", "sqs:GetQueueAttributes"): "kombu's, before it deletes a message that was rejected",
 }
 

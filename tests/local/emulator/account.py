@@ -22,16 +22,17 @@ BROKER_PORT = 16379
 
 
 class Account:
-    """``keep``: in this folder, so that it survives a kill."""
+    """``keep``: in this folder, so that it survives a kill. ``calls``: who asks for what is written there."""
 
-    def __init__(self, *, keep: Path | None = None) -> None:
-        self.port, self._keep = free_port(), keep
+    def __init__(self, *, keep: Path | None = None, calls: Path | None = None) -> None:
+        self.port, self._keep, self.calls = free_port(), keep, calls
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
         command = [sys.executable, "-m", "local.emulator", "--port", str(self.port)]
         command += ["--broker-port", str(BROKER_PORT)]
         command += ["--account", str(self._keep)] if self._keep else []
+        command += ["--calls", str(self.calls)] if self.calls else []
         self.process = subprocess.Popen(command)
         if wait:
             wait_for(self.answers, seconds=60, what="the emulated account")

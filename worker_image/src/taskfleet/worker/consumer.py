@@ -49,9 +49,9 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         self.revoking = Revoking(self)
 
     def on_ready(self) -> None:
-        """The loop is about to run: have it tick, and let SIGTERM drain."""
+        """The loop is about to run: have it tick, and let SIGTERM and SIGHUP drain."""
         super().on_ready()
-        draining.catch_sigterm(self)
+        draining.catch_signals(self)
         self.revoking.start()
         if self._ticker is not None:
             self._ticker.cancel()

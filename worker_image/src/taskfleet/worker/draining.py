@@ -8,11 +8,16 @@ task that finished meanwhile is given to somebody else. Here the main loop goes 
 2. go on until nothing runs any more, `TASKFLEET_SOFT_SHUTDOWN_SECONDS` at most, and SQS has answered: what it
    gives to a worker that has ended is hidden from all others for a lease;
 3. stop what still runs and give it back, too. Threads can't be stopped: they end with the process.
+
+SIGHUP does the same, and starts the worker anew in the same process, as Celery's does.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
+import sys
 import time
 from dataclasses import dataclass
 from types import FrameType
@@ -34,6 +39,7 @@ class _Drain:
     asked_at: float | None = None
     seconds: float = 0.0
     in_threads: bool = False
+    starts_anew: bool = False
     begun: bool = False
     ended: bool = False
 
@@ -44,18 +50,37 @@ class _Drain:
 _drain = _Drain()
 
 
-def catch_sigterm(consumer: Any) -> None:
-    """Take SIGTERM over from Celery, in the worker's main process."""
+def catch_signals(consumer: Any) -> None:
+    """Take SIGTERM and SIGHUP over from Celery, in the worker's main process."""
     _drain.pid = os.getpid()
     _drain.seconds = consumer.app.taskfleet.settings.soft_shutdown_seconds
     _drain.in_threads = isinstance(consumer.pool, thread.TaskPool)
     platforms.signals["SIGTERM"] = _on_sigterm
+    # At a terminal Celery leaves it alone: whoever closes the terminal ends the worker.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+        platforms.signals["SIGHUP"] = _on_sighup
 
 
 def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
     # Only a note: the loop acts on it, where it is safe to.
     if os.getpid() == _drain.pid and _drain.asked_at is None:
         _drain.asked_at = time.monotonic()
+
+
+def _on_sighup(number: int, frame: FrameType | None) -> None:
+    if os.getpid() == _drain.pid and _drain.asked_at is None:
+        _drain.starts_anew = True
+        atexit.register(_start_anew)
+        _on_sigterm(number, frame)
+
+
+def _start_anew() -> NoReturn:
+    """Become what this process was started as.
+
+    Celery's own handler runs `sys.argv`, which `python -m celery` makes a file in a package: an ImportError.
+    """
+    platforms.close_open_fds([sys.__stdin__, sys.__stdout__, sys.__stderr__])
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - as it was started
 
 
 def asked() -> bool:
@@ -119,6 +144,8 @@ def _exit(consumer: Any) -> NoReturn:
     try:
         signals.worker_shutdown.send(sender=consumer.controller)
     finally:
+        if _drain.starts_anew:
+            _start_anew()
         os._exit(EX_OK)
 
 
