@@ -1,12 +1,14 @@
-"""`busy-producer`: one process publishes from many threads or greenlets as fast as it can.
+"""`busy-producer`: one process publishes from many threads or greenlets, or many processes do.
 
 First with a thread beside them that computes, and Redis well: nothing goes to SQS and nothing is refused,
-however starved the process is. Then Redis hangs in the middle of it: all of them turn to SQS in time. None is
-refused while SQS answers, which a `Witness` beside them measures; what is refused while not is counted.
+however starved they are, while Redis answers, which a `RedisWitness` beside them measures. Then Redis hangs
+in the middle of it: all of them turn to SQS in time. None is refused while SQS answers, which a `Witness`
+measures. What turns, or is refused, while a witness had no answer in time is counted, not held against us.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from taskfleet.contract.environment import FALLBACK, PRIMARY
 
 from drills.drill import SHORT_FORM_TAKES, Drill
 from drills.fleet import Fleet
+from drills.redis_witness import RedisWitness
 from drills.report import DIRECTORY, Check, Figure, Report
 from drills.roles import ROLES
 from drills.witness import Witness
@@ -38,14 +41,17 @@ _QUEUE = ("--queue", ROLES.queues[-1])
 
 @dataclass(frozen=True)
 class Crowd:
-    """Who publishes."""
+    """Who publishes: so many members in each of so many processes."""
 
     members: int
     greenlets: bool = False
+    processes: int = 1
 
     @property
     def name(self) -> str:
         """In a report."""
+        if self.processes > 1:
+            return f"{self.processes}_processes"
         return f"{self.members}_{'greenlets' if self.greenlets else 'threads'}"
 
     def options(self) -> list[str]:
@@ -55,6 +61,8 @@ class Crowd:
 
 CROWDS = (Crowd(16), Crowd(64), Crowd(256), Crowd(100, greenlets=True), Crowd(400, greenlets=True))
 SHORT = (Crowd(64), Crowd(100, greenlets=True))
+# Each a process that publishes one after the other, as many workers of a web server do.
+PROCESSES = (Crowd(1, processes=16), Crowd(1, processes=40))
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,8 @@ class Seen:
     publishes: Sequence[tuple[int, float, float, float, str | None]]
     errors: Sequence[str]
     sqs_was_slow: Callable[[float, float], bool] = lambda at, seconds: False
+    redis_was_slow: Callable[[float, float], bool] = lambda at, seconds: False
+    longest_of_redis: float = 0.0
 
     @property
     def brokers(self) -> Counter[str | None]:
@@ -77,6 +87,14 @@ class Seen:
         """How many were refused although SQS answered all the while."""
         return sum(
             broker is None and not self.sqs_was_slow(at, seconds)
+            for _n, at, seconds, _sqs, broker in self.publishes
+        )
+
+    @property
+    def turned_without_cause(self) -> int:
+        """How many went to SQS or were refused although Redis answered all the while."""
+        return sum(
+            broker != PRIMARY and not self.redis_was_slow(at, seconds)
             for _n, at, seconds, _sqs, broker in self.publishes
         )
 
@@ -94,7 +112,8 @@ class Seen:
 def _run(fleet: Fleet, short: bool) -> Report:
     journal, crowds = Journal(fleet.places.journal), SHORT if short else CROWDS
     count = 600 if short else 3200
-    well = [_well(fleet, crowd, count) for crowd in crowds]
+    crowds_when_well = crowds if short else (*crowds, *PROCESSES)
+    well = [seen for crowd in crowds_when_well for seen in _well(fleet, crowd, count)]
     hung = [_hung(fleet, crowd) for crowd in crowds]
     lost = _never_executed(journal, [*well, *hung])
     _keep(lost, [*well, *hung])
@@ -108,11 +127,22 @@ def _report(well: Sequence[Seen], hung: Sequence[Seen], *, lost: int, limit: flo
     }
     where = f", listed in {MISSING.relative_to(REPOSITORY)}" if lost else ""
     checks = [Check(f"lost 0: {lost}{where}", lost == 0)]
-    for seen in well:
-        to_sqs, refused = seen.brokers[FALLBACK], seen.brokers[None]
-        figures |= {f"{seen.crowd.name}_to_sqs": to_sqs, f"{seen.crowd.name}_refused": refused}
-        text = f"{seen.crowd.name}, Redis well: none to SQS, none refused: {to_sqs}, {refused}{_some(seen)}"
-        checks.append(Check(text, seen.brokers == {PRIMARY: len(seen.publishes)}))
+    for name, of_it in itertools.groupby(well, key=lambda seen: seen.crowd.name):
+        together = list(of_it)
+        to_sqs, refused = (sum(seen.brokers[each] for seen in together) for each in (FALLBACK, None))
+        without_cause = sum(seen.turned_without_cause for seen in together)
+        longest = max(seen.longest_of_redis for seen in together)
+        figures |= {
+            f"{name}_to_sqs": to_sqs,
+            f"{name}_refused": refused,
+            f"{name}_longest_answer_of_redis_seconds": longest,
+        }
+        some = next(filter(None, map(_some, together)), "")
+        text = (
+            f"{name}, Redis well: none to SQS, none refused while it answered: {without_cause} of "
+            f"{to_sqs} and {refused}{some}"
+        )
+        checks.append(Check(text, without_cause == 0 < sum(seen.brokers[PRIMARY] for seen in together)))
     for seen in hung:
         refused, longest = seen.brokers[None], seen.longest_switch
         without_cause = seen.refused_without_cause
@@ -132,13 +162,29 @@ def _some(seen: Seen) -> str:
     return f", for instance {seen.errors[0]}" if seen.errors else ""
 
 
-def _well(fleet: Fleet, crowd: Crowd, count: int) -> Seen:
-    process, run = _start(fleet, crowd, ["--compute", "--count", str(count)])
-    return _end(process, crowd, run)
+def _well(fleet: Fleet, crowd: Crowd, count: int) -> list[Seen]:
+    """What each process of the crowd did; ``count`` publishes of all together, begun at the same time."""
+    compute = ["--compute"] if crowd.processes == 1 else []
+    options = ["--wait", "--count", str(count // crowd.processes), *compute]
+    started = [_start(fleet, crowd, options) for _ in range(crowd.processes)]
+    for process, _run in started:
+        _wait_until_it_begins(process)
+    with RedisWitness(fleet) as witness:
+        for process, _run in started:
+            _go(process)
+        seen = [_end(process, crowd, run) for process, run in started]
+    return [replace(each, redis_was_slow=witness.slow, longest_of_redis=witness.longest) for each in seen]
+
+
+def _go(process: subprocess.Popen[str]) -> None:
+    if process.stdin is not None:
+        process.stdin.write("\n")
+        process.stdin.flush()
 
 
 def _hung(fleet: Fleet, crowd: Crowd) -> Seen:
     process, run = _start(fleet, crowd, ["--seconds", str(HANG_AFTER_SECONDS + GO_ON_SECONDS)])
+    _wait_until_it_begins(process)
     with Witness(fleet) as witness:
         time.sleep(HANG_AFTER_SECONDS)
         fleet.hang_broker()
@@ -149,7 +195,6 @@ def _hung(fleet: Fleet, crowd: Crowd) -> Seen:
 
 
 def _start(fleet: Fleet, crowd: Crowd, options: Sequence[str]) -> tuple[subprocess.Popen[str], str]:
-    """Returns when it begins to publish."""
     run = f"busy-producer-{uuid.uuid4().hex[:8]}"
     process = subprocess.Popen(
         [
@@ -163,14 +208,19 @@ def _start(fleet: Fleet, crowd: Crowd, options: Sequence[str]) -> tuple[subproce
             *options,
         ],
         env=dict(fleet.environment),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    return process, run
+
+
+def _wait_until_it_begins(process: subprocess.Popen[str]) -> None:
     said = []
     for line in process.stderr or ():
         if line == "begins\n":
-            return process, run
+            return
         said.append(line)
     raise RuntimeError("the crowd did not begin: " + "".join(said))
 

@@ -91,6 +91,8 @@ class Crowd:
         if self.given.compute:
             threading.Thread(target=self.compute, daemon=True).start()
         print("begins", file=sys.stderr, flush=True)
+        if self.given.wait:
+            sys.stdin.readline()
         began = time.process_time()
         for thread in members:
             thread.start()
@@ -106,6 +108,7 @@ def main() -> int:
     parser.add_argument("--members", type=int, required=True)
     parser.add_argument("--greenlets", action="store_true", help="gevent's, instead of threads")
     parser.add_argument("--compute", action="store_true", help="with a thread beside them that computes")
+    parser.add_argument("--wait", action="store_true", help="for a line on the standard input, then begin")
     parser.add_argument("--count", type=int, default=1_000_000, help="publishes of all together, at most")
     parser.add_argument("--seconds", type=float, default=120.0, help="for so long, at most")
     parser.add_argument("--app", default="drills.tasks.app:app")

@@ -11,6 +11,8 @@ import pytest
 
 from drills import busy_producer
 from drills.busy_producer import Crowd, Seen, _report
+from drills.redis_witness import SLOW_SECONDS as SLOW_OF_REDIS
+from drills.redis_witness import Call, RedisWitness
 from drills.witness import SLOW_SECONDS, Witness
 
 Line = tuple[int, float, float, float, str | None]
@@ -46,6 +48,42 @@ def test_what_was_refused_while_sqs_was_slow_is_not_held_against_it(slow: float,
     hung = replace(hung, sqs_was_slow=lambda at, seconds: at <= slow <= at + seconds)
 
     assert _report([WELL], [hung], lost=0, limit=1.0).holds is holds
+
+
+@pytest.mark.parametrize(("slow", "holds"), [(1.2, True), (5.0, False)])
+@pytest.mark.parametrize("broker", ["fallback", None])
+def test_what_turned_while_redis_was_slow_is_not_held_against_it(
+    broker: str | None, slow: float, holds: bool
+) -> None:
+    well = seen((0, 1.0, 0.01, 0.0, "primary"), (1, 1.0, 0.4, 0.1, broker))
+    well = replace(well, redis_was_slow=lambda at, seconds: at <= slow <= at + seconds)
+
+    assert _report([well], [HUNG], lost=0, limit=1.0).holds is holds
+
+
+def test_processes_of_one_crowd_are_reported_together() -> None:
+    crowd = Crowd(1, processes=2)
+    well = [replace(seen((0, 1.0, 0.4, 0.1, broker)), crowd=crowd) for broker in ("primary", "fallback")]
+
+    report = _report(well, [HUNG], lost=0, limit=1.0)
+
+    assert (report.figures["2_processes_to_sqs"], report.holds) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("call", "slow"),
+    [
+        (Call(1.0, 0.01, True), False),
+        (Call(1.0, SLOW_OF_REDIS, True), True),
+        (Call(1.0, 0.01, False), True),
+        (Call(3.0, 5.0, True), False),  # later
+    ],
+)
+def test_a_witness_tells_when_redis_was_slow(call: Call, slow: bool) -> None:
+    witness = RedisWitness.__new__(RedisWitness)
+    witness.calls = [call]
+
+    assert witness.slow(0.9, 0.2) is slow
 
 
 def test_a_witness_tells_when_sqs_was_slow() -> None:
