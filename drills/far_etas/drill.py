@@ -35,9 +35,9 @@ from drills.worker import Worker
 NAME = "far-etas"
 FAULT = "100,000 far ETAs on Redis, 2,000 on SQS; workers are killed when some are due; MANY=100000"
 MANY, SHARE_ON_SQS = 100_000, 0.02
-# Each tenth is due while the drill runs, the others an hour later.
-EACH, LATER_SECONDS = 10, 3600.0
-WAIT_SECONDS, PER_SECOND, KILL_EVERY_SECONDS = 600.0, 50.0, 25.0
+# One of so many is due while the drill runs, the others an hour later.
+EACH, LATER_SECONDS = 25, 3600.0
+WAIT_SECONDS, PER_SECOND, KILL_EVERY_SECONDS = 300.0, 20.0, 25.0
 PLAIN, PLAIN_APART_SECONDS = 60, 0.05
 SECONDS_LATE = 1.0  # what is promised
 PLAIN_SECONDS = 1.0
@@ -66,8 +66,8 @@ def run(
 ) -> Report:
     """``many`` on Redis, and `SHARE_ON_SQS` of it on SQS.
 
-    One of ten is due from ``wait_seconds`` on, so many ``per_second`` of those on Redis, the others in over
-    an hour. Before, and while they wait, so many ``plain`` tasks are published, and their waits measured.
+    One of `EACH` is due from ``wait_seconds`` on, so many ``per_second`` of those on Redis, the others an
+    hour later. Before, and while they wait, so many ``plain`` tasks are published, and their waits measured.
     """
     with rig() as fleet, contextlib.closing(Stalls()) as stalls:
         app.taskfleet.bind(fleet.fleet.settings())
