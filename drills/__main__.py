@@ -28,6 +28,7 @@ from drills.report import Report
 from drills.rotate import ROTATE
 from drills.scale_in import SCALE_IN
 from drills.sqs_outage import BOTH_DOWN, FALLBACK_DOWN
+from drills.stuck import drill as stuck
 from drills.tools.drills import DRILLS as TOOLS
 from drills.unattended import UNATTENDED
 from drills.worker_kill import WORKER_KILL
@@ -64,6 +65,7 @@ ALONE = {
     history.NAME: history.FAULT,
     broker_lost.NAME: broker_lost.FAULT,
     far_etas.NAME: far_etas.FAULT,
+    stuck.NAME: stuck.FAULT,
     **{name: fault for name, (fault, _) in TOOLS.items()},
 }
 
@@ -101,6 +103,8 @@ def main() -> int:
         return _finish(broker_lost.run())
     if given.names == [far_etas.NAME]:
         return _finish(far_etas.run(given.many))
+    if given.names == [stuck.NAME]:
+        return _finish(stuck.run(short=given.short))
     if len(given.names) == 1 and given.names[0] in TOOLS:
         return _finish(TOOLS[given.names[0]][1]())
     for name in ALONE:

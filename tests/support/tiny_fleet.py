@@ -80,7 +80,8 @@ class TinyFleet:
         confirmed: tuple[str, ...] = (),
         longest_countdown_seconds: int | None = None,
         min_workers: int = 1,
-    ) -> None:
+        drain_deadline_seconds: int = 600,
+    ) -> ReleaseManifest:
         """What a release's stack makes: SQS twins and the manifest. Of its services ECS knows nothing."""
         sqs = self.aws.client("sqs")
         for queue in queues:
@@ -96,9 +97,15 @@ class TinyFleet:
             longest_countdown_seconds=longest_countdown_seconds,
         )
         manifest = ReleaseManifest(
-            release, "image", (pool,), drain_deadline_seconds=600, confirmed=confirmed, default_queue="low"
+            release,
+            "image",
+            (pool,),
+            drain_deadline_seconds=drain_deadline_seconds,
+            confirmed=confirmed,
+            default_queue="low",
         )
         self._put(parameters.release_manifest(self.name, release), manifest.to_json())
+        return manifest
 
     def promote(self, release: str) -> None:
         """What the controller does: move the pointer."""

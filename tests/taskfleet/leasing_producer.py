@@ -8,7 +8,6 @@ import threading
 
 from celery import Celery
 from taskfleet import install
-from taskfleet.contract import leases
 from taskfleet.errors import TaskfleetError
 from taskfleet.publishing import leasing, memory, pointer
 from taskfleet.releases.lease import Lease
@@ -74,6 +73,5 @@ def _until_written() -> None:
 
 if __name__ == "__main__":
     Leases.write = _counted  # type: ignore[method-assign]
-    leasing.ProducerLease.__init__.__kwdefaults__["first_seconds"] = 0.1
-    assert leases.FIRST_SECONDS == 15
+    leasing.FIRST_SECONDS = 0.1
     {"one-by-one": one_by_one, "crowd": crowd}[sys.argv[1]](install(Celery("shop")))

@@ -54,12 +54,11 @@ class ProducerLease:
         releases: Releases,
         *,
         bound_release: str | None,
-        first_seconds: float = FIRST_SECONDS,
         clock: Callable[[], float] = boot_clock.now,
     ) -> None:
         self._who, self._store, self._releases, self._bound = who, store, releases, bound_release
         self._process = f"{who.host}/{who.pid}/{secrets.token_hex(4)}"
-        self._first_seconds, self._clock = first_seconds, clock
+        self._clock = clock
         self._lock = threading.Lock()
         self._runs, self._ended = False, threading.Event()
         self._not_before = 0.0
@@ -100,7 +99,7 @@ class ProducerLease:
             self._runs, self._not_before = False, self._used_at + THREAD_AGAIN_SECONDS
 
     def _run(self, ended: threading.Event) -> None:
-        due = max(self._first_seconds, self._written_at + RENEW_SECONDS - self._clock())
+        due = max(FIRST_SECONDS, self._written_at + RENEW_SECONDS - self._clock())
         while not ended.wait(due) and self._goes_on():
             self._renew()
             due = RENEW_SECONDS
