@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import consume, outage, publish, ratelimit, toolkit
+from benchmarks import consume, deploy, outage, publish, ratelimit, toolkit
 from drills.fleet import Fleet
 from drills.report import Report
 from local.fleet_environment import NotUp
@@ -42,6 +42,7 @@ BENCHMARKS = {
 
 # With servers of their own: without the local fleet.
 ALONE = {
+    "deploy": ("an incompatible release: rolling restart, workers swapped, ours", deploy.run),
     "ratelimit": ("70 a second with 1, 4 and 8 workers, against Celery's rate_limit", ratelimit.run),
     "toolkit": ("what each tool adds to a run: round trips, bytes, time, dollars", toolkit.run),
 }
