@@ -24,6 +24,8 @@ from drills.history import drill as history
 from drills.leak import LEAK
 from drills.long_task import LONG_TASK
 from drills.poison import POISON
+from drills.releases import drills as releases
+from drills.releases.cli import DEPLOYS_CLI
 from drills.report import Report
 from drills.rotate import ROTATE
 from drills.scale_in import SCALE_IN
@@ -56,6 +58,7 @@ DRILLS: dict[str, Drill] = {
         SCALE_IN,
         POISON,
         LEAK,
+        DEPLOYS_CLI,
     )
 }
 
@@ -67,6 +70,7 @@ ALONE = {
     far_etas.NAME: far_etas.FAULT,
     stuck.NAME: stuck.FAULT,
     **{name: fault for name, (fault, _) in TOOLS.items()},
+    **{name: fault for name, (fault, _) in releases.DRILLS.items()},
 }
 
 
@@ -107,6 +111,8 @@ def main() -> int:
         return _finish(stuck.run(short=given.short))
     if len(given.names) == 1 and given.names[0] in TOOLS:
         return _finish(TOOLS[given.names[0]][1]())
+    if len(given.names) == 1 and given.names[0] in releases.DRILLS:
+        return _finish(releases.run(given.names[0], short=given.short))
     for name in ALONE:
         if name in given.names:
             parser.error(f"{name} has servers of its own: run it alone")

@@ -32,7 +32,7 @@ class Kept:
         self._command, self._ready = command, ready
         self._environment = {**environment, "TMPDIR": str(place), "PYTHONPATH": str(REPOSITORY)}
         self.log = place / "log"
-        self._readies_before = self._readies()
+        self._readies_before = self.readies()
         self._process: subprocess.Popen[bytes] | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
@@ -43,7 +43,7 @@ class Kept:
 
     def wait(self, *, seconds: float) -> None:
         """Until it works for the first time."""
-        wait_for(lambda: self._readies() > self._readies_before, seconds=seconds, what=self.name)
+        wait_for(lambda: self.readies() > self._readies_before, seconds=seconds, what=self.name)
 
     def pids(self) -> list[int]:
         """All its processes, the main one first."""
@@ -74,7 +74,8 @@ class Kept:
         if self._thread.ident is not None:
             self._thread.join(10)
 
-    def _readies(self) -> int:
+    def readies(self) -> int:
+        """How often it has begun to work."""
         return self.log.read_text().count(self._ready) if self.log.exists() else 0
 
     def _keep(self) -> None:

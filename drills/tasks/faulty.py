@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from celery import group, shared_task
-from taskfleet.contract.environment import BROKER
+from taskfleet.contract.environment import BROKER, RELEASE
 
 from drills.tasks import journal
 
@@ -31,6 +31,7 @@ def record(self: Any, run: str, n: int, seconds: float = 0.0, **_later: object) 
         id=self.request.id,
         queue=delivery.get("routing_key"),
         broker=os.environ.get(BROKER.name),
+        release=os.environ.get(RELEASE.name),
     )
 
 

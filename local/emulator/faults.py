@@ -7,15 +7,19 @@ import json
 import re
 from typing import Any
 
-PASS, ERROR, DENY, HANG = "pass", "error", "deny", "hang"
-FAULTS = (PASS, ERROR, DENY, HANG)
-_ANSWERS = {ERROR: (503, "ServiceUnavailable"), DENY: (403, "AccessDenied")}
+PASS, ERROR, DENY, THROTTLE, HANG = "pass", "error", "deny", "throttle", "hang"
+FAULTS = (PASS, ERROR, DENY, THROTTLE, HANG)
+_ANSWERS = {
+    ERROR: (503, "ServiceUnavailable"),
+    DENY: (403, "AccessDenied"),
+    THROTTLE: (400, "ThrottlingException"),
+}
 # The service in an AWS signature: Credential=<key>/<date>/<region>/<service>/aws4_request
 _SCOPE = re.compile(rb"Credential=[^/]+/[^/]+/[^/]+/([a-z0-9-]+)/aws4_request")
 
 
 class Faults:
-    """Which services fail, and how: `ERROR` is 503, `DENY` 403; `HANG` is mute, and acts once healed."""
+    """Which services fail, and how: `HANG` is mute, and acts once healed."""
 
     def __init__(self) -> None:
         self._by_service: dict[str, str] = {}

@@ -1,0 +1,94 @@
+"""A release's stack for a drill: what its real one has that the controller, producers and workers look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskfleet.contract import limits, names, parameters
+from taskfleet.contract.container import NAME
+from taskfleet.contract.manifest import AUTOMATIC, BeforeGate, PoolManifest, ReleaseManifest
+
+POOL, QUEUES = "low", ("low", "high")
+TAKEN = "/taken"  # a parameter that exists, so that no stack can create it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """``variables`` of its containers; ``fails``: its stack has a resource that can't be made."""
+
+    id: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    before_gate: BeforeGate | None = None
+    fails: bool = False
+    promotion: str = AUTOMATIC
+    drain_deadline_seconds: int = 600
+
+    @property
+    def manifest(self) -> ReleaseManifest:
+        """What its stack says of itself."""
+        pool = PoolManifest(
+            POOL, QUEUES, (), slots=2, min_workers=1, max_workers=2, latency_target_seconds=60
+        )
+        return ReleaseManifest(
+            self.id,
+            f"sha256:{self.id}",
+            (pool,),
+            drain_deadline_seconds=self.drain_deadline_seconds,
+            promotion=self.promotion,
+            default_queue=POOL,
+            before_gate=self.before_gate,
+        )
+
+
+def template(environment: str, release: Release) -> str:
+    """In the order of the real one: what runs, where the answer is awaited, the manifest, the wait."""
+    made: dict[str, Any] = {
+        f"Fallback{number}": _resource(
+            "AWS::SQS::Queue", QueueName=names.fallback_queue(environment, queue, release.id)
+        )
+        for number, queue in enumerate(QUEUES)
+    }
+    made["Definition"] = _resource(
+        "AWS::ECS::TaskDefinition",
+        Family=names.task_family(environment, names.service(POOL, release.id)),
+        ContainerDefinitions=[
+            {
+                "Name": NAME,
+                "Image": release.manifest.image,
+                "Memory": 512,
+                "Environment": [{"Name": name, "Value": value} for name, value in release.variables.items()],
+            }
+        ],
+    )
+    for fallback in (False, True):
+        made["Sleeping" if fallback else "Service"] = _resource(
+            "AWS::ECS::Service",
+            Cluster=names.cluster(environment),
+            ServiceName=names.service(POOL, release.id, fallback=fallback),
+            TaskDefinition={"Ref": "Definition"},
+            DesiredCount=0 if fallback else 1,
+        )
+    made["Handle"] = _resource("AWS::CloudFormation::WaitConditionHandle")
+    made["Answer"] = _parameter(parameters.release_answer(environment, release.id), {"Ref": "Handle"})
+    if release.fails:
+        made["Fault"] = _parameter(TAKEN, "x") | {"DependsOn": list(made)}
+    manifest = _parameter(parameters.release_manifest(environment, release.id), release.manifest.to_json())
+    made["Manifest"] = manifest | {"DependsOn": list(made)}
+    made["Gate"] = _resource(
+        "AWS::CloudFormation::WaitCondition",
+        Handle={"Ref": "Handle"},
+        Timeout=str(limits.ANSWER_WITHIN_SECONDS),
+        Count=1,
+    ) | {"DependsOn": list(made)}
+    return json.dumps({"Resources": made})
+
+
+def _resource(type: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": type, "Properties": properties}
+
+
+def _parameter(name: str, value: Any) -> dict[str, Any]:
+    return _resource("AWS::SSM::Parameter", Name=name, Type="String", Value=value)
