@@ -57,6 +57,10 @@ def _line(record: Record, snapshot: Snapshot) -> str:
 
 
 def took(record: Record) -> str:
-    """How long its gate took on each broker, if it has passed."""
-    said = " and ".join(f"{seconds:.0f} s on {_BROKERS[broker]}" for broker, seconds in record.gate_took)
+    """How long its gate took on each broker and for each of the team's checks, if it has passed."""
+    said = " and ".join(f"{seconds:.0f} s {_for(what)}" for what, seconds in record.gate_took)
     return f"; its gate took {said}" if said else ""
+
+
+def _for(what: str) -> str:
+    return f"on {_BROKERS[what]}" if what in _BROKERS else f"until {what} had ended"

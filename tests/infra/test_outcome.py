@@ -30,6 +30,11 @@ def _said(*records: Record, since: float = T0, looked_at: float | None = T0 + 5)
             record(state=S.CURRENT, gate_took=(("fallback", 71.4), ("primary", 3.2))),
             "release green is current: for the test; its gate took 71 s on SQS and 3 s on Redis",
         ),
+        (
+            record(state=S.CURRENT, gate_took=(("primary", 3.2), ("shop.database_answers", 4.9))),
+            "release green is current: for the test; its gate took 3 s on Redis and 5 s until "
+            "shop.database_answers had ended",
+        ),
         (replace(READY, gate_passed_at=None), "release green is gating: for the test"),
     ],
 )
