@@ -22,7 +22,8 @@ def worker_argv(settings: WorkerSettings) -> list[str]:
         # Workers have nothing to tell each other; asking all of them slows every start.
         "--without-gossip",
         "--without-mingle",
-        *(f"--include={module}" for module in settings.include),
+        # In one: of several, Celery's command line takes the last.
+        *([f"--include={','.join(settings.include)}"] if settings.include else []),
     ]
 
 
