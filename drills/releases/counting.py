@@ -16,8 +16,8 @@ Line = Mapping[str, Any]
 class Counted:
     """Tasks, not publishes: a chain of three is three.
 
-    ``sent_to_both`` are the duplicates of publishes of which a task came over both brokers: Redis had taken it
-    without saying so in time, and it went to SQS under the same id. ``other_release`` are runs by a release that
+    ``sent_to_both`` are the duplicates of publishes of which a task came over both brokers: Redis had taken
+    it without saying so in time, and it went to SQS under the same id. ``other_release`` are runs by one that
     was not meant.
     """
 
