@@ -16,6 +16,7 @@ from typing import Any
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from taskfleet.contract import names
 
+from infra.policies import authorization
 from infra.settings import Settings
 
 Statement = dict[str, Any]
@@ -175,12 +176,14 @@ def _statements(actions: set[str], place: Place) -> Iterator[Statement]:
     narrowed, everywhere = defaultdict(list), []
     for action in sorted(actions - {"iam:PassRole", "iam:CreateServiceLinkedRole"}):
         service, _, verb = action.partition(":")
-        if service in {**_OURS, **_OURS_ANYWHERE} and not _on_all(action, verb):
-            narrowed[service].append(action)
+        if _on_all(action, verb):
+            everywhere.append(action)
+        elif arns := tuple(_arns(service, place)) or authorization.ours(action, place.account, place.region):
+            narrowed[arns].append(action)
         else:
             everywhere.append(action)
-    for service, some in narrowed.items():
-        yield _allow(some, list(_arns(service, place)))
+    for resources, some in narrowed.items():
+        yield _allow(some, list(resources))
     yield _allow(everywhere, ["*"], {"StringEquals": {"aws:RequestedRegion": _regions(place)}})
     roles = f"arn:aws:iam::{place.account}:role/{names.PROJECT}-*"
     passed = {"StringEquals": {"iam:PassedToService": list(_PASSED_TO)}}

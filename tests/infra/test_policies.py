@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 import sys
 import time
 import uuid
@@ -27,6 +28,8 @@ from infra.checks.access.calls import Call
 from infra.checks.access.policies import DEPLOYER
 from infra.policies import __main__ as command
 from infra.policies import deployer, execution
+from infra.policies.authorization import ON_ALL as REASONS
+from infra.policies.authorization import resource_types
 from infra.policies.execution import Place, handled, types
 from infra.preflight.account import bootstrap_command
 from infra.settings import ExistingVpc, Network, Settings
@@ -108,6 +111,35 @@ def arns(blueprint: Synthesis) -> Iterator[tuple[str, str]]:
                 yield type, f"arn:aws:ssm:{of.region}:{of.account}:parameter{name}"
             elif type == "AWS::SecretsManager::Secret":
                 yield type, of.ref(logical_id, stack)
+            elif type in NAMED:
+                given = {
+                    name: value for name, value in resource["Properties"].items() if name.endswith(_NAMES)
+                }
+                known = dict.fromkeys(_NAMES, f"{stack}-{logical_id}-AbCdEf") | of.value(given, stack)
+                yield type, NAMED[type].format(region=of.region, account=of.account, **known)
+
+
+_NAMES = ("ClusterName", "ServiceName", "Family", "ReplicationGroupId", "AlarmName", "DashboardName")
+# How IAM names what these make; without a name of ours CloudFormation makes one of the stack's.
+NAMED = {
+    "AWS::ECS::Cluster": "arn:aws:ecs:{region}:{account}:cluster/{ClusterName}",
+    "AWS::ECS::Service": "arn:aws:ecs:{region}:{account}:service/taskfleet-prod/{ServiceName}",
+    "AWS::ECS::TaskDefinition": "arn:aws:ecs:{region}:{account}:task-definition/{Family}:1",
+    "AWS::ElastiCache::ReplicationGroup": (
+        "arn:aws:elasticache:{region}:{account}:replicationgroup:{ReplicationGroupId}"
+    ),
+    "AWS::CloudWatch::Alarm": "arn:aws:cloudwatch:{region}:{account}:alarm:{AlarmName}",
+    "AWS::CloudWatch::Dashboard": "arn:aws:cloudwatch::{account}:dashboard/{DashboardName}",
+}
+
+
+def concerns(action: str, arn: str) -> bool:
+    """Whether it is a question about such a resource: a handler also asks for what stands beside it."""
+    service, kind = arn.split(":")[2], re.split("[:/]", arn.split(":", 5)[5])[0]
+    if action.partition(":")[0] != service:
+        return False
+    types = resource_types(action)
+    return kind in types or service not in ("ecs", "elasticache", "cloudwatch") or not types
 
 
 def test_what_changes_a_resource_is_allowed_on_its_name(
@@ -118,14 +150,14 @@ def test_what_changes_a_resource_is_allowed_on_its_name(
         (action, arn)
         for type, arn in found
         for action in handled(type, PLACE.region)
-        if action.partition(":")[0] == arn.split(":")[2]
+        if concerns(action, arn)
         and action not in ("iam:PassRole", "iam:CreateServiceLinkedRole")
         and not any(fnmatch.fnmatchcase(action, never) for never in execution.NEVER)
         and not allowed(documents, Asked(action, arn, HERE))
     ]
 
     assert {type.split("::")[1] for type, _ in found} == {
-        "IAM", "DynamoDB", "SQS", "SNS", "Logs", "SSM", "SecretsManager",
+        "IAM", "DynamoDB", "SQS", "SNS", "Logs", "SSM", "SecretsManager", "ECS", "ElastiCache", "CloudWatch",
     }  # fmt: skip
     assert refused == []
 
@@ -156,11 +188,38 @@ ARN = f"arn:aws:{{}}:{PLACE.region}:{PLACE.account}:{{}}"
             {"iam:PassedToService": "glue.amazonaws.com"},
         ),
         Asked("s3:GetObject", "arn:aws:s3:::orders/x", HERE),
+        Asked("ecs:DeleteService", ARN.format("ecs", "service/orders/web"), HERE),
+        Asked("ecs:RegisterTaskDefinition", ARN.format("ecs", "task-definition/orders:1"), HERE),
+        Asked(
+            "elasticache:DeleteReplicationGroup", ARN.format("elasticache", "replicationgroup:orders"), HERE
+        ),
+        Asked("cloudwatch:DeleteAlarms", ARN.format("cloudwatch", "alarm:orders"), HERE),
+        Asked("cloudwatch:PutDashboard", f"arn:aws:cloudwatch::{PLACE.account}:dashboard/orders", HERE),
+        Asked(
+            "autoscaling:DeleteAutoScalingGroup",
+            ARN.format("autoscaling", "autoScalingGroup:1:autoScalingGroupName/orders"),
+            HERE,
+        ),
     ],
     ids=lambda question: f"{question.action} {question.resource.rpartition(':')[2]}",
 )
 def test_nothing_of_others_is_changed_or_read(documents: list[dict[str, Any]], question: Asked) -> None:
     assert not allowed(documents, question)
+
+
+def test_what_changes_something_on_all_resources_has_its_reason(documents: list[dict[str, Any]]) -> None:
+    everywhere = {
+        action
+        for document in documents
+        for one in document["Statement"]
+        if one["Resource"] == ["*"]
+        for action in one["Action"]
+        if not action.partition(":")[2].startswith(READS)
+    }
+    without = [action for action in everywhere if not any(fnmatch.fnmatchcase(action, r) for r in REASONS)]
+
+    assert sorted(without) == []
+    assert [reason for reason in REASONS if not fnmatch.filter(everywhere, reason)] == []
 
 
 def test_each_document_is_a_managed_policy_and_one_role_takes_them_all(
