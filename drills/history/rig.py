@@ -41,10 +41,10 @@ class Account(MiniStack):
     """The emulated account of the local fleet, one service of which can fail while the others answer."""
 
     def start(self) -> None:
-        with (self._directory / "account.log").open("ab") as log:
+        with (self._folder / "account.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "local.emulator", "--port", str(self.port)],
-                env=os.environ | {"TMPDIR": str(self._directory)},
+                env=os.environ | {"TMPDIR": str(self._folder)},
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,

@@ -7,9 +7,9 @@ from typing import Any
 
 from taskfleet.contract import dead_letters as keys
 from taskfleet.contract import names, state, tools
+from taskfleet.testing.base import key_schema
 
 from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type
-from tests.support.dead_letters import key_schema
 
 TABLE = f":table/{names.dead_letters_table('prod')}"
 

@@ -7,7 +7,6 @@ workers as real processes with exactly the environment that a container gets.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -18,14 +17,14 @@ from typing import Any
 
 from celery import Celery
 from taskfleet import install
-from taskfleet.contract import container, names, parameters, state
+from taskfleet.contract import container, names
 from taskfleet.contract import environment as env
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.settings import ProducerSettings
+from taskfleet.testing import base
 
 from drills.tasks import journal
-from tests.support import dead_letters, producers
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
 from tests.support.tls import TlsFront
@@ -47,12 +46,7 @@ class TinyFleet:
         self._create_base()
 
     def _create_base(self) -> None:
-        secret = json.dumps({"username": "default", "password": self.valkey.password})
-        secrets = self.aws.client("secretsmanager")
-        secrets.create_secret(Name=names.broker_secret(self.name), SecretString=secret)
-        self._create_table()
-        for queue in QUEUES:
-            self.aws.client("sqs").create_queue(QueueName=names.dead_letter_queue(self.name, queue))
+        base.create_base(self.aws, self.name, password=self.valkey.password, queues=QUEUES)
 
     def move(self, aws: MiniStack) -> None:
         """Make everything again in another account, with the release `r1`."""
@@ -60,17 +54,6 @@ class TinyFleet:
         self._create_base()
         self.deploy("r1")
         self.promote("r1")
-
-    def _create_table(self) -> None:
-        for table in (names.state_table(self.name), names.tools_table(self.name)):
-            self.aws.client("dynamodb").create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": state.KEY, "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": state.KEY, "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
-        dead_letters.create_table(self.aws.client("dynamodb"), self.name)
-        producers.create_table(self.aws.client("dynamodb"), self.name)
 
     def deploy(
         self,
@@ -83,9 +66,6 @@ class TinyFleet:
         drain_deadline_seconds: int = 600,
     ) -> ReleaseManifest:
         """What a release's stack makes: SQS twins and the manifest. Of its services ECS knows nothing."""
-        sqs = self.aws.client("sqs")
-        for queue in queues:
-            sqs.create_queue(QueueName=names.fallback_queue(self.name, queue, release))
         pool = PoolManifest(
             "low",
             queues,
@@ -104,15 +84,12 @@ class TinyFleet:
             confirmed=confirmed,
             default_queue="low",
         )
-        self._put(parameters.release_manifest(self.name, release), manifest.to_json())
+        base.create_release(self.aws, self.name, manifest)
         return manifest
 
     def promote(self, release: str) -> None:
         """What the controller does: move the pointer."""
-        self._put(parameters.current_release(self.name), release)
-
-    def _put(self, name: str, value: str) -> None:
-        self.aws.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+        base.promote(self.aws, self.name, release)
 
     def settings(self, **more: Any) -> ProducerSettings:
         """A producer's settings."""
@@ -238,15 +215,7 @@ class TinyFleet:
 
     def sqs_depth(self, name: str) -> int:
         """Messages in an SQS queue, in flight and delayed ones included."""
-        sqs = self.aws.client("sqs")
-        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        wanted = [
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        ]
-        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
-        return sum(int(counts[name]) for name in wanted)
+        return base.sqs_depth(self.aws, name)
 
     def close(self) -> None:
         """Stop the workers and the front."""

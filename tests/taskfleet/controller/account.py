@@ -27,8 +27,8 @@ from taskfleet.releases.actions import SendGate
 from taskfleet.releases.lease import Lease
 from taskfleet.releases.leases import Leases
 from taskfleet.releases.store import Store
+from taskfleet.testing import base
 
-from tests.support import dead_letters, producers
 from tests.support.ministack import MiniStack
 from tests.support.processes import free_port
 from tests.support.valkey import Valkey
@@ -103,8 +103,8 @@ class Account:
                 AttributeDefinitions=[{"AttributeName": keys.KEY, "AttributeType": "S"}],
                 BillingMode="PAY_PER_REQUEST",
             )
-        dead_letters.create_table(self.dynamodb, self.name)
-        producers.create_table(self.dynamodb, self.name)
+        base.create_dead_letters(self.dynamodb, self.name)
+        base.create_producers(self.dynamodb, self.name)
         self.ecs.create_cluster(clusterName=names.cluster(self.name))
         for queue in ("high", "low", "etl"):
             self.sqs.create_queue(QueueName=names.dead_letter_queue(self.name, queue))

@@ -17,8 +17,8 @@ from taskfleet.dead_letters import items, store
 from taskfleet.dead_letters.letter import Kind, Letter, Message
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.errors import DeadLetterError
+from taskfleet.testing import base
 
-from tests.support import dead_letters
 from tests.support.ministack import MiniStack
 
 QUEUES = ("high", "low")
@@ -55,7 +55,7 @@ class Table:
     def __init__(self, aws: MiniStack) -> None:
         self.environment = f"t{uuid.uuid4().hex[:8]}"
         self.dynamodb = aws.client("dynamodb")
-        dead_letters.create_table(self.dynamodb, self.environment)
+        base.create_dead_letters(self.dynamodb, self.environment)
         self.store = DeadLetters(self.dynamodb, self.environment)
 
     def raw(self) -> list[dict[str, Any]]:

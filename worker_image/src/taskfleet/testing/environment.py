@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -20,13 +19,14 @@ from celery import Celery, signals
 
 from taskfleet import aws
 from taskfleet.beat.firings import entries, firings
-from taskfleet.contract import container, dead_letters, leases, names, parameters, state
+from taskfleet.contract import container, names
 from taskfleet.contract import environment as env
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.publishing.publisher import only
 from taskfleet.settings import ProducerSettings
-from taskfleet.testing.servers import Account, Valkey, wait_for
+from taskfleet.testing import base
+from taskfleet.testing.servers import Account, TlsValkey, wait_for
 
 RELEASE = "r1"
 
@@ -53,7 +53,7 @@ class Environment:
     app_name: str
     queues: tuple[str, ...]
     folder: Path
-    valkey: Valkey
+    valkey: TlsValkey
     account: Account
     name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
     published: list[Published] = field(default_factory=list)
@@ -62,44 +62,15 @@ class Environment:
     def open(self) -> None:
         """Make what the stacks make, and bind the application to it."""
         self.valkey.client().flushall()
-        secret = json.dumps({"username": "default", "password": self.valkey.password})
-        self.account.client("secretsmanager").create_secret(
-            Name=names.broker_secret(self.name), SecretString=secret
-        )
-        for table in (names.state_table(self.name), names.tools_table(self.name)):
-            self._create_table(table, {state.KEY: "HASH"}, {state.KEY: "S"})
-        self._create_table(
-            names.dead_letters_table(self.name),
-            {dead_letters.ID: "HASH", dead_letters.PART: "RANGE"},
-            {dead_letters.ID: "S", dead_letters.PART: "N", dead_letters.QUEUE: "S", dead_letters.PARKED: "S"},
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": dead_letters.INDEX,
-                    "KeySchema": _schema({dead_letters.QUEUE: "HASH", dead_letters.PARKED: "RANGE"}),
-                    "Projection": {
-                        "ProjectionType": "INCLUDE",
-                        "NonKeyAttributes": list(dead_letters.LISTED),
-                    },
-                }
-            ],
-        )
-        self._create_table(
-            names.producers_table(self.name),
-            {leases.PARTITION: "HASH", leases.PROCESS: "RANGE"},
-            {leases.PARTITION: "S", leases.PROCESS: "S"},
-        )
-        for queue in self.queues:
-            sqs = self.account.client("sqs")
-            sqs.create_queue(QueueName=names.dead_letter_queue(self.name, queue))
-            sqs.create_queue(QueueName=names.fallback_queue(self.name, queue, RELEASE))
+        base.create_base(self.account, self.name, password=self.valkey.password, queues=self.queues)
         pool = PoolManifest(
             "tests", self.queues, (), slots=2, min_workers=1, max_workers=3, latency_target_seconds=60
         )
         manifest = ReleaseManifest(
             RELEASE, "image", (pool,), drain_deadline_seconds=600, default_queue=self.queues[-1]
         )
-        self._put(parameters.release_manifest(self.name, RELEASE), manifest.to_json())
-        self._put(parameters.current_release(self.name), RELEASE)
+        base.create_release(self.account, self.name, manifest)
+        base.promote(self.account, self.name, RELEASE)
         aws._clients.after_fork()  # another test's account may be gone
         self.app.taskfleet.bind(
             ProducerSettings(
@@ -169,20 +140,20 @@ class Environment:
     @contextlib.contextmanager
     def redis_hangs(self) -> Iterator[None]:
         """Redis takes connections and answers nothing for the time of the block."""
-        self.valkey.signal(signal.SIGSTOP)
+        self.valkey.pause()
         try:
             yield
         finally:
-            self.valkey.signal(signal.SIGCONT)
+            self.valkey.resume()
 
     @contextlib.contextmanager
     def aws_hangs(self) -> Iterator[None]:
         """SQS, DynamoDB and all else of AWS answer nothing for the time of the block."""
-        self.account.signal(signal.SIGSTOP)
+        self.account.pause()
         try:
             yield
         finally:
-            self.account.signal(signal.SIGCONT)
+            self.account.resume()
 
     def worker_killed(self, broker: str | None = None) -> None:
         """All workers (of one broker) die, in the middle of what they do; as many are started anew."""
@@ -203,7 +174,8 @@ class Environment:
         count = int(client.hlen("unacked"))
         for queue in self.queues:
             keys = client.scan_iter(f"{names.versioned_queue(queue, RELEASE)}*", _type="list")
-            count += sum(client.llen(key) for key in keys) + self._on_sqs(queue)
+            count += sum(client.llen(key) for key in keys)
+            count += base.sqs_depth(self.account, names.fallback_queue(self.name, queue, RELEASE))
         return count
 
     def wait_until_idle(self, seconds: float = 60) -> None:
@@ -237,35 +209,6 @@ class Environment:
         args, kwargs, _embedded = body
         sent = Published(sender, tuple(args), dict(kwargs), headers["id"], headers.get("eta"))
         self.published.append(sent)
-
-    def _on_sqs(self, queue: str) -> int:
-        sqs = self.account.client("sqs")
-        url = sqs.get_queue_url(QueueName=names.fallback_queue(self.name, queue, RELEASE))["QueueUrl"]
-        wanted = [
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        ]
-        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
-        return sum(int(counts[name]) for name in wanted)
-
-    def _create_table(self, table: str, key: dict[str, str], types: dict[str, str], **more: Any) -> None:
-        self.account.client("dynamodb").create_table(
-            TableName=table,
-            KeySchema=_schema(key),
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": type} for name, type in types.items()
-            ],
-            BillingMode="PAY_PER_REQUEST",
-            **more,
-        )
-
-    def _put(self, name: str, value: str) -> None:
-        self.account.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
-
-
-def _schema(key: dict[str, str]) -> list[dict[str, str]]:
-    return [{"AttributeName": name, "KeyType": kind} for name, kind in key.items()]
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

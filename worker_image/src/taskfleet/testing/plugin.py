@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from taskfleet.testing.environment import Environment
-    from taskfleet.testing.servers import Account, Valkey
+    from taskfleet.testing.servers import Account, TlsValkey
 
 _APP, _QUEUES = "taskfleet_app", "taskfleet_queues"
 
@@ -22,24 +22,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def taskfleet_servers(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Valkey, Account]]:
+) -> Iterator[tuple[TlsValkey, Account]]:
     """A Valkey and an AWS account, which the tests of the session share."""
-    from taskfleet.testing.servers import Account, Valkey, missing
+    from taskfleet.testing.servers import Account, TlsValkey, missing
 
     if missing():
         pytest.fail(
             f"the fixture taskfleet needs packages that are missing: pip install {' '.join(missing())}"
         )
     folder = tmp_path_factory.mktemp("taskfleet")
-    valkey, account = Valkey(folder / "valkey"), Account(folder / "aws")
+    valkey, account = TlsValkey(folder / "valkey"), Account(folder / "aws")
     try:
         valkey.start()
         account.start()
         yield valkey, account
     finally:
-        valkey.front.close()
-        valkey.kill()
-        account.kill()
+        valkey.stop()
+        account.stop()
 
 
 @pytest.fixture

