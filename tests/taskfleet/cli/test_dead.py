@@ -103,6 +103,22 @@ def test_delete_twice(up: Fleet) -> None:
     assert store(up).get(second.id) == second
 
 
+def test_delete_all_that_a_filter_lets_through_with_a_summary(up: Fleet) -> None:
+    made = put(up, 3)
+    kind, task = made[0].kind, made[0].task
+
+    assert up.run("dead", "delete").exit_code == 2
+    assert up.run("dead", "delete", made[0].id, "--all").exit_code == 2
+    would = up.run("dead", "delete", "--all")
+    assert f"would: 3 of task {task} in queue {made[0].queue}, {kind}: deleted" in would.output
+    assert store(up).get(made[0].id) == made[0], "a dry run deletes nothing"
+    assert "no dead letters" in up.run("dead", "delete", "--all", "--task", "no.such", "--yes").output
+
+    up.run("dead", "delete", "--all", "--task", str(task), "--yes")
+
+    assert [store(up).get(each.id) for each in made] == [None] * 3
+
+
 def test_redrive_some_all_and_again(up: Fleet) -> None:
     made = put(up, 4)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -94,16 +95,48 @@ def show_letter(operator: Operator, letter_id: str) -> None:
 
 
 @dead.command("delete")
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that the filters let through.")
+@filters
 @yes
 @asks
-def delete_letters(operator: Operator, ids: tuple[str, ...], yes: bool) -> None:
-    """Delete dead letters for good. One that is gone already is fine."""
-    store, steps = letters(operator), []
-    for letter_id in ids:
-        there = store.delete(letter_id) if yes else store.get(letter_id) is not None
-        steps.append(f"{letter_id}: deleted" if there else f"{letter_id}: is not there, nothing to do")
+def delete_letters(
+    operator: Operator,
+    ids: tuple[str, ...],
+    everything: bool,
+    queue: str | None,
+    task: str | None,
+    kind: str | None,
+    yes: bool,
+) -> None:
+    """Delete dead letters for good. One that is gone already is fine.
+
+    With --all, how many of each queue, task and kind are deleted is printed.
+    """
+    if bool(ids) == everything or (ids and (queue or task or kind)):
+        raise click.UsageError("give the ids of letters, or --all with or without filters")
+    if everything:
+        wanted = Kind(kind) if kind else None
+        steps = _delete_all(operator, headings(operator, queue, task=task, kind=wanted), delete=yes)
+    else:
+        store = letters(operator)
+        there = {one: store.delete(one) if yes else store.get(one) is not None for one in ids}
+        steps = [
+            f"{one}: {'deleted' if was else 'is not there, nothing to do'}" for one, was in there.items()
+        ]
     say(operator, done=yes, steps=steps)
+
+
+def _delete_all(operator: Operator, found: Iterator[Heading], *, delete: bool) -> list[str]:
+    store, counts = letters(operator), Counter[tuple[str, str, str]]()
+    for each in found:
+        if not delete or store.delete(each.id):
+            counts[(each.queue, each.task or "-", str(each.kind))] += 1
+    lines = [
+        f"{count} of task {task} in queue {queue}, {kind}: deleted"
+        for (queue, task, kind), count in sorted(counts.items())
+    ]
+    return lines or ["no dead letters: nothing to do"]
 
 
 def as_json(letter: Letter) -> dict[str, Any]:

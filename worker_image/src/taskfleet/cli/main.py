@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from taskfleet.cli import (
+    adopt,
     chunks,
     dead,
     doctor,
@@ -62,6 +63,7 @@ for command in (
     schedule.schedule,
     doctor.doctor,
     lint.lint,
+    adopt.adopt,
     producer_env.producer_env,
     producers.producers,
 ):
