@@ -71,7 +71,8 @@ def test_a_release_with_work_is_not_removed(fleet: Deployed, green: str) -> None
 
 
 def test_the_first_is_drained_and_removed(fleet: Deployed, green: str) -> None:
-    wait_until(lambda: _states(fleet)["live"] == "drained", 150, "live is drained")
+    # A minute until beat's lease names green alone, another of empty looks.
+    wait_until(lambda: _states(fleet)["live"] == "drained", 240, "live is drained")
     retired = fleet.fleet("release", "retire", "live", "--yes", "--settle-seconds", "5")
     assert retired.returncode == 0, retired.stdout + retired.stderr
     gone = names.service("low", "live")

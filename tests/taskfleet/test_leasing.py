@@ -157,11 +157,13 @@ def test_a_lease_says_which_releases_were_published_to_and_the_one_that_is_curre
     releases, kept = ssm.releases(), Kept()
     lease = lease_of(ssm, releases, kept)
     lease.used(releases.current())
+    lease._renew()
     ssm.deploy("r2")
     lease._renew()
+    lease.used("r1")  # named, though another is current
     lease._renew()
 
-    assert [each.releases for each in kept] == [("r1", "r2"), ("r2",)]
+    assert [each.releases for each in kept] == [("r1",), ("r2",), ("r1", "r2")]
     assert kept[-1].until - time.time() == pytest.approx(LEASE_SECONDS, abs=5)
     assert (kept[-1].application, kept[-1].pid, kept[-1].pinned) == ("shop", os.getpid(), False)
     lease.end()

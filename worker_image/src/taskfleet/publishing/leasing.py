@@ -70,7 +70,8 @@ class ProducerLease:
     def used(self, release: str) -> None:
         """A publish goes to this release."""
         self._used_at = self._clock()
-        self._published_to.add(release)
+        if release != self._releases.known:  # named by the caller, or that of a group: the other is asked for
+            self._published_to.add(release)
         if not self._runs:
             self._start()
 

@@ -102,6 +102,11 @@ class Releases:
             return release
         raise self._stale("it was not read in time")
 
+    @property
+    def known(self) -> str | None:
+        """What was read last, however old."""
+        return self._current.known
+
     def held(self, *, within_seconds: float) -> str | None:
         """The release that this process may publish to, of a pointer that is read now; None if none."""
         self._current.expire()
