@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from infra.settings import Broker, Egress, Execution, Limits, Network, Pool, Settings
+from infra.settings import Broker, Egress, Execution, Limits, Network, Pool, ResultsCache, Settings
 
 ACCOUNT = "111111111111"  # replace it with yours; with this one nothing is deployed
 REGION = "eu-west-1"
@@ -65,6 +65,7 @@ LOCAL = Settings(
     broker=Broker(nodes=2, snapshot_retention_days=0),
     # All queues but one: the drill `broker-failover` shows what a queue loses that is not confirmed.
     pools=(_small(HIGH), _small(LOW, confirmed=("low",)), _small(WAREHOUSE, concurrency=8)),
+    results=ResultsCache(),
     drain_deadline_seconds=600,
     log_retention_days=1,
 )

@@ -211,6 +211,27 @@ class Results:
     expires_seconds: int = 24 * 3600  # from then on DynamoDB deletes a result, within days
 
 
+@dataclass(frozen=True, kw_only=True)
+class ResultsCache:
+    """A result backend of the environment's own: an ElastiCache group beside the broker's, paid by the hour.
+
+    For many results, `.get()` that waits and large chords. How long they are kept: Celery's `result_expires`.
+    """
+
+    engine: Engine = Engine.VALKEY
+    engine_version: str = "8.1"
+    node_type: str = "cache.t4g.micro"
+    nodes: int = 1  # with two, a replica takes over when the primary fails; with one, its results are lost
+    port: int = 6381
+    # Who may connect beside the fleet, to wait for results. Default: those of `broker.ingress`.
+    ingress: tuple[str, ...] | None = None
+
+    @property
+    def fails_over(self) -> bool:
+        """Whether a replica is promoted when the primary fails."""
+        return self.nodes >= 2
+
+
 @dataclass(frozen=True)
 class Secret:
     """Where the value of a secret variable is: ECS reads it there whenever a container starts."""
@@ -234,7 +255,7 @@ class Settings:
     broker: Broker = Broker()
     image: Image = Image()
     # Default: the application's own result_backend, or CELERY_RESULT_BACKEND in `variables` or `secrets`.
-    results: Results | None = None
+    results: Results | ResultsCache | None = None
     default_queue: str = "low"
     promotion: Promotion = Promotion.AUTOMATIC
     # Runs once for each release before its gate, beside the workers of the default queue's pool, as
@@ -282,6 +303,11 @@ class Settings:
     def allows_exec(self) -> bool:
         """Whether anybody can open a shell in a container."""
         return not self.keep_data if self.ecs_exec is None else self.ecs_exec
+
+    @property
+    def results_cache(self) -> ResultsCache | None:
+        """Where results have a cache of their own."""
+        return self.results if isinstance(self.results, ResultsCache) else None
 
     @property
     def confirmed_queues(self) -> tuple[str, ...]:

@@ -84,7 +84,14 @@ def _kill(child: ChildStatus) -> bool:
 
 def forget(places: Places) -> None:
     """Remove the account, the broker's data and everything else but the logs."""
-    for folder in (places.account, places.broker, places.broker_2, places.certificates, places.cdk_out):
+    for folder in (
+        places.account,
+        places.broker,
+        places.broker_2,
+        places.results,
+        places.certificates,
+        places.cdk_out,
+    ):
         shutil.rmtree(folder, ignore_errors=True)
     for name in ("images", "tasks", "journal"):  # the agent's
         shutil.rmtree(places.root / name, ignore_errors=True)
@@ -93,6 +100,7 @@ def forget(places: Places) -> None:
         *files,
         places.broker_endpoint,
         places.front_control,
+        places.results_control,
         places.supervisor_pid,
         places.root / "agent.lock",
     ):

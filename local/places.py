@@ -52,6 +52,16 @@ class Places:
         return self.root / "broker-endpoint"
 
     @property
+    def results(self) -> Path:
+        """The append-only file of the results' cache."""
+        return self.root / "results"
+
+    @property
+    def results_control(self) -> Path:
+        """As `front_control`, of the front of the results' cache."""
+        return self.root / "results.sock"
+
+    @property
     def logs(self) -> Path:
         """One log per process."""
         return self.root / "logs"

@@ -23,12 +23,17 @@ _HELD: list[IO[str]] = []
 
 @dataclass(frozen=True)
 class Ports:
-    """All on 127.0.0.1. ``broker`` is the TLS front, ``valkey`` and ``replica`` the servers behind it."""
+    """All on 127.0.0.1. ``broker`` is the TLS front, ``valkey`` and ``replica`` the servers behind it.
+
+    ``results`` is the front of the results' cache, ``results_valkey`` its server.
+    """
 
     emulator: int
     broker: int
     valkey: int
     replica: int
+    results: int
+    results_valkey: int
 
     @classmethod
     def load(cls, path: Path) -> Ports | None:
@@ -42,7 +47,7 @@ class Ports:
     def choose(cls, path: Path) -> Ports:
         """Free ones, kept at ``path``."""
         with ExitStack() as held:  # all at once, so that they differ
-            sockets = [held.enter_context(socket.socket()) for _ in range(4)]
+            sockets = [held.enter_context(socket.socket()) for _ in range(6)]
             for one in sockets:
                 bind(one)
             chosen = cls(*(one.getsockname()[1] for one in sockets))

@@ -13,7 +13,7 @@ from local.places import REPOSITORY, VARIABLE, Places
 from local.ports import Ports
 
 
-def write(places: Places, ports: Ports) -> None:
+def write(places: Places, ports: Ports, *, result_backend: str | None = None) -> None:
     """No secret in it: the broker's password is read from Secrets Manager by whoever needs it."""
     _write_trusted(places)
     values = aws_environment(ports) | {
@@ -23,6 +23,8 @@ def write(places: Places, ports: Ports) -> None:
         "SSL_CERT_FILE": str(places.trusted),
         VARIABLE: str(places.root),
     }
+    if result_backend is not None:
+        values[variables.RESULT_BACKEND.name] = result_backend
     lines = [f"# Written by `make up`. Use it with:  . {places.env}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     lines.append(f'export PATH={shlex.quote(str(REPOSITORY / ".venv" / "bin"))}:"$PATH"')

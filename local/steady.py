@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from taskfleet.contract import names, parameters
+from taskfleet.contract import names, parameters, results
 
 from local.account import ENVIRONMENT, REGION, endpoint
 from local.ports import Ports
@@ -80,14 +80,24 @@ def wait_for_services(ports: Ports, *, seconds: float, tell: Callable[[str], Non
 
 def current_release(ports: Ports) -> str | None:
     """What producers publish to; None before the first."""
+    value = _parameter(ports, parameters.current_release(ENVIRONMENT))
+    return None if value == parameters.NO_RELEASE else value
+
+
+def result_backend(ports: Ports) -> str | None:
+    """Where results are kept; None where the application says."""
+    value = _parameter(ports, parameters.base(ENVIRONMENT, "result-backend"))
+    return None if value == results.NONE else value
+
+
+def _parameter(ports: Ports, name: str) -> str | None:
     try:
-        answer = client(ports, "ssm").get_parameter(Name=parameters.current_release(ENVIRONMENT))
+        answer = client(ports, "ssm").get_parameter(Name=name)
     except ClientError as error:
         if error.response["Error"]["Code"] == "ParameterNotFound":
             return None
         raise
-    value = str(answer["Parameter"]["Value"])
-    return None if value == parameters.NO_RELEASE else value
+    return str(answer["Parameter"]["Value"])
 
 
 def wait_for_release(ports: Ports, *, seconds: float) -> str:

@@ -43,7 +43,7 @@ def up(places: Places) -> None:
             cdk.bootstrap(places, ports)
     with step('cdk deploy "local/*"') as doing:
         cdk.deploy(places, ports, watch=_watch(doing))
-    shell.write(places, ports)
+    shell.write(places, ports, result_backend=steady.result_backend(ports))
     with step("Services are steady") as doing:
         services = steady.wait_for_services(ports, seconds=_SERVICES_SECONDS, tell=doing.tell)
     with step("A release is current") as doing:
@@ -53,7 +53,7 @@ def up(places: Places) -> None:
 
 
 def _start(places: Places) -> Ports:
-    too_many = len(os.fsencode(places.front_control)) - _LONGEST_SOCKET_PATH
+    too_many = len(os.fsencode(places.results_control)) - _LONGEST_SOCKET_PATH
     if too_many > 0:
         raise CannotStart(
             f"{places.root} is {too_many} characters too long for a Unix socket in it: "

@@ -60,6 +60,13 @@ def die(self: Any, run: str, n: int, times: int = 1, **_later: object) -> None:
     journal.write("record", run=run, n=n)
 
 
+@shared_task(name="drills.total", ignore_result=False)
+def total(numbers: list[int], run: str, n: int, **_later: object) -> int:
+    """Add up, as the body of a chord does; the result is kept for whoever waits."""
+    journal.write("record", run=run, n=n)
+    return sum(numbers)
+
+
 @shared_task(name="drills.spread")
 def spread(run: str, children: int | list[int], queue: str | None = None, **_later: object) -> None:
     """Start a group of `record` tasks, as work that fans out does: so many, or one for each number."""

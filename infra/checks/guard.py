@@ -13,9 +13,16 @@ from aws_cdk import App, CloudFormationValidatePlugin, ValidationRuleSource, Val
 
 from infra.checks import elasticache
 
-_HEADER = """
+# In the description of a parameter group that may evict: no other may.
+EVICTING = "a cache for results"
+
+_HEADER = f"""
 let replication_groups = Resources.*[ Type == 'AWS::ElastiCache::ReplicationGroup' ]
 let parameter_groups = Resources.*[ Type == 'AWS::ElastiCache::ParameterGroup' ]
+let brokers_parameter_groups = Resources.*[
+  Type == 'AWS::ElastiCache::ParameterGroup'
+  Properties.Description != /{EVICTING}/
+]
 let services = Resources.*[ Type == 'AWS::ECS::Service' ]
 """
 
@@ -54,9 +61,16 @@ def rules() -> str:
             ),
             _rule(
                 "broker_never_evicts",
-                "parameter_groups",
+                "brokers_parameter_groups",
                 ".Properties.Properties.'maxmemory-policy' == 'noeviction'",
                 "A broker that evicts keys loses tasks. Set maxmemory-policy to noeviction.",
+            ),
+            _rule(
+                "results_go_oldest_first",
+                "parameter_groups",
+                f"[ Properties.Description == /{EVICTING}/ ].Properties.Properties.'maxmemory-policy' "
+                "== 'volatile-ttl'",
+                "A cache for results evicts what expires first. Set maxmemory-policy to volatile-ttl.",
             ),
             _rule(
                 "desired_count_not_negative",

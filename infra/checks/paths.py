@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from taskfleet.contract import names
+
 from infra.checks.access.resolve import Account
-from infra.settings import Egress, Network
+from infra.settings import Egress, Network, Settings
 
 ANYWHERE = "0.0.0.0/0"
 HTTPS = 443
@@ -47,7 +49,12 @@ class Paths:
     """The network of one environment."""
 
     account: Account
-    network: Network
+    settings: Settings
+
+    @property
+    def network(self) -> Network:
+        """What the settings say of it."""
+        return self.settings.network
 
     def resources(self, type: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """(id as `Ref` gives it, properties without functions) of every resource of a type."""
@@ -66,11 +73,25 @@ class Paths:
             found[properties["ServiceName"]] = _place(network["Subnets"], network["SecurityGroups"])
         return found
 
+    def cache(self, name: str) -> tuple[Place, int] | None:
+        """Where the ElastiCache group of this name stands, and its port; None without one."""
+        subnets = dict(self.resources("AWS::ElastiCache::SubnetGroup"))
+        for _, group in self.resources("AWS::ElastiCache::ReplicationGroup"):
+            if group["ReplicationGroupId"] == name:
+                in_subnets = subnets[group["CacheSubnetGroupName"]]["SubnetIds"]
+                return _place(in_subnets, group["SecurityGroupIds"]), int(group["Port"])
+        return None
+
     def broker(self) -> tuple[Place, int]:
-        """Where the primary broker stands, and its port."""
-        ((_, group),) = self.resources("AWS::ElastiCache::ReplicationGroup")
-        ((_, subnets),) = self.resources("AWS::ElastiCache::SubnetGroup")
-        return _place(subnets["SubnetIds"], group["SecurityGroupIds"]), int(group["Port"])
+        """Where the primary broker stands, and its port. Raises ``LookupError`` without one."""
+        found = self.cache(self.settings.broker_group)
+        if found is None:
+            raise LookupError(f"no replication group is called {self.settings.broker_group}")
+        return found
+
+    def results(self) -> tuple[Place, int] | None:
+        """The same of the results' cache; None without one."""
+        return self.cache(names.results_cache(self.settings.name))
 
     # -- what is open -----------------------------------------------------------------------------
 

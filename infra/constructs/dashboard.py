@@ -84,6 +84,9 @@ class FleetDashboard(Construct):
 
     def _brokers(self) -> _Row:
         answering = [self._search(m, "Minimum") for m in (metrics.BROKER_UP, metrics.FALLBACK_UP)]
+        name, broker, cache = self._settings.name, self._settings.broker, self._settings.results_cache
+        nodes = names.broker_nodes(names.results_cache(name), cache.nodes if cache else 0)
+        results = [_Graph("Cache for results, percent", self._nodes(nodes))] if nodes else []
         zero = [self._search(m) for m in (metrics.NEW_DEAD_LETTERS, metrics.DRAIN_OVERDUE)]
         return _Row(
             "Brokers and releases",
@@ -91,7 +94,11 @@ class FleetDashboard(Construct):
                 _Graph("Messages on the fallback broker", [self._search(metrics.FALLBACK_WAITING)]),
                 _Graph("Answers (1) or not (0)", answering),
                 _Graph("Should be zero", zero),
-                _Graph("Primary broker, percent", self._nodes()),
+                _Graph(
+                    "Primary broker, percent",
+                    self._nodes(names.broker_nodes(self._settings.broker_group, broker.nodes)),
+                ),
+                *results,
             ),
         )
 
@@ -120,7 +127,7 @@ class FleetDashboard(Construct):
             period=Duration.seconds(_PERIOD_SECONDS),
         )
 
-    def _nodes(self) -> list[cloudwatch.IMetric]:
+    def _nodes(self, found: Sequence[str]) -> list[cloudwatch.IMetric]:
         return [
             cloudwatch.Metric(
                 namespace=metric.namespace,
@@ -130,6 +137,6 @@ class FleetDashboard(Construct):
                 period=Duration.seconds(_PERIOD_SECONDS),
                 label=f"{what} {node}",
             )
-            for node in names.broker_nodes(self._settings.broker_group, self._settings.broker.nodes)
+            for node in found
             for what, metric in (("memory", metrics.NODE_MEMORY), ("cpu", metrics.NODE_CPU))
         ]

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from taskfleet.contract import container, results
 from taskfleet.contract import environment as contract
 
-from infra.settings import Capacity, Pool, Settings
+from infra.settings import Capacity, Pool, Results, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where the primary broker answers; both may be tokens."""
+    """Where the primary broker answers, and the URL of the results' cache; all may be tokens."""
 
     host: str
     port: str
+    results: str | None = None
 
 
 def service_variables(settings: Settings, endpoint: Endpoint) -> dict[str, str]:
@@ -47,7 +48,7 @@ def worker_variables(
         contract.TIME_LIMIT_SECONDS: limits.time_limit_seconds,
         contract.SOFT_SHUTDOWN_SECONDS: limits.soft_shutdown_seconds,
     }
-    if backend := result_backend(settings):
+    if backend := endpoint.results or result_backend(settings):
         own[contract.RESULT_BACKEND] = backend
     named = _named(settings, {**_shared(settings, endpoint), **own})
     # On Fargate ECS gives it; on an instance nobody would, once its metadata is out of reach.
@@ -55,8 +56,8 @@ def worker_variables(
 
 
 def result_backend(settings: Settings) -> str | None:
-    """The URL of the environment's own result backend; None where it has none."""
-    if settings.results is None:
+    """The URL of the environment's own table for results; None where it has none."""
+    if not isinstance(settings.results, Results):
         return None
     return results.url(settings.name, settings.region, expires_seconds=settings.results.expires_seconds)
 

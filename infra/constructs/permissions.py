@@ -9,7 +9,7 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from taskfleet.contract import dead_letters, metrics, names, parameters, state
 
-from infra.settings import Pool, Settings
+from infra.settings import Pool, Results, Settings
 
 _SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
 _CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
@@ -30,6 +30,7 @@ class Base:
     broker_secret_arn: str
     state_table_arn: str
     tools_table_arn: str
+    results_secret_arn: str | None = None  # where results have a cache of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,8 +244,12 @@ class Permissions:
         )
 
     def _results(self, *more: str) -> list[iam.PolicyStatement]:
-        """What Celery's DynamoDB backend does: look at its table, then keep, read and forget results."""
-        if self.settings.results is None:
+        """Log in to the results' cache; or what Celery's DynamoDB backend does: look at its table, then
+        keep, read and forget results."""
+        if self.base.results_secret_arn is not None:
+            read = ("secretsmanager:GetSecretValue",)
+            return [allow("ResultsPassword", read, [self.base.results_secret_arn])]
+        if not isinstance(self.settings.results, Results):
             return []
         looks = ("DescribeTable", "DescribeTimeToLive", "GetItem", "PutItem", "DeleteItem")
         actions = (*(f"dynamodb:{action}" for action in looks), *more)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
 
-from infra.checks import elasticache
+from infra.rules import caches
 from infra.rules.problem import Problem
 
 if TYPE_CHECKING:
     from infra.settings import Settings
 
-MAX_NODES = 6  # ElastiCache quotas: one primary and five replicas per shard
 MAX_SNAPSHOT_DAYS = 35  # ElastiCache, SnapshotRetentionLimit
 MAX_SNAPSHOT_NAME = 255
 # One that is made by hand or copied, or a daily one, which ElastiCache names.
@@ -37,37 +36,15 @@ def _one_hash_slot(settings: Settings) -> Iterator[Problem]:
 
 
 def _engine_version(settings: Settings) -> Iterator[Problem]:
-    broker = settings.broker
-    versions = elasticache.FAMILIES[broker.engine]
-    if broker.engine_version not in versions:
-        yield Problem(
-            setting="broker.engine_version",
-            value=broker.engine_version,
-            rule=f"ElastiCache has no such version of {broker.engine.value}",
-            fix=f"one of {', '.join(versions)} (infra/checks/elasticache.py lists them)",
-        )
+    yield from caches.engine_version("broker", settings.broker)
 
 
 def _node_type(settings: Settings) -> Iterator[Problem]:
-    if not elasticache.node_type_exists(settings.broker.node_type):
-        families = ", ".join(elasticache.NODE_SIZES)
-        yield Problem(
-            setting="broker.node_type",
-            value=settings.broker.node_type,
-            rule=f"ElastiCache has no such node type; families are {families}",
-            fix="e.g. cache.t4g.small or cache.r7g.large",
-        )
+    yield from caches.node_type("broker", settings.broker)
 
 
 def _nodes(settings: Settings) -> Iterator[Problem]:
-    broker = settings.broker
-    if not 1 <= broker.nodes <= MAX_NODES:
-        yield Problem(
-            setting="broker.nodes",
-            value=broker.nodes,
-            rule=f"a primary and up to {MAX_NODES - 1} replicas",
-            fix=f"between 1 and {MAX_NODES}",
-        )
+    yield from caches.nodes("broker", settings.broker)
 
 
 def _failover(settings: Settings) -> Iterator[Problem]:
@@ -79,14 +56,7 @@ def _failover(settings: Settings) -> Iterator[Problem]:
             rule=f"failover needs a replica to promote, so at least 2 nodes, not {broker.nodes}",
             fix="set broker.nodes=2, or failover=False",
         )
-    zones = settings.network.availability_zones
-    if broker.fails_over and broker.nodes >= 2 and len(set(zones)) < 2:
-        yield Problem(
-            setting="network.availability_zones",
-            value=zones,
-            rule="a broker that fails over stands in at least two zones (Multi-AZ)",
-            fix="name a second zone, or set broker.failover=False",
-        )
+    yield from caches.zones("broker", broker, settings, instead="failover=False")
 
 
 def _confirmed(settings: Settings) -> Iterator[Problem]:
@@ -141,13 +111,7 @@ def _restore(settings: Settings) -> Iterator[Problem]:
 
 
 def _port(settings: Settings) -> Iterator[Problem]:
-    if not 1150 <= settings.broker.port <= 65535:  # ElastiCache, "Choosing a port"
-        yield Problem(
-            setting="broker.port",
-            value=settings.broker.port,
-            rule="ElastiCache takes ports from 1150 to 65535",
-            fix="leave it out",
-        )
+    yield from caches.port("broker", settings.broker)
 
 
 RULES = (

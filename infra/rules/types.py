@@ -26,6 +26,9 @@ def _of(holder: Any, prefix: str) -> Iterator[Problem]:
 
 
 def _check(setting: str, value: Any, wanted: Any) -> Iterator[Problem]:
+    if get_origin(wanted) in (Union, UnionType):
+        # What it fits is looked into: the items of a tuple, the fields of settings within settings.
+        wanted = next((each for each in get_args(wanted) if _fits(value, each)), wanted)
     if get_origin(wanted) is tuple and isinstance(value, tuple):
         of = get_args(wanted)[0]
         for number, item in enumerate(value):

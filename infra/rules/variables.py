@@ -75,18 +75,9 @@ def _result_backend(settings: Settings) -> Iterator[Problem]:
             setting="variables",
             value=url,
             rule="a result backend is a URL, and not rpc://, which answers in a queue of one broker",
-            fix="results=Results() for a DynamoDB table, or the URL of a database or cache of your own",
+            fix="results=Results() for a DynamoDB table, results=ResultsCache() for an ElastiCache group, or "
+            "the URL of a database or cache of your own",
         )
 
 
-def _results_expire(settings: Settings) -> Iterator[Problem]:
-    if settings.results is not None and settings.results.expires_seconds < 1:
-        yield Problem(
-            setting="results.expires_seconds",
-            value=settings.results.expires_seconds,
-            rule="a result is kept for a second at least",
-            fix="raise it, or drop `results` for none",
-        )
-
-
-RULES = (_names, _reserved, _once, _result_backend, _results_expire)
+RULES = (_names, _reserved, _once, _result_backend)

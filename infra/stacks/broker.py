@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import string
-
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 from taskfleet.contract import names, parameters
-from taskfleet.contract.limits import BROKER_PASSWORD_LENGTH
 
 from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers, publish, stateful
 from infra.checks import elasticache as catalogue
 from infra.checks.nag import acknowledge
-from infra.constructs.log_groups import log_group
-from infra.constructs.vpc import peer
+from infra.constructs.cache import admit, cache_secret, log_deliveries, private_subnets
 from infra.settings import Settings
 
 # ElastiCache has no append-only file ("AOF isn't supported on Redis versions 2.8.22 and later").
@@ -51,21 +46,12 @@ class BrokerStack(EnvironmentStack):
 
 
 def _secret(stack: cdk.Stack, settings: Settings) -> secretsmanager.Secret:
-    secret = secretsmanager.Secret(
+    secret = cache_secret(
         stack,
-        "Secret",
-        secret_name=names.broker_secret(settings.name),
+        settings=settings,
+        name=names.broker_secret(settings.name),
         description="The primary broker's user and password; read at run time, so that it can be rotated",
-        encryption_key=lookup_key(stack, settings),
-        generate_secret_string=secretsmanager.SecretStringGenerator(
-            secret_string_template=json.dumps({"username": "default"}),
-            generate_string_key="password",
-            password_length=BROKER_PASSWORD_LENGTH,
-            # ElastiCache refuses most punctuation in an AUTH token, and a URL would have to quote the rest.
-            exclude_characters=string.punctuation,
-            include_space=False,
-        ),
-        removal_policy=stateful(settings),
+        key=lookup_key(stack, settings),
     )
     acknowledge(
         secret,
@@ -85,10 +71,13 @@ def _security_group(stack: cdk.Stack, settings: Settings) -> ec2.SecurityGroup:
         description="The primary broker: workers, and producers that the settings name",
         allow_all_outbound=False,
     )
-    port = ec2.Port.tcp(settings.broker.port)
-    group.add_ingress_rule(lookup_workers(stack, settings), port, "workers, controller and beat")
-    for one in settings.broker.ingress:
-        group.add_ingress_rule(peer(one), port, "broker.ingress in the settings")
+    admit(
+        group,
+        settings.broker.port,
+        workers=lookup_workers(stack, settings),
+        more=settings.broker.ingress,
+        setting="broker.ingress",
+    )
     return group
 
 
@@ -117,14 +106,14 @@ def _replication_group(
         at_rest_encryption_enabled=True,
         kms_key_id=lookup_key(stack, settings).key_arn,
         cache_parameter_group_name=_parameters(stack, settings).ref,
-        cache_subnet_group_name=_subnets(stack, settings).ref,
+        cache_subnet_group_name=private_subnets(stack, lookup_vpc(stack, settings)).ref,
         security_group_ids=[security_group.security_group_id],
         snapshot_name=broker.restore_from_snapshot,
         snapshot_retention_limit=broker.snapshot_retention_days,
         snapshot_window="03:00-04:00",
         preferred_maintenance_window="sun:04:30-sun:05:30",
         auto_minor_version_upgrade=True,
-        log_delivery_configurations=_log_deliveries(stack, settings),
+        log_delivery_configurations=log_deliveries(stack, settings=settings, key=lookup_key(stack, settings)),
     )
     group.apply_removal_policy(stateful(settings))
     if not broker.has_replica:
@@ -148,36 +137,3 @@ def _parameters(stack: cdk.Stack, settings: Settings) -> elasticache.CfnParamete
         description=f"Taskfleet {settings.name}: a broker refuses writes when it is full, it never evicts",
         properties={"maxmemory-policy": "noeviction"},
     )
-
-
-def _subnets(stack: cdk.Stack, settings: Settings) -> elasticache.CfnSubnetGroup:
-    return elasticache.CfnSubnetGroup(
-        stack,
-        "Subnets",
-        description="The private subnets",
-        subnet_ids=[subnet.subnet_id for subnet in lookup_vpc(stack, settings).private_subnets],
-    )
-
-
-def _log_deliveries(
-    stack: cdk.Stack, settings: Settings
-) -> list[elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty]:
-    kinds = {"slow-log": "SlowLog", "engine-log": "EngineLog"}
-    return [
-        elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty(
-            log_type=kind,
-            log_format="json",
-            destination_type="cloudwatch-logs",
-            destination_details=elasticache.CfnReplicationGroup.DestinationDetailsProperty(
-                cloud_watch_logs_details=elasticache.CfnReplicationGroup.CloudWatchLogsDestinationDetailsProperty(
-                    log_group=log_group(
-                        stack,
-                        id,
-                        key=lookup_key(stack, settings),
-                        retention_days=settings.log_retention_days,
-                    ).log_group_name
-                )
-            ),
-        )
-        for kind, id in kinds.items()
-    ]

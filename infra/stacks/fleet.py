@@ -25,6 +25,7 @@ from infra.constructs.people import People, people_policies
 from infra.constructs.permissions import Base, Grants, Permissions
 from infra.constructs.producers import producer_policy
 from infra.constructs.queues import dead_letter_queue
+from infra.constructs.results_cache import ResultsCache
 from infra.constructs.roles import roles
 from infra.constructs.service import Place, exec_configuration, singleton_service
 from infra.constructs.tables import (
@@ -37,7 +38,7 @@ from infra.constructs.tables import (
 from infra.constructs.task import Task, task_definition
 from infra.constructs.topic import alarm_topic
 from infra.constructs.vpc import peer
-from infra.settings import Capacity, Settings
+from infra.settings import Capacity, Results, Settings
 
 
 class FleetStack(EnvironmentStack):
@@ -64,7 +65,8 @@ class FleetStack(EnvironmentStack):
         producers_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters_table = dead_letters_table(self, settings=settings, key=key, protected=protected)
         self.tools_table = tools_table(self, settings=settings, key=key, protected=protected)
-        if settings.results is not None:
+        self.results_cache = self._results_cache(key)
+        if isinstance(settings.results, Results):
             results_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters = {
             queue: dead_letter_queue(self, settings=settings, queue=queue, key=key)
@@ -83,7 +85,25 @@ class FleetStack(EnvironmentStack):
         publish(self, settings, "alarm-topic-arn", self.topic.topic_arn)
         publish(self, settings, "state-table-arn", self.state_table.table_arn)
         publish(self, settings, "tools-table-arn", self.tools_table.table_arn)
-        publish(self, settings, "result-backend", result_backend(settings) or results.NONE)
+        cache = self.results_cache
+        backend = cache.url if cache else result_backend(settings) or results.NONE
+        publish(self, settings, "result-backend", backend)
+        if cache:
+            publish(self, settings, "results-secret-arn", cache.secret.secret_arn)
+
+    def _results_cache(self, key: kms.IKey) -> ResultsCache | None:
+        settings = self._settings
+        if settings.results_cache is None:
+            return None
+        return ResultsCache(
+            self,
+            "ResultsCache",
+            settings=settings,
+            cache=settings.results_cache,
+            key=key,
+            vpc=lookup_vpc(self, settings),
+            workers=lookup_workers(self, settings),
+        )
 
     def _services(self, key: kms.IKey, image: WorkerImage) -> None:
         settings = self._settings
@@ -99,6 +119,7 @@ class FleetStack(EnvironmentStack):
             broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
             state_table_arn=self.state_table.table_arn,
             tools_table_arn=self.tools_table.table_arn,
+            results_secret_arn=self.results_cache.secret.secret_arn if self.results_cache else None,
         )
         permissions = Permissions(stack=self, settings=settings, base=base)
         producer_policy(self, settings, permissions)

@@ -57,6 +57,9 @@ class ReleaseStack(EnvironmentStack):
             broker_secret_arn=lookup(self, settings, "broker-secret-arn"),
             state_table_arn=lookup(self, settings, "state-table-arn"),
             tools_table_arn=lookup(self, settings, "tools-table-arn"),
+            results_secret_arn=(
+                lookup(self, settings, "results-secret-arn") if settings.results_cache else None
+            ),
         )
         grants = Permissions(stack=self, settings=settings, base=base).worker(release)
         return Release(
@@ -64,7 +67,9 @@ class ReleaseStack(EnvironmentStack):
             settings=settings,
             image=image.container(self),
             endpoint=Endpoint(
-                host=lookup(self, settings, "broker-host"), port=lookup(self, settings, "broker-port")
+                host=lookup(self, settings, "broker-host"),
+                port=lookup(self, settings, "broker-port"),
+                results=lookup(self, settings, "result-backend") if settings.results_cache else None,
             ),
             place=self._place(settings, key.key_arn),
             key=key,

@@ -17,10 +17,11 @@ from typing import Any, Protocol
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
+from taskfleet.contract import names
 
 from local.account import ENVIRONMENT
 from local.alarms.rounds import Rounds
-from local.broker_metrics import BrokerMetrics
+from local.node_metrics import NodeMetrics
 from local.places import Places
 from local.ports import Ports
 from local.scaling.invoke import Scaler
@@ -56,14 +57,19 @@ def main() -> int:
     sources: list[Source] = [QueueMetrics(sqs=_client("sqs"), cloudwatch=cloudwatch)]
     ports = Ports.load(Places.from_environment().ports)
     if ports is not None:  # else there is no broker: the account alone is being served
-        sources.append(
-            BrokerMetrics(
-                environment=ENVIRONMENT,
-                ports=(ports.valkey, ports.replica),
-                secretsmanager=_client("secretsmanager"),
-                cloudwatch=cloudwatch,
-            )
+        broker = dict(
+            zip(names.broker_nodes(names.broker(ENVIRONMENT), 2), (ports.valkey, ports.replica), strict=True)
         )
+        results = dict.fromkeys(names.broker_nodes(names.results_cache(ENVIRONMENT), 1), ports.results_valkey)
+        sources += [
+            NodeMetrics(
+                nodes=nodes, secret=secret, secretsmanager=_client("secretsmanager"), cloudwatch=cloudwatch
+            )
+            for nodes, secret in (
+                (broker, names.broker_secret(ENVIRONMENT)),
+                (results, names.results_secret(ENVIRONMENT)),
+            )
+        ]
     _run(stopped, rounds, sources)
     return 0
 

@@ -16,7 +16,7 @@ appendonly yes
 appendfsync everysec
 save ""
 maxmemory {maxmemory}
-maxmemory-policy noeviction
+maxmemory-policy {policy}
 daemonize no
 requirepass {password}
 masterauth {password}
@@ -30,14 +30,18 @@ def command() -> list[str]:
     return [str(get_binary_path()), "-"]
 
 
-def configuration(*, port: int, directory: Path, password: str, replica_of: int | None = None) -> bytes:
+def configuration(
+    *, port: int, directory: Path, password: str, replica_of: int | None = None, policy: str = "noeviction"
+) -> bytes:
     """What `command` is to be fed. Raises ``ValueError`` for a password that the format can't carry."""
     if any(c in password for c in "\"'\\ \n\r\t#") or not password:
         raise ValueError(
             "the broker's password must not be empty or hold quotes, backslashes, '#' or blanks: "
             "exclude them where the secret is generated (infra/stacks/broker.py)"
         )
-    text = _CONFIGURATION.format(port=port, directory=directory, password=password, maxmemory=MAXMEMORY)
+    text = _CONFIGURATION.format(
+        port=port, directory=directory, password=password, maxmemory=MAXMEMORY, policy=policy
+    )
     if replica_of is not None:
         text += f"replicaof 127.0.0.1 {replica_of}\n"
     return text.encode()

@@ -17,6 +17,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.emulator", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="where AWS is served, on 127.0.0.1")
     parser.add_argument("--broker-port", type=int, default=6379, help="what ElastiCache gives as its port")
+    parser.add_argument("--results-port", type=int, default=6379, help="… for the cache of results")
     parser.add_argument(
         "--account", type=Path, help="keep the account in this folder; without it, in memory only"
     )
@@ -54,7 +55,12 @@ def main() -> int:
     # MiniStack reads the environment at import, so it can't be imported any earlier.
     from local.emulator import serve
 
-    code = serve.serve(port=arguments.port, broker_port=arguments.broker_port, calls=arguments.calls)
+    code = serve.serve(
+        port=arguments.port,
+        broker_port=arguments.broker_port,
+        results_port=arguments.results_port,
+        calls=arguments.calls,
+    )
     if code == INTERRUPTED:
         (arguments.account / "interrupted").touch()
     return code

@@ -19,9 +19,9 @@ from local.emulator.shims import autoscaling
 _log = logging.getLogger("taskfleet.account")
 
 
-def serve(*, port: int, broker_port: int, calls: Path | None = None) -> int:
+def serve(*, port: int, broker_port: int, results_port: int, calls: Path | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit code of the process."""
-    shims.register(broker_port=broker_port)
+    shims.register(broker_port=broker_port, results_port=results_port)
     persistence.register_shim(autoscaling.SERVICE, autoscaling.__name__)
     saver = None
     if persistence.enabled():

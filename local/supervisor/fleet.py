@@ -28,13 +28,15 @@ _log = logging.getLogger("supervisor")
 
 EMULATOR, FRONT, AGENT, ALARMS = "emulator", "front", "agent", "alarms"
 BROKER, REPLICA = "broker", "broker-2"  # until a failover the second one is the replica
+RESULTS, RESULTS_FRONT = "results", "results-front"
 # What ends first must not miss what ends later: workers give back their tasks to a living broker.
-STOP_ORDER = ((AGENT, ALARMS), (FRONT,), (BROKER, REPLICA, EMULATOR))
+STOP_ORDER = ((AGENT, ALARMS), (FRONT, RESULTS_FRONT), (BROKER, REPLICA, RESULTS, EMULATOR))
 
 _CURE = (
     "the emulated AWS account was killed in the middle of a deployment and holds half of two states: "
     "everything is stopped. `make up` makes it anew"
 )
+_NO_RESULTS = f"the secret {names.results_secret(ENVIRONMENT)}: there is one if the settings ask for a cache"
 _LAST_SECONDS = "what it was told in its last two seconds may be gone, but for SQS's messages"
 
 
@@ -50,6 +52,7 @@ def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
                 "local.emulator",
                 port=ports.emulator,
                 broker_port=ports.broker,
+                results_port=ports.results,
                 account=places.account,
                 calls=places.calls,
             ),
@@ -89,6 +92,31 @@ def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:
             ),
             environment=environment,
             ready=lambda: _accepts(ports.broker),
+        ),
+        Spec(
+            name=RESULTS,
+            command=tuple(server.command()),
+            environment=environment,
+            needs=(EMULATOR,),
+            ready=lambda: _accepts(ports.results_valkey),
+            stdin=lambda: _results_configuration(places, ports),
+            waits_for=_NO_RESULTS,
+        ),
+        Spec(
+            name=RESULTS_FRONT,
+            command=_python(
+                "local.broker",
+                port=ports.results,
+                upstream_port=ports.results_valkey,
+                control=places.results_control,
+                certificate=certificate,
+                key=key,
+            ),
+            environment=environment,
+            needs=(EMULATOR,),
+            ready=lambda: _accepts(ports.results),
+            stdin=lambda: _nothing_once_there_are_results(ports),
+            waits_for=_NO_RESULTS,
         ),
         Spec(
             name=AGENT,
@@ -139,8 +167,7 @@ async def _accepts(port: int) -> bool:
 async def _configuration(places: Places, ports: Ports, node: Node, *, of: int = 1) -> bytes:
     """Waits until the secret is deployed, and a group ``of`` so many nodes."""
     node.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    while (password := await asyncio.to_thread(password_of, ports)) is None:
-        await asyncio.sleep(0.5)
+    password = await _password(ports, names.broker_secret(ENVIRONMENT))
     while of > 1 and await asyncio.to_thread(_deployed_nodes, ports) < of:
         await asyncio.sleep(0.5)
     primary = nodes.primary(places, ports)
@@ -150,6 +177,26 @@ async def _configuration(places: Places, ports: Ports, node: Node, *, of: int = 
         password=password,
         replica_of=None if node == primary else primary.port,
     )
+
+
+async def _results_configuration(places: Places, ports: Ports) -> bytes:
+    """Waits until its secret is deployed."""
+    places.results.mkdir(parents=True, exist_ok=True, mode=0o700)
+    password = await _password(ports, names.results_secret(ENVIRONMENT))
+    return server.configuration(
+        port=ports.results_valkey, directory=places.results, password=password, policy="volatile-ttl"
+    )
+
+
+async def _nothing_once_there_are_results(ports: Ports) -> bytes:
+    await _password(ports, names.results_secret(ENVIRONMENT))
+    return b""
+
+
+async def _password(ports: Ports, secret: str) -> str:
+    while (password := await asyncio.to_thread(password_of, ports, secret)) is None:
+        await asyncio.sleep(0.5)
+    return password
 
 
 def _client(ports: Ports, service: str) -> Any:
@@ -163,10 +210,10 @@ def _client(ports: Ports, service: str) -> Any:
     )
 
 
-def password_of(ports: Ports) -> str | None:
+def password_of(ports: Ports, secret: str = names.broker_secret(ENVIRONMENT)) -> str | None:
     """The deployed secret's password; None while there is none, or the account does not answer."""
     try:
-        answer = _client(ports, "secretsmanager").get_secret_value(SecretId=names.broker_secret(ENVIRONMENT))
+        answer = _client(ports, "secretsmanager").get_secret_value(SecretId=secret)
     except (BotoCoreError, ClientError):
         return None
     return str(json.loads(answer["SecretString"])["password"])

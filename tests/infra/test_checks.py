@@ -43,6 +43,7 @@ WRONG_BROKERS: dict[str, tuple[Mapping[str, Any], str]] = {
 WRONG = {
     **{stack: rule for stack, (_, rule) in WRONG_BROKERS.items()},
     "Evicting": "taskfleet_broker_never_evicts",
+    "Stubborn": "taskfleet_results_go_oldest_first",
     "Negative": "taskfleet_desired_count_not_negative",
     "Misspelt": "F3002",  # of the CDK's own rules, which must stay on beside ours
     "Unexplained": "AwsSolutions-SQS3",
@@ -65,6 +66,13 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         cache_parameter_group_family="valkey8",
         description="x",
         properties={"maxmemory-policy": "allkeys-lru"},
+    )
+    elasticache.CfnParameterGroup(
+        cdk.Stack(app, "Stubborn"),
+        "Group",
+        cache_parameter_group_family="valkey8",
+        description=f"{guard.EVICTING}, x",
+        properties={"maxmemory-policy": "noeviction"},
     )
     ecs.CfnService(cdk.Stack(app, "Negative"), "Service", desired_count=-1, task_definition="x")
     cdk.CfnResource(cdk.Stack(app, "Misspelt"), "Queue", type="AWS::SQS::Queue", properties={"Nmae": "x"})

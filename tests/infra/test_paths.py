@@ -40,7 +40,7 @@ ENDPOINTS = replace(
 
 
 def paths_of(synthesis: Synthesis, settings: Settings) -> Paths:
-    return Paths(account(synthesis, settings), settings.network)
+    return Paths(account(synthesis, settings), settings)
 
 
 def called(caller: str) -> set[str]:
@@ -66,6 +66,13 @@ def closed(paths: Paths, settings: Settings) -> list[str]:
     to_broker = [
         f"{name} to the broker" for name, place in services.items() if not paths.connects(place, broker, port)
     ]
+    results = paths.results()
+    if results is not None:
+        to_broker += [
+            f"{name} to the results"
+            for name, place in services.items()
+            if not paths.connects(place, *results)
+        ]
     return to_broker + [
         f"{name} to {service}"
         for name, place in services.items()
@@ -94,13 +101,15 @@ def test_no_endpoint_is_paid_for_that_nobody_needs(variants: Synthesis) -> None:
 
 
 @EVERYWHERE
-def test_nobody_else_reaches_the_broker(blueprint: Synthesis, settings: Settings) -> None:
+def test_nobody_else_reaches_the_broker_or_the_results(blueprint: Synthesis, settings: Settings) -> None:
     paths = paths_of(blueprint, settings)
-    broker, port = paths.broker()
     (workers,) = {place.groups for place in paths.services().values()}
+    results = paths.results()
+    assert (results is None) is (settings.results_cache is None)
 
-    assert paths.admitted(broker) == [Rule(broker.groups[0], workers[0], port, port)]
-    assert not any(paths.public(subnet) for subnet in broker.subnets)
+    for cache, port in filter(None, (paths.broker(), results)):
+        assert paths.admitted(cache) == [Rule(cache.groups[0], workers[0], port, port)]
+        assert not any(paths.public(subnet) for subnet in cache.subnets)
     assert [rule for rule in paths._ingress if rule.group in workers] == []
 
 
@@ -108,7 +117,7 @@ def test_nobody_else_reaches_the_broker(blueprint: Synthesis, settings: Settings
 def test_only_containers_are_in_the_workers_group(blueprint: Synthesis, settings: Settings) -> None:
     """Whoever is in it reaches the broker."""
     of = account(blueprint, settings)
-    (workers,) = {place.groups[0] for place in Paths(of, settings.network).services().values()}
+    (workers,) = {place.groups[0] for place in Paths(of, settings).services().values()}
     members = {
         resource["Type"]
         for stack, template in of.templates.items()
@@ -125,20 +134,26 @@ def test_in_an_existing_vpc_all_is_open_that_must_be(variants: Synthesis) -> Non
     vpc = EXISTING.network.existing
     assert vpc is not None
     of = account(variants, EXISTING)
-    less = replace(EXISTING.network, existing=replace(vpc, endpoints=("s3", "ssm", "ecr.api", "ecr.dkr")))
+    fewer = replace(vpc, endpoints=("s3", "ssm", "ecr.api", "ecr.dkr"))
+    less = replace(EXISTING, network=replace(EXISTING.network, existing=fewer))
 
-    assert closed(Paths(of, EXISTING.network), EXISTING) == []
-    assert {one.rpartition(" to ")[2] for one in closed(Paths(of, less), EXISTING)} == {"sqs"}
+    assert closed(Paths(of, EXISTING), EXISTING) == []
+    assert {one.rpartition(" to ")[2] for one in closed(Paths(of, less), less)} == {"sqs"}
 
 
 def test_whom_the_settings_name_reaches_the_broker_and_nobody_else(variants: Synthesis) -> None:
     paths = paths_of(variants, EXISTING)
-    broker, port = paths.broker()
     workers = paths.services()[names.BEAT_SERVICE].groups[0]
-    admitted = {rule.peer for rule in paths.admitted(broker)}
+    broker, results = paths.broker(), paths.results()
+    assert results is not None
 
-    assert admitted == {workers, WEB, WEB_RANGE}
-    assert {(rule.first, rule.last) for rule in paths.admitted(broker)} == {(port, port)}
+    for cache, port in (broker, results):
+        admitted = {rule.peer for rule in paths.admitted(cache)}
+        assert admitted == {workers, WEB, WEB_RANGE}
+        assert {(rule.first, rule.last) for rule in paths.admitted(cache)} == {(port, port)}
+    assert {rule.group for rule in paths.admitted(results[0])} != {
+        rule.group for rule in paths.admitted(broker[0])
+    }
 
 
 def test_whom_the_settings_name_reads_the_metrics_of_the_controller_and_reaches_nothing_else(
@@ -187,6 +202,11 @@ CUTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "to the broker",
         {"FromPort": 6379, "ToPort": 6379},
     ),
+    "no way in to the results": (
+        "AWS::EC2::SecurityGroupIngress",
+        "to the results",
+        {"FromPort": 6379, "ToPort": 6379},
+    ),
     "no way out of the workers": ("AWS::EC2::SecurityGroup", "to sqs", {"SecurityGroupEgress": []}),
     "NAT gateways in a private subnet": ("AWS::EC2::NatGateway", "to sqs", {"SubnetId": "nowhere"}),
 }
@@ -195,7 +215,8 @@ CUTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_path_that_is_cut_is_found(blueprint: Synthesis, cut: str) -> None:
     type, says, properties = CUTS[cut]
-    of = account(blueprint, environments.DEV)
+    settings = environments.LOCAL if says == "to the results" else environments.DEV
+    of = account(blueprint, settings)
 
     def changed(template: dict[str, Any]) -> dict[str, Any]:
         resources = {
@@ -206,4 +227,4 @@ def test_a_path_that_is_cut_is_found(blueprint: Synthesis, cut: str) -> None:
 
     cut_off = Account(of.account, of.region, {name: changed(dict(one)) for name, one in of.templates.items()})
 
-    assert any(says in one for one in closed(Paths(cut_off, environments.DEV.network), environments.DEV))
+    assert any(says in one for one in closed(Paths(cut_off, settings), settings))

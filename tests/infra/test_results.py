@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,15 @@ from pathlib import Path
 import pytest
 from celery.backends import dynamodb
 from taskfleet.contract import environment as env
-from taskfleet.contract import names, parameters, results
+from taskfleet.contract import names, results
+from taskfleet.contract import parameters as parameters_of
 
+from infra.checks.access import policies
 from infra.settings import Results
-from tests.infra.synthesis import RELEASE, Synthesis, managed_policy, of_type, synthesize
+from tests.infra.synthesis import RELEASE, Synthesis, managed_policy, of_type, only, synthesize
+from tests.infra.test_access import account
 from tests.infra.test_tables import allowed, statements, tables
+from tests.infra.variants import EXISTING
 from tests.support import reference as environments
 
 BACKEND = env.RESULT_BACKEND.name
@@ -56,17 +61,83 @@ def test_workers_and_producers_may_do_what_celerys_backend_does_and_no_more(with
 
 
 def test_without_the_setting_there_is_nothing_of_it(blueprint: Synthesis) -> None:
-    directory = Path(blueprint.directory)
+    directory = Path(blueprint.directory) / "assembly-prod"
 
     assert shown(blueprint) == results.NONE
     assert not [file for file in directory.rglob("*.template.json") if BACKEND in file.read_text()]
     assert not [file for file in directory.rglob("*.template.json") if "-results" in file.read_text()]
 
 
+CACHED = EXISTING  # two nodes, in an existing VPC
+
+
+def test_a_cache_is_a_group_of_its_own_with_a_password_of_its_own(variants: Synthesis) -> None:
+    fleet, cache = variants.of(CACHED.name, "fleet"), CACHED.results_cache
+    assert cache is not None
+    group = only(fleet, "AWS::ElastiCache::ReplicationGroup")
+    broker = only(variants.of(CACHED.name, "broker"), "AWS::ElastiCache::ReplicationGroup")
+
+    assert group["ReplicationGroupId"] == names.results_cache(CACHED.name) != broker["ReplicationGroupId"]
+    assert len(names.results_cache("a" * 12)) <= 40  # ElastiCache, with the longest name of an environment
+    assert group["NumCacheClusters"] == cache.nodes == 2
+    assert group["AutomaticFailoverEnabled"] is group["MultiAZEnabled"] is True
+    assert group["TransitEncryptionEnabled"] is group["AtRestEncryptionEnabled"] is True
+    assert group["TransitEncryptionMode"] == "required"
+    assert ":SecretString:password::}}" in json.dumps(group["AuthToken"])
+    assert json.dumps(group["AuthToken"]) != json.dumps(broker["AuthToken"])
+    assert only(fleet, "AWS::SecretsManager::Secret")["Name"] == names.results_secret(CACHED.name)
+
+
+def test_a_full_cache_forgets_the_oldest_and_a_full_broker_refuses(variants: Synthesis) -> None:
+    full = {
+        stack: only(variants.of(CACHED.name, stack), "AWS::ElastiCache::ParameterGroup")["Properties"]
+        for stack in ("broker", "fleet")
+    }
+
+    assert full == {
+        "broker": {"maxmemory-policy": "noeviction"},
+        "fleet": {"maxmemory-policy": "volatile-ttl"},
+    }
+    group = only(variants.of(CACHED.name, "broker"), "AWS::ElastiCache::ReplicationGroup")
+    parameters = of_type(variants.of(CACHED.name, "broker"), "AWS::ElastiCache::ParameterGroup")
+    assert group["CacheParameterGroupName"] == {"Ref": next(iter(parameters))}
+
+
+def test_its_url_names_where_the_password_is_read_and_every_worker_has_it(variants: Synthesis) -> None:
+    of = account(variants, CACHED)
+    host = f"{names.stack(CACHED.name, 'fleet')}-ResultsCacheReplicationGroup"
+    expected = re.compile(
+        rf"rediss://{host}\w+-PrimaryEndPoint.Address:{host}\w+-PrimaryEndPoint.Port/0\?ssl_cert_reqs=required"
+        r"&credential_provider=taskfleet.brokers.credentials:results"
+    )
+    stack = names.stack(CACHED.name, f"release-{RELEASE}")
+    tasks = of_type(variants.of(CACHED.name, f"release-{RELEASE}"), "AWS::ECS::TaskDefinition").values()
+
+    for task in tasks:
+        (container,) = task["ContainerDefinitions"]
+        (given,) = [one["Value"] for one in container["Environment"] if one["Name"] == BACKEND]
+        assert expected.fullmatch(of.value(given, stack))
+    assert expected.fullmatch(of.published(parameters_of.base(CACHED.name, "result-backend")))
+
+
+def test_who_may_read_its_password_is_who_uses_results(variants: Synthesis) -> None:
+    of = account(variants, CACHED)
+    where = f"{CACHED.region}:{CACHED.account}"
+    secret = f"arn:aws:secretsmanager:{where}:secret:{names.results_secret(CACHED.name)}-AbCdEf"
+    may = {
+        who: statement["Action"]
+        for who, statements in policies.of(of).identity.items()
+        for statement in statements
+        if secret in statement["Resource"]
+    }
+
+    assert may == dict.fromkeys((policies.WORKER, policies.PRODUCER), "secretsmanager:GetSecretValue")
+
+
 def shown(synthesis: Synthesis) -> object:
     """What producers are shown as the result backend."""
     found = of_type(synthesis.of("prod", "fleet"), "AWS::SSM::Parameter").values()
-    wanted = parameters.base("prod", "result-backend")
+    wanted = parameters_of.base("prod", "result-backend")
     (value,) = [each["Value"] for each in found if each["Name"] == wanted]
     return value
 

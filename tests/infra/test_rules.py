@@ -25,6 +25,7 @@ from infra.settings import (
     Network,
     Pool,
     Results,
+    ResultsCache,
     Secret,
     Settings,
 )
@@ -512,6 +513,43 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         ("a queue of one broker", "Results()"),
     ),
     "results that never are": ({"results": Results(expires_seconds=0)}, "= 0:", ("a second at least",)),
+    "a version of the results' cache that there is not": (
+        {"results": ResultsCache(engine_version="7.1")},
+        "'7.1'",
+        ("results.engine_version", "no such version of valkey", "8.1"),
+    ),
+    "a node of the results' cache that there is not": (
+        {"results": ResultsCache(node_type="cache.t2.big")},
+        "'cache.t2.big'",
+        ("results.node_type", "no such node type"),
+    ),
+    "too many nodes for results": ({"results": ResultsCache(nodes=7)}, "= 7", ("results.nodes", "replicas")),
+    "a port of the results' cache": ({"results": ResultsCache(port=80)}, "= 80", ("results.port", "1150")),
+    "anybody may read results": (
+        {"results": ResultsCache(ingress=("0.0.0.0/0",))},
+        "'0.0.0.0/0'",
+        ("results.ingress", "/16 or smaller"),
+    ),
+    "who may read results is no text": (
+        {"results": ResultsCache(ingress=(5,))},  # type: ignore[arg-type]
+        "= 5",
+        ("results.ingress[0]", "in quotes: '5'"),
+    ),
+    "results of two kinds": (
+        {"results": ResultsCache(), "variables": {"CELERY_RESULT_BACKEND": "redis://cache.example/0"}},
+        "'CELERY_RESULT_BACKEND'",
+        ("is set from a setting of its own",),
+    ),
+    "results as a URL": ({"results": "redis://"}, "'redis://'", ("a Results or a ResultsCache or None",)),
+    "a cache for results over two zones in one": (
+        {
+            "results": ResultsCache(nodes=2),
+            "broker": Broker(nodes=1),
+            "network": Network(availability_zones=("eu-west-1a",)),
+        },
+        "('eu-west-1a',)",
+        ("network.availability_zones", "set results.nodes=1"),
+    ),
     "variable name": ({"variables": {"MY-FLAG": "x"}}, "'MY-FLAG'", ("letters, digits and underscores",)),
     "variable and secret": (
         {
@@ -583,6 +621,7 @@ def test_all_problems_are_reported_together() -> None:
             }
         },
         {"results": Results(expires_seconds=7 * 24 * 3600)},
+        {"results": ResultsCache(nodes=2, node_type="cache.r7g.large", ingress=("10.8.0.0/20",))},
         {"image": Image(uri="example.com:5000/worker", digest=DIGEST)},
         {"network": Network(availability_zones=("eu-west-1a", "eu-west-1b"), nat_gateways=1)},
     ],

@@ -14,6 +14,7 @@ from infra.settings import (
     Image,
     Network,
     Pool,
+    ResultsCache,
     Secret,
 )
 from tests.support import reference as environments
@@ -41,6 +42,7 @@ EXISTING = replace(
         egress=Egress.ENDPOINTS,
     ),
     broker=replace(environments.PROD.broker, ingress=(WEB, WEB_RANGE), restore_from_snapshot=SNAPSHOT),
+    results=ResultsCache(nodes=2),
     metrics_from=(SCRAPER, SCRAPER_RANGE),
     pools=tuple(
         replace(pool, security_groups=(DATABASE,)) if pool.name == "low" else pool

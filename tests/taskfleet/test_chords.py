@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery, chord, group
 from celery.exceptions import ChordError, Reject
+from taskfleet.brokers import credentials
 from taskfleet.contract import environment as env
 from taskfleet.contract import names, results
 from taskfleet.dead_letters.letter import Kind
@@ -19,19 +21,35 @@ from taskfleet.settings import WorkerSettings, read
 
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
+from tests.support.results_cache import ResultsCache
 from tests.support.tiny_fleet import TinyFleet
 from tests.taskfleet import behalf_tasks as tasks
 
 
-@pytest.fixture(params=["file", "dynamodb", "redis"])
-def backend(request: pytest.FixtureRequest, fleet: TinyFleet, aws: MiniStack, tmp_path: Path) -> str:
-    """Polled by `celery.chord_unlock`; joined by the last task of the header; carried in Redis."""
+@pytest.fixture(params=["file", "dynamodb", "redis", "cache"])
+def backend(
+    request: pytest.FixtureRequest,
+    fleet: TinyFleet,
+    aws: MiniStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[str]:
+    """Polled by `celery.chord_unlock`; joined by the last task of the header; carried in Redis.
+
+    ``cache`` is Redis as the fleet's stack has it: TLS, and a password that is read where it is.
+    """
     if request.param == "redis":
-        return fleet.valkey.url
-    if request.param == "dynamodb":
-        return results_table(aws, fleet.name)
-    (tmp_path / "results").mkdir()
-    return f"file://{tmp_path}/results"
+        yield fleet.valkey.url
+    elif request.param == "dynamodb":
+        yield results_table(aws, fleet.name)
+    elif request.param == "cache":
+        monkeypatch.setattr(credentials, "_results", None)
+        cache = ResultsCache(fleet.name, tmp_path / "cache", aws, certificates=fleet.directory / "tls")
+        yield cache.url
+        cache.close()
+    else:
+        (tmp_path / "results").mkdir()
+        yield f"file://{tmp_path}/results"
 
 
 def results_table(aws: MiniStack, environment: str) -> str:

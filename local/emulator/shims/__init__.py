@@ -22,8 +22,8 @@ from local.emulator.shims import (
 )
 
 
-def register(*, broker_port: int) -> None:
-    """Make the emulator able to take Taskfleet's stacks. ``broker_port`` is where the TLS front listens."""
+def register(*, broker_port: int, results_port: int) -> None:
+    """Make the emulator able to take Taskfleet's stacks. The ports are those of the TLS fronts."""
     for module in (
         ec2,
         secrets,
@@ -37,4 +37,4 @@ def register(*, broker_port: int) -> None:
         steady,
     ):
         module.register()
-    broker.register(port=broker_port)
+    broker.register(port=broker_port, results_port=results_port)

@@ -1,4 +1,4 @@
-"""ElastiCache: a replication group's endpoint is the TLS front of the broker on this machine.
+"""ElastiCache: a replication group's endpoint is the TLS front of a valkey-server on this machine.
 
 Its AUTH token rotates as AWS says (ElastiCache guide, "Modifying the AUTH token"): ROTATE adds one to the
 last one, SET leaves it alone. The group is `modifying` until the nodes take what it says:
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import string
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ministack.services import elasticache
+from taskfleet.contract import names
 
+from local.account import ENVIRONMENT
 from local.emulator.shims import table
 from local.emulator.shims.table import Made, Properties
 
@@ -22,11 +25,15 @@ _STATUS = {"ROTATE": "ROTATING", "SET": "SETTING"}
 _ALLOWED = set(string.printable) - set(string.whitespace) - set('/"@%')
 
 
-def register(*, port: int) -> None:
-    """Every node answers at ``localhost:port``; nothing is started by the emulator itself."""
+def register(*, port: int, results_port: int) -> None:
+    """Every node answers at ``localhost:port``, those of the results' cache at ``results_port``.
 
-    def endpoint(**asked: object) -> tuple[str, int, None]:
-        return "localhost", port, None
+    Nothing is started by the emulator itself.
+    """
+
+    def endpoint(*, labels: Mapping[str, str], **asked: object) -> tuple[str, int, None]:
+        of_results = labels.get("rg_id") == names.results_cache(ENVIRONMENT)
+        return "localhost", results_port if of_results else port, None
 
     elasticache._spawn_redis_container = endpoint
     modify, xml = elasticache._modify_replication_group, elasticache._rg_xml

@@ -15,7 +15,10 @@ def _written(tmp_path: Path) -> Places:
     places = Places(tmp_path / "with a blank")
     places.root.mkdir()
     certificates.ensure(places.certificates, places.ca)
-    shell.write(places, Ports(emulator=4000, broker=4001, valkey=4002, replica=4003))
+    shell.write(
+        places,
+        Ports(emulator=4000, broker=4001, valkey=4002, replica=4003, results=4004, results_valkey=4005),
+    )
     return places
 
 

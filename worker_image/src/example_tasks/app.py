@@ -28,6 +28,9 @@ app.conf.task_routes = {
     "example_tasks.reports.*": {"queue": "low"},
 }
 
+# Nobody waits for most of them: what is not stored costs nothing. A task whose result is read says so.
+app.conf.task_ignore_result = True
+
 app.conf.beat_schedule = {
     "nightly-report": {
         "task": "example_tasks.reports.send_all",

@@ -1,4 +1,6 @@
-"""The primary broker's password, read when a connection is made, so that it can rotate without a restart.
+"""Passwords of the primary broker and of the results' cache, read when a connection is made.
+
+So they can rotate without a restart.
 
 Nobody has to tell a process of another password. One that logs in does so with a password that it read in
 the last `FOLLOWED_SECONDS`; one that the broker refuses (WRONGPASS, NOAUTH) reads it anew at once.
@@ -45,13 +47,15 @@ class SecretCredentials(CredentialProvider):
         self,
         fetch: Callable[[], Mapping[str, str]] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        of: str = "the broker",
     ) -> None:
-        self._fetch = fetch or _from_secrets_manager
+        self._fetch = fetch or (lambda: _read_secret(names.broker_secret))
+        self._of = of
         self._clock = clock
         self._refused_at = -math.inf
         self._distrusted = False
         self._kept = Kept(
-            "the broker's password",
+            f"the password of {of}",
             self._read,
             keep_seconds=KEEP_SECONDS,
             stale_seconds=FOLLOWED_SECONDS - KEEP_SECONDS,
@@ -69,7 +73,7 @@ class SecretCredentials(CredentialProvider):
         except _UNREADABLE as error:
             # A fault of the connection, for whoever publishes or consumes: it is tried again as those are.
             raise RedisConnectionError(
-                f"Error connecting to the broker: its password can't be read: {error}"
+                f"Error connecting to {self._of}: its password can't be read: {error}"
             ) from error
 
     def _trusted(self) -> tuple[str, str]:
@@ -93,19 +97,28 @@ class SecretCredentials(CredentialProvider):
         return secret["username"], secret["password"]
 
 
-def _from_secrets_manager() -> Mapping[str, str]:
-    secret_id = names.broker_secret(os.environ[environment.ENVIRONMENT.name])
+def _read_secret(name: Callable[[str], str]) -> Mapping[str, str]:
+    secret_id = name(os.environ[environment.ENVIRONMENT.name])
     answer = aws.client("secretsmanager", aws.PROMPT).get_secret_value(SecretId=secret_id)
     secret: Mapping[str, str] = json.loads(answer["SecretString"])
     return secret
 
 
 _shared: SecretCredentials | None = None
+_results: SecretCredentials | None = None
 
 
 def shared() -> SecretCredentials:
-    """The process's provider: all connections of a process share one answer."""
+    """The process's provider for the broker: all connections of a process share one answer."""
     global _shared
     if _shared is None:
         _shared = SecretCredentials()
     return _shared
+
+
+def results() -> SecretCredentials:
+    """The same for the results' cache; Celery calls it, by its name in the backend's URL."""
+    global _results
+    if _results is None:
+        _results = SecretCredentials(lambda: _read_secret(names.results_secret), of="the results' cache")
+    return _results

@@ -24,6 +24,7 @@ DOWN_LOOKS = 3
 BEAT_SILENT_SECONDS = 240
 MEMORY_PERCENT, MEMORY_MINUTES = 75, 5
 CPU_PERCENT, CPU_MINUTES = 80, 5
+RESULTS_PERCENT, RESULTS_MINUTES = 90, 15
 _WINDOW_MINUTES = WINDOW_SECONDS // MINUTE
 _DOWN = f"has not answered the controller for {DOWN_LOOKS * LOOK_SECONDS} s."
 
@@ -241,8 +242,23 @@ _NODE = (
         says=(f"{CPU_PERCENT} % busy or more for {CPU_MINUTES} minutes:",),
     ),
 )
+_RESULTS = (
+    Alarm(
+        name="results-memory",
+        audience=Audience.TICKET,
+        scope=Scope.RESULTS,
+        meaning="The cache for results is full: it forgets some before their time.",
+        metric=metrics.NODE_MEMORY,
+        comparison=Comparison.AT_LEAST,
+        threshold=RESULTS_PERCENT,
+        # Its policy is volatile-ttl: evictions are how it goes on, so they are no alarm of their own.
+        reason="at 100 % it evicts the oldest results; tasks run as before, chords may stay incomplete",
+        lasting_seconds=RESULTS_MINUTES * MINUTE,
+        says=(f"{RESULTS_PERCENT} % of its memory or more for {RESULTS_MINUTES} minutes.",),
+    ),
+)
 CATALOGUE: Mapping[str, Alarm] = MappingProxyType(
-    {alarm.name: alarm for alarm in (*_POOL, *_QUEUE, *_FLEET, *_NODE, *_SCALING)}
+    {alarm.name: alarm for alarm in (*_POOL, *_QUEUE, *_FLEET, *_NODE, *_RESULTS, *_SCALING)}
 )
 
 

@@ -24,6 +24,7 @@ class Scope(StrEnum):
 
     FLEET = "fleet"
     NODE = "node"  # of the primary broker
+    RESULTS = "results"  # a node of the results' cache, where there is one
     POOL = "pool"  # of a release
     QUEUE = "queue"  # of a release: its SQS queue
 

@@ -165,6 +165,16 @@ def broker_secret(environment: str) -> str:
     return f"{PROJECT}/{environment}/broker"
 
 
+def results_cache(environment: str) -> str:
+    """The ElastiCache replication group of task results, where the settings ask for it."""
+    return f"{broker(environment)}-results"
+
+
+def results_secret(environment: str) -> str:
+    """The Secrets Manager secret of that group, in the broker's form."""
+    return f"{PROJECT}/{environment}/results"
+
+
 def producer_policy(environment: str) -> str:
     """The IAM policy for whoever publishes from outside the fleet."""
     return f"{PROJECT}-{check('environment', environment)}-producer"

@@ -18,6 +18,8 @@ from celery import Celery
 from celery.backends.redis import RedisBackend, ResultConsumer
 from celery.utils.serialization import get_pickleable_exception
 
+from taskfleet.brokers.credentials import SecretCredentials
+from taskfleet.brokers.redis.deadline import SSLConnection
 from taskfleet.publishing import behalf, chord_claims, stored
 
 logger = logging.getLogger(__name__)
@@ -137,7 +139,15 @@ def _harden(backend: Any) -> Any:
     cls = type(backend)
     if not issubclass(cls, OnBehalf):
         backend.__class__ = type(cls.__name__, (OnBehalf, cls), {"__module__": cls.__module__})
+    if isinstance(backend, RedisBackend):
+        _read_anew_if_refused(backend)
     return _lazy(backend)
+
+
+def _read_anew_if_refused(backend: RedisBackend) -> None:
+    """The cache of the fleet's own: a password that it refuses is read anew for the next connection."""
+    if isinstance(backend.connparams.get("credential_provider"), SecretCredentials):
+        backend.connparams["connection_class"] = SSLConnection
 
 
 def _harden_chord_unlock(sender: Celery, **_signal: Any) -> None:

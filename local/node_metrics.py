@@ -7,7 +7,7 @@ nothing, here as there.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,21 +15,19 @@ import redis
 from botocore.exceptions import ClientError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from taskfleet.contract import names
 
 EVERY_SECONDS = 60
 NAMESPACE = "AWS/ElastiCache"
 _ANSWER_SECONDS = 2.0
 
 
-class BrokerMetrics:
-    """Of the nodes of ``environment``'s broker, whose valkey-servers listen on ``ports``."""
+class NodeMetrics:
+    """Of one group's nodes: by their names the ports of their valkey-servers; ``secret`` has the password."""
 
     def __init__(
-        self, *, environment: str, ports: Sequence[int], secretsmanager: Any, cloudwatch: Any
+        self, *, nodes: Mapping[str, int], secret: str, secretsmanager: Any, cloudwatch: Any
     ) -> None:
-        self._environment = environment
-        self._nodes = dict(zip(names.broker_nodes(names.broker(environment), len(ports)), ports, strict=True))
+        self._nodes, self._secret = nodes, secret
         self._secretsmanager, self._cloudwatch = secretsmanager, cloudwatch
         self._published: float | None = None
         self._processor: dict[str, tuple[float, float]] = {}  # node: when, and the seconds used until then
@@ -73,7 +71,7 @@ class BrokerMetrics:
     def _info(self, port: int) -> dict[str, Any] | None:
         """A node's INFO; None while it, or its secret, is not there."""
         try:
-            secret = self._secretsmanager.get_secret_value(SecretId=names.broker_secret(self._environment))
+            secret = self._secretsmanager.get_secret_value(SecretId=self._secret)
             password = json.loads(secret["SecretString"])["password"]
             with redis.Redis(
                 host="127.0.0.1",

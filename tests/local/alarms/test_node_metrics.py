@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from taskfleet.contract import names
 
-from local.broker_metrics import BrokerMetrics
+from local.node_metrics import NodeMetrics
 from tests.local.alarms.account import Account
 from tests.support.processes import free_port
 from tests.support.valkey import Valkey
@@ -38,9 +38,10 @@ def values(account: Account, environment: str, metric: str) -> list[float]:
     return [point["Maximum"] for point in found["Datapoints"]]
 
 
-def measured(account: Account, environment: str, port: int) -> BrokerMetrics:
+def measured(account: Account, environment: str, port: int) -> NodeMetrics:
     clients = {name: account.client(name) for name in ("secretsmanager", "cloudwatch")}
-    return BrokerMetrics(environment=environment, ports=(port,), **clients)
+    nodes = dict.fromkeys(names.broker_nodes(names.broker(environment), 1), port)
+    return NodeMetrics(nodes=nodes, secret=names.broker_secret(environment), **clients)
 
 
 def test_memory_and_processor_are_percentages_of_the_node(
