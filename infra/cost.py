@@ -43,7 +43,7 @@ def bill(settings: Settings, templates: Iterable[Template]) -> list[Line]:
     running = [one for template in found for one in services(template)]
     lines = [
         _workers(running),
-        _cache_nodes(found),
+        *_cache_nodes(found),
         _each("NAT gateways", found, "AWS::EC2::NatGateway", prices.NAT_GATEWAY, prices.PUBLIC_IPV4),
         _endpoints(found),
         *_alarms(found),
@@ -89,14 +89,13 @@ def _workers(running: Iterable[Service]) -> Line:
     return Line("Fargate tasks", count, dollars, (prices.FARGATE,))
 
 
-def _cache_nodes(templates: Iterable[Template]) -> Line:
-    count, dollars = 0, 0.0
+def _cache_nodes(templates: Iterable[Template]) -> Iterable[Line]:
+    """A line for each group: the broker's, and that of results where they have a cache."""
     for group in _resources(templates, "AWS::ElastiCache::ReplicationGroup"):
-        nodes = int(group["NumCacheClusters"])
-        factor = prices.VALKEY_FACTOR if group["Engine"] == "valkey" else 1.0
-        count += nodes
-        dollars += nodes * _monthly(prices.CACHE_NODE[group["CacheNodeType"]]) * factor
-    return Line("ElastiCache nodes", count, dollars, (prices.ELASTICACHE,))
+        of_results = str(group["ReplicationGroupId"]).endswith("-results")
+        what = f"ElastiCache nodes{' for results' if of_results else ''}, {group['CacheNodeType']}"
+        price = prices.CACHE_NODE[group["Engine"], group["CacheNodeType"]]
+        yield _line(what, int(group["NumCacheClusters"]), price)
 
 
 def _endpoints(templates: Iterable[Template]) -> Line:

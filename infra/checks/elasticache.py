@@ -40,11 +40,18 @@ NODE_SIZES: dict[str, tuple[str, ...]] = {
     "c7gn": _GRAVITON,
     "c8gn": _GRAVITON,
 }
+# AWS's price list of October 2026 has these for Valkey alone.
+VALKEY_ONLY = frozenset({"m8g", "r8g", "c8gn"})
 
 
 def parameter_group_family(engine: str, version: str) -> str:
     """The family of a custom parameter group. Raises ``KeyError`` for what ElastiCache does not offer."""
     return FAMILIES[engine][version]
+
+
+def is_for(node_type: str, engine: str) -> bool:
+    """Whether this engine can have a node type that exists."""
+    return engine == "valkey" or node_type.split(".")[1] not in VALKEY_ONLY
 
 
 def node_type_exists(node_type: str) -> bool:

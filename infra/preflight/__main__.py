@@ -16,7 +16,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.preflight", description=preflight.__doc__)
     parser.add_argument("environment", choices=[one.name for one in ALL])
     (settings,) = (one for one in ALL if one.name == parser.parse_args().environment)
-    return 0 if preflight.passes(settings, boto3.Session(region_name=settings.region)) else 1
+    if not preflight.passes(settings, boto3.Session(region_name=settings.region)):
+        print(f"  next: mend what is missing, then `make preflight ENV={settings.name}` again")
+        return 1
+    if not settings.on_this_machine:
+        print(f"  next: `make cost ENV={settings.name}`, `make deploy ENV={settings.name}`")
+    return 0
 
 
 if __name__ == "__main__":

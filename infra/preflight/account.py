@@ -135,17 +135,17 @@ def _zones(settings: Settings, session: boto3.Session) -> Finding:
 
 
 def _bootstrap(settings: Settings, session: boto3.Session) -> Finding:
-    then = f"{bootstrap_command(settings)} (once per account and region; about a minute)"
+    then, run = "once per account and region; about a minute:", (bootstrap_command(settings),)
     try:
         parameter = session.client("ssm").get_parameter(Name=bootstrap_parameter(settings))["Parameter"]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ParameterNotFound":
             raise
-        return Finding(what="bootstrap", state=State.MISSING, found="not done", then=then)
+        return Finding(what="bootstrap", state=State.MISSING, found="not done", then=then, run=run)
     version = int(parameter["Value"])
     if version < BOOTSTRAP_VERSION:
         found = f"version {version}, and {BOOTSTRAP_VERSION} is needed"
-        return Finding(what="bootstrap", state=State.MISSING, found=found, then=then)
+        return Finding(what="bootstrap", state=State.MISSING, found=found, then=then, run=run)
     return Finding(what="bootstrap", state=State.OK, found=f"version {version}")
 
 
@@ -153,12 +153,13 @@ def _service_roles(settings: Settings, session: boto3.Session) -> Finding:
     iam = session.client("iam")
     missing = [service for service, role in SERVICE_ROLES.items() if not _exists(iam, role)]
     if missing:
-        commands = [f"aws iam create-service-linked-role --aws-service-name {one}" for one in missing]
+        commands = tuple(f"aws iam create-service-linked-role --aws-service-name {one}" for one in missing)
         return Finding(
             what="service roles",
             state=State.LOOK,
             found=f"{len(missing)} not there yet: a very first deploy may fail, and succeed when repeated",
-            then="; ".join(commands),
+            then="make them now, once per account:",
+            run=commands,
         )
     return Finding(what="service roles", state=State.OK, found="of ECS, ElastiCache and scaling")
 
@@ -195,8 +196,8 @@ def _stacks(settings: Settings, cloudformation: Any) -> Finding:
             what="stacks",
             state=State.MISSING,
             found=f"{', '.join(stuck)}: an update failed, and its rollback too",
-            then="mend what its events name, then "
-            + "; ".join(f"`aws cloudformation continue-update-rollback --stack-name {one}`" for one in stuck),
+            then="mend what its events name, then:",
+            run=tuple(f"aws cloudformation continue-update-rollback --stack-name {one}" for one in stuck),
         )
     made = len(found)
     return Finding(

@@ -19,12 +19,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """``what`` was asked, what was ``found``, and ``then``: how to get what is missing."""
+    """``what`` was asked, what was ``found``, and ``then``: how to get what is missing.
+
+    ``run`` are commands that do it, each on a line of its own to be copied.
+    """
 
     what: str
     state: State
     found: str
     then: str = ""
+    run: tuple[str, ...] = ()
 
 
 def page(environment: str, findings: Sequence[Finding], *, quiet: bool = False) -> str:
@@ -42,6 +46,7 @@ def page(environment: str, findings: Sequence[Finding], *, quiet: bool = False) 
             break_long_words=False,
             break_on_hyphens=False,
         )
+        lines += [" " * 14 + command for command in one.run]
     return "\n".join([*lines, "", f"  {_sum(findings)}"])
 
 

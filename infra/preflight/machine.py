@@ -67,6 +67,6 @@ def _emulation(wanted: Architecture) -> Finding:
         what=what,
         state=State.MISSING,
         found=f"{found}, and QEMU is not registered",
-        then="docker run --privileged --rm tonistiigi/binfmt --install all; or build for this machine: "
-        "Image(architecture=Architecture.…) in infra/environments.py",
+        then="build for this machine (Image(architecture=…) in infra/environments.py), or register it:",
+        run=("docker run --privileged --rm tonistiigi/binfmt --install all",),
     )

@@ -49,8 +49,8 @@ def judge(settings: Settings, seen: Seen) -> Iterator[Finding]:
     yield from _groups(settings, seen)
 
 
-def _missing(what: str, found: str, then: str) -> Finding:
-    return Finding(what=what, state=State.MISSING, found=found, then=then)
+def _missing(what: str, found: str, then: str, *run: str) -> Finding:
+    return Finding(what=what, state=State.MISSING, found=found, then=then, run=run)
 
 
 def _of_its_own(settings: Settings, seen: Seen) -> Finding:
@@ -81,7 +81,8 @@ def _vpc(found: Vpc) -> Finding:
         return _missing(
             "VPC",
             f"{found.id} has {' and '.join(f'DNS {one}' for one in off)} off: endpoints have no names in it",
-            "; ".join(f"aws ec2 modify-vpc-attribute --vpc-id {found.id} --enable-dns-{one}" for one in off),
+            "turn it on:",
+            *(f"aws ec2 modify-vpc-attribute --vpc-id {found.id} --enable-dns-{one}" for one in off),
         )
     return Finding(what="VPC", state=State.OK, found=f"{found.id}, {', '.join(found.blocks)}")
 
@@ -221,7 +222,8 @@ def _named(
                 what=what,
                 state=_grave(settings),
                 found=f"{one.id} has no private DNS: containers ask for AWS's own names",
-                then=f"aws ec2 modify-vpc-endpoint --vpc-endpoint-id {one.id} --private-dns-enabled",
+                then="turn it on:",
+                run=(f"aws ec2 modify-vpc-endpoint --vpc-endpoint-id {one.id} --private-dns-enabled",),
             )
         elif not all(_admitted(one, subnet) for subnet in chosen):
             yield Finding(

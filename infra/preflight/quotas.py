@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -57,25 +58,21 @@ def compare(need: needs.Need, quota: Quota, *, allowed: float, taken: float) -> 
     """``taken`` is what others in the account use already: environments, other teams."""
     free = allowed - taken
     found = f"{need}; the quota is {allowed:g}" + (f", {taken:g} in use by others" if taken else "")
-    wanted = max(need.full, need.release) + taken
-    then = (
+    wanted = math.ceil(max(need.full, need.release) + taken)
+    run = (
         f"aws service-quotas request-service-quota-increase --service-code {quota.service} "
-        f"--quota-code {quota.code} --desired-value {wanted:g} (answered within hours to days)"
+        f"--quota-code {quota.code} --desired-value {wanted}",
     )
+    ask = "ask for more, which is answered within hours to days:"
     found = found.removeprefix(f"{need.what}: ")
     if free < need.rest:
-        return Finding(what=need.what, state=State.MISSING, found=found, then=then)
+        return Finding(what=need.what, state=State.MISSING, found=found, then=ask, run=run)
     if free < need.release:
-        return Finding(
-            what=need.what, state=State.LOOK, found=found, then=f"no room for a second release: {then}"
-        )
+        then = f"enough for a first deploy; no room for a second release beside the first: {ask}"
+        return Finding(what=need.what, state=State.LOOK, found=found, then=then, run=run)
     if free < need.full:
-        return Finding(
-            what=need.what,
-            state=State.LOOK,
-            found=found,
-            then=f"no room for full scale, which scaling will then not reach: {then}",
-        )
+        then = f"enough for releases; scaling would not reach its full scale: {ask}"
+        return Finding(what=need.what, state=State.LOOK, found=found, then=then, run=run)
     return Finding(what=need.what, state=State.OK, found=found)
 
 

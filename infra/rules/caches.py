@@ -36,6 +36,13 @@ def node_type(where: str, group: Broker | ResultsCache) -> Iterator[Problem]:
             rule=f"ElastiCache has no such node type; families are {families}",
             fix="e.g. cache.t4g.small or cache.r7g.large",
         )
+    elif not elasticache.is_for(group.node_type, group.engine):
+        yield Problem(
+            setting=f"{where}.node_type",
+            value=group.node_type,
+            rule=f"ElastiCache has it for Valkey, not for {group.engine.value}",
+            fix=f"{where}.engine=Engine.VALKEY, or a node type of the generation before, as cache.r7g.large",
+        )
 
 
 def nodes(where: str, group: Broker | ResultsCache) -> Iterator[Problem]:

@@ -37,7 +37,10 @@ def test_a_bootstrapped_account_in_ones_zones_is_prepared(session: boto3.Session
 
     assert found["zones"].state is found["bootstrap"].state is State.OK
     assert found["service roles"].state is State.LOOK
-    assert "create-service-linked-role --aws-service-name ecs.amazonaws.com" in found["service roles"].then
+    assert (
+        "aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com"
+        in found["service roles"].run
+    )
 
 
 def test_a_zone_that_the_account_does_not_have_is_named_with_those_it_has(session: boto3.Session) -> None:
@@ -59,7 +62,7 @@ def test_without_a_bootstrap_the_command_is_given(session: boto3.Session, accoun
         ssm.put_parameter(Name=checks.bootstrap_parameter(DEV), Value=version, Type="String")
 
     assert found.state is State.MISSING
-    assert found.then.startswith("node_modules/.bin/cdk bootstrap aws://000000000000/us-east-1")
+    assert found.run == ("node_modules/.bin/cdk bootstrap aws://000000000000/us-east-1",)
 
 
 def test_credentials_of_another_account_are_refused(session: boto3.Session) -> None:

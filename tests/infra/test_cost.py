@@ -9,7 +9,9 @@ import pytest
 from taskfleet.contract import names
 
 from infra import prices
+from infra.checks import elasticache
 from infra.cost import Line, bill, page
+from infra.settings import Engine
 from tests.infra.synthesis import Synthesis
 from tests.support import reference as environments
 from tests.support.reference import ALL
@@ -81,6 +83,39 @@ def test_container_insights_cost_by_their_metrics_where_they_are_on(setting: str
     assert line is None or line.dollars == pytest.approx(line.count * 0.30)
 
 
+@pytest.mark.parametrize(
+    ("engine", "node", "hour"),
+    [
+        ("redis", "cache.t4g.micro", 0.016),
+        ("valkey", "cache.t4g.micro", 0.0128),
+        ("valkey", "cache.r8g.large", 0.1756),
+        ("valkey", "cache.m5.24xlarge", 5.9904),
+    ],
+)
+def test_a_cache_of_results_has_a_line_of_its_own(engine: str, node: str, hour: float) -> None:
+    def group(name: str, nodes: int) -> dict[str, Any]:
+        given = {
+            "ReplicationGroupId": name,
+            "NumCacheClusters": nodes,
+            "Engine": engine,
+            "CacheNodeType": node,
+        }
+        return {"Type": "AWS::ElastiCache::ReplicationGroup", "Properties": given}
+
+    lines = billed(group(names.broker("dev"), 3), group(names.results_cache("dev"), 1))
+
+    assert lines[f"ElastiCache nodes, {node}"].dollars == pytest.approx(3 * hour * 730)
+    assert lines[f"ElastiCache nodes for results, {node}"].dollars == pytest.approx(hour * 730)
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+def test_every_node_type_that_the_rules_let_through_has_a_price(engine: Engine) -> None:
+    for family, sizes in elasticache.NODE_SIZES.items():
+        for size in sizes:
+            node = f"cache.{family}.{size}"
+            assert elasticache.is_for(node, engine) is ((engine.value, node) in prices.CACHE_NODE), node
+
+
 def test_container_insights_are_a_setting_of_the_cluster(blueprint: Synthesis) -> None:
     found = {
         stack: resource["Properties"]["ClusterSettings"]
@@ -124,7 +159,7 @@ def test_every_environment_has_a_bill(blueprint: Synthesis, environment: str) ->
     ]
     (settings,) = (one for one in ALL if one.name == environment)
     lines = {line.what: line for line in bill(settings, templates)}
-    assert lines["ElastiCache nodes"].count == settings.broker.nodes
+    assert lines[f"ElastiCache nodes, {settings.broker.node_type}"].count == settings.broker.nodes
     # Beat, the controller, and the workers that each pool keeps.
     assert lines["Fargate tasks"].count == 2 + sum(
         p.min_workers + p.warm_fallback_workers for p in settings.pools
@@ -137,4 +172,4 @@ def test_the_page_has_the_sum_and_where_its_prices_are_from() -> None:
     total, _, head, *sources = text.splitlines()[-4:]
     assert total.split() == ["in", "all", "$", "3.75"]
     assert (head, len(sources)) == ("prices:", 1)
-    assert "Amazon SQS Pricing, 2026-11" in sources[0]
+    assert f"Amazon SQS Pricing, {prices.SQS.seen}" in sources[0]

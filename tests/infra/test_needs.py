@@ -55,11 +55,11 @@ def test_each_task_node_gateway_and_endpoint_takes_an_interface(blueprint: Synth
 @pytest.mark.parametrize(
     ("allowed", "taken", "state", "says"),
     [
-        (6, 0, State.MISSING, "--quota-code L-3032A538 --desired-value 60.5"),
+        (6, 0, State.MISSING, "--quota-code L-3032A538 --desired-value 61"),
         (12, 0, State.LOOK, "no room for a second release"),
-        (20, 0, State.LOOK, "no room for full scale"),
+        (20, 0, State.LOOK, "would not reach its full scale"),
         (100, 0, State.OK, ""),
-        (100, 96, State.MISSING, "--desired-value 156.5"),
+        (100, 96, State.MISSING, "--desired-value 157"),
     ],
 )
 def test_a_quota_that_is_too_small_comes_with_the_command_that_raises_it(
@@ -70,7 +70,7 @@ def test_a_quota_that_is_too_small_comes_with_the_command_that_raises_it(
     found = compare(prod, FARGATE, allowed=allowed, taken=taken)
 
     assert found.state is state
-    assert says in found.then
+    assert says in " ".join((found.then, *found.run))
     assert f"the quota is {allowed:g}" in found.found
 
 
@@ -93,9 +93,17 @@ def test_an_engine_that_is_not_there_is_missing(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_page_says_in_its_last_line_whether_a_deploy_can_succeed() -> None:
     fine = Finding(what="zones", state=State.OK, found="a, b")
-    bad = Finding(what="bootstrap", state=State.MISSING, found="not done", then="cdk bootstrap")
+    bad = Finding(
+        what="bootstrap",
+        state=State.MISSING,
+        found="not done",
+        then="once:",
+        run=("cdk bootstrap " + "long " * 40 + "end",),
+    )
 
     assert page("dev", [fine]).splitlines()[-1] == "  ready to deploy"
     lines = page("dev", [fine, bad]).splitlines()
     assert lines[-1] == "  1 missing: a deploy would fail"
-    assert "           -> cdk bootstrap" in lines
+    assert "           -> once:" in lines
+    # A command is copied from one line.
+    assert any(line.strip().startswith("cdk bootstrap") and line.endswith("end") for line in lines)

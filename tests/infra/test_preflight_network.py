@@ -124,7 +124,7 @@ def test_without_dns_no_endpoint_has_a_name(team: Team, session: boto3.Session) 
     found = only(team.settings(), session)
 
     assert found.state is State.MISSING
-    assert found.then == f"aws ec2 modify-vpc-attribute --vpc-id {team.vpc} --enable-dns-hostnames"
+    assert found.run == (f"aws ec2 modify-vpc-attribute --vpc-id {team.vpc} --enable-dns-hostnames",)
 
 
 def test_subnets_exist_one_in_each_zone(team: Team, session: boto3.Session) -> None:
