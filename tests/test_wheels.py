@@ -96,6 +96,8 @@ def test_an_image_is_checked_from_inside() -> None:
     ("app", "environ", "check_", "says"),
     [
         ("no_such_package.app:app", {}, "application", "can't be imported"),
+        ("drills.tasks.app", {}, "application", "is no `module:attribute`"),
+        (":app", {}, "application", "is no `module:attribute`"),
         ("tests.test_wheels:lock", {}, "application", "is not given to taskfleet.install"),
         ("drills.tasks.app:app", {"CELERY_BROKER_URL": "x"}, "variables", "CELERY_BROKER_URL"),
     ],

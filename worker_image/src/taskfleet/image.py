@@ -68,6 +68,9 @@ def _package(name: str, version: str) -> Finding:
 
 def _application(app: str) -> Iterator[Finding]:
     module, _, attribute = app.partition(":")
+    if not (module and attribute):
+        yield Finding("application", False, f"{app!r} is no `module:attribute`, as shop.app:app")
+        return
     try:
         found = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # noqa: BLE001 - whatever its import raises is the finding
