@@ -88,8 +88,8 @@ class FleetStack(EnvironmentStack):
         cache = self.results_cache
         backend = cache.url if cache else result_backend(settings) or results.NONE
         publish(self, settings, "result-backend", backend)
-        if cache:
-            publish(self, settings, "results-secret-arn", cache.secret.secret_arn)
+        secret = cache.secret.secret_arn if cache else results.NONE
+        publish(self, settings, "results-secret-arn", secret)
 
     def _results_cache(self, key: kms.IKey) -> ResultsCache | None:
         settings = self._settings

@@ -9,7 +9,7 @@ import time
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.supervisor.fleet import AGENT, ALARMS, BROKER, EMULATOR, FRONT, REPLICA
+from local.supervisor.fleet import AGENT, ALARMS, BROKER, EMULATOR, FRONT, REPLICA, RESULTS
 from local.supervisor.status import Status
 from tests.fleet.deployed import Deployed, wait_until
 
@@ -27,7 +27,7 @@ def _account_answers(fleet: Deployed) -> bool:
         return False
 
 
-@pytest.mark.parametrize("name", [BROKER, REPLICA, FRONT, AGENT, ALARMS, EMULATOR])
+@pytest.mark.parametrize("name", [BROKER, REPLICA, RESULTS, FRONT, AGENT, ALARMS, EMULATOR])
 def test_a_part_of_the_machine_is_started_again(fleet: Deployed, name: str) -> None:
     before = _pids(fleet)
     os.kill(before[name], signal.SIGKILL)

@@ -137,7 +137,7 @@ def test_sqs_is_attended_to_by_what_sqs_itself_measures(alarms: list[dict[str, A
 
 
 @pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
-def test_each_node_of_the_broker_is_watched(blueprint: Synthesis, settings: Any) -> None:
+def test_each_node_of_the_broker_and_of_the_results_is_watched(blueprint: Synthesis, settings: Any) -> None:
     template = blueprint.of(settings.name, "fleet")
     watched = [
         (kind_of(alarm), alarm["Dimensions"][0]["Value"])
@@ -146,6 +146,7 @@ def test_each_node_of_the_broker_is_watched(blueprint: Synthesis, settings: Any)
     ]
 
     nodes = [f"taskfleet-{settings.name}-{number:03d}" for number in range(1, settings.broker.nodes + 1)]
-    assert sorted(watched) == sorted(
-        (kind, node) for kind in ("broker-cpu", "broker-memory") for node in nodes
-    )
+    expected = [(kind, node) for kind in ("broker-cpu", "broker-memory") for node in nodes]
+    if settings.results_cache:
+        expected.append(("results-memory", f"taskfleet-{settings.name}-results-001"))
+    assert sorted(watched) == sorted(expected)

@@ -65,7 +65,9 @@ def test_without_the_setting_there_is_nothing_of_it(blueprint: Synthesis) -> Non
 
     assert shown(blueprint) == results.NONE
     assert not [file for file in directory.rglob("*.template.json") if BACKEND in file.read_text()]
-    assert not [file for file in directory.rglob("*.template.json") if "-results" in file.read_text()]
+    assert not [
+        file for file in directory.rglob("*.template.json") if "taskfleet-prod-results" in file.read_text()
+    ]
 
 
 CACHED = EXISTING  # two nodes, in an existing VPC

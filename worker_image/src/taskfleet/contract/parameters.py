@@ -55,7 +55,7 @@ BASE = (
     "state-table-arn",
     "tools-table-arn",
     "result-backend",
-    "results-secret-arn",  # where results have a cache of their own
+    "results-secret-arn",
 )
 
 

@@ -11,7 +11,7 @@ KEY = "id"
 # Seconds since the epoch: from then on DynamoDB deletes the item.
 EXPIRES = "ttl"
 
-# The value of the parameter `result-backend` where the environment has none of its own.
+# The value of the parameters `result-backend` and `results-secret-arn` where there is no such thing.
 NONE = "none"
 
 
