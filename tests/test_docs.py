@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 import taskfleet
 from taskfleet.gate_checks import Marked, marked
 
+from docs.pages.settings import EXPLAINED
 from docs.pages.written import FOLDER, PAGES
+from infra import settings
 
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 _WRITTEN = sorted(
@@ -24,6 +27,17 @@ _WRITTEN = sorted(
 @pytest.mark.parametrize("name", PAGES)
 def test_a_generated_page_is_current(name: str) -> None:
     assert (FOLDER / name).read_text() == PAGES[name](), "run `make docs`"
+
+
+def test_every_field_of_the_settings_is_explained_and_no_other() -> None:
+    holders = [one for one in vars(settings).values() if isinstance(one, type) and is_dataclass(one)]
+
+    assert set(holders) == set(EXPLAINED)
+    for holder in holders:
+        assert {field.name for field in fields(holder) if field.name != "_"} == set(EXPLAINED[holder]), holder
+    for holder, explained in EXPLAINED.items():
+        empty = [name for name, said in explained.items() if not (said.does and said.change)]
+        assert empty == [], holder
 
 
 @pytest.mark.parametrize("page", _WRITTEN, ids=lambda page: page.name)
