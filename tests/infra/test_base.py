@@ -28,7 +28,12 @@ STATEFUL = {
         "AWS::ElastiCache::ReplicationGroup": {"ReplicationGroup"},
     },
     "fleet": {
-        "AWS::DynamoDB::Table": {"State1C20CC9A", "Tools14E15C69", "DeadLettersBBF8BAAB"},
+        "AWS::DynamoDB::Table": {
+            "State1C20CC9A",
+            "Tools14E15C69",
+            "DeadLettersBBF8BAAB",
+            "ProducersFC1D7FC0",
+        },
         "AWS::SQS::Queue": {
             "Deadhigh12BD5DAB",
             "DeadlowA51BCC5E",
