@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import consume, deploy, outage, publish, ratelimit, toolkit
+from benchmarks import autoscale, consume, deploy, outage, publish, ratelimit, toolkit
+from benchmarks.autoscale.compare import Comparison
 from drills.fleet import Fleet
 from drills.report import Report
 from local.fleet_environment import NotUp
@@ -41,8 +42,9 @@ BENCHMARKS = {
 
 
 # With servers of their own: without the local fleet.
-ALONE = {
+ALONE: dict[str, tuple[str, Callable[[], Report | Comparison]]] = {
     "deploy": ("an incompatible release: rolling restart, workers swapped, ours", deploy.run),
+    "autoscale": ("our scaling and five others on eleven loads, simulated; SEEDS=30 in full", autoscale.run),
     "ratelimit": ("70 a second with 1, 4 and 8 workers, against Celery's rate_limit", ratelimit.run),
     "toolkit": ("what each tool adds to a run: round trips, bytes, time, dollars", toolkit.run),
 }
@@ -74,7 +76,7 @@ def main() -> int:
     return _finish(BENCHMARKS[given.name].run(fleet))
 
 
-def _finish(report: Report) -> int:
+def _finish(report: Report | Comparison) -> int:
     print(report.table())
     print(f"kept in {report.write(DIRECTORY)}")
     return 0 if report.holds else 1

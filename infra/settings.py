@@ -174,8 +174,9 @@ class Pool:
     warm_fallback_workers: int = 0
     max_fallback_workers: int | None = None  # default: max_workers
     latency_target_seconds: int = 60
-    scale_out_after_seconds: int = 20
-    scale_in_after_seconds: int = 300
+    scale_out_after_seconds: int = 10
+    scale_in_after_seconds: int = 60
+    fallback_sleep_after_seconds: int = 300  # the same for its workers on SQS: outages come in series
     limits: Limits = Limits()
     # What its tasks need of AWS themselves (S3, SES, …). Such a pool has a task role of its own.
     allow: tuple[Allow, ...] = ()

@@ -104,12 +104,12 @@ class WorkerPool(Construct):
             "PrimaryScaling",
             variables.PRIMARY,
             bounds=(pool.min_workers, pool.max_workers),
-            policies=(scale_out(), scale_in(pool)),
+            policies=(scale_out(pool), scale_in(pool)),
         )
         self._alarms.scale(self, scaled)
 
     def _fallback(self) -> None:
-        pool = self._pool
+        pool, most = self._pool, max_fallback_workers(self._pool)
         # Asleep when it is made; an update during an outage is made good by the wake alarm's next minute.
         self.fallback_service = self._service(
             "Fallback", variables.FALLBACK, workers=pool.warm_fallback_workers
@@ -120,8 +120,12 @@ class WorkerPool(Construct):
             self.fallback_service,
             "FallbackScaling",
             variables.FALLBACK,
-            bounds=(pool.warm_fallback_workers, max_fallback_workers(pool)),
-            policies=(scale_out("fallback-wake"), scale_in(pool, "fallback-sleep"), attend()),
+            bounds=(pool.warm_fallback_workers, most),
+            policies=(
+                scale_out(pool, "fallback-wake", most=most - pool.warm_fallback_workers),
+                scale_in(pool, "fallback-sleep", most=most - pool.warm_fallback_workers),
+                attend(),
+            ),
         )
         self._alarms.scale(self, scaled)
 

@@ -6,25 +6,11 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_applicationautoscaling as scaling
 from constructs import Construct
-from taskfleet.contract import metrics, names
+from taskfleet.contract import names
+from taskfleet.contract import scaling as steps
+from taskfleet.contract.scaling import Step
 
 from infra.settings import Pool
-
-# Until the gap that the alarm sees has taken the last change into account. A larger step in between
-# still adds the difference.
-OUT_COOLDOWN_SECONDS = 3 * metrics.LOOK_SECONDS
-# CloudWatch repeats an alarm's scaling action once a minute, so a longer cooldown than this only
-# matters where the pool asks for a shorter one.
-IN_COOLDOWN_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Step:
-    """Add ``adjustment`` when the metric is in [lower, upper), both counted from the alarm's threshold."""
-
-    lower: float | None
-    upper: float | None
-    adjustment: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,28 +25,29 @@ class Policy:
     steps: tuple[Step, ...]
 
 
-def scale_out(kind: str = "scale-out") -> Policy:
-    """Workers missing (the alarm's threshold is 1): 1 → +1, 2 or 3 → +2, 4 to 7 → +4, 8 and more → +8."""
+def scale_out(pool: Pool, kind: str = "scale-out", *, most: int | None = None) -> Policy:
+    """As many workers as are missing (the alarm's threshold is 1); of many nearly as many, in one step."""
     return Policy(
         kind=kind,
-        cooldown_seconds=OUT_COOLDOWN_SECONDS,
-        steps=(Step(0, 1, 1), Step(1, 3, 2), Step(3, 7, 4), Step(7, None, 8)),
+        cooldown_seconds=steps.OUT_COOLDOWN_SECONDS,
+        steps=steps.out_steps(pool.max_workers - pool.min_workers if most is None else most),
     )
 
 
-def scale_in(pool: Pool, kind: str = "scale-in") -> Policy:
-    """One worker less at a time, as long as there are too many."""
+def scale_in(pool: Pool, kind: str = "scale-in", *, most: int | None = None) -> Policy:
+    """As many workers less as were too many all the time; busy ones are protected, and end first."""
+    after = pool.scale_in_after_seconds if kind == "scale-in" else pool.fallback_sleep_after_seconds
     return Policy(
         kind=kind,
-        cooldown_seconds=min(pool.scale_in_after_seconds, IN_COOLDOWN_SECONDS),
-        steps=(Step(None, 0, -1),),
+        cooldown_seconds=steps.in_cooldown_seconds(after),
+        steps=steps.in_steps(pool.max_workers - pool.min_workers if most is None else most),
     )
 
 
 def attend() -> Policy:
     """One worker more each minute, for an SQS queue from which nobody fetches; without the controller."""
     return Policy(
-        kind="fallback-unattended", cooldown_seconds=OUT_COOLDOWN_SECONDS, steps=(Step(0, None, 1),)
+        kind="fallback-unattended", cooldown_seconds=steps.OUT_COOLDOWN_SECONDS, steps=(Step(0, None, 1),)
     )
 
 

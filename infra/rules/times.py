@@ -103,7 +103,7 @@ def _sqs_visibility(settings: Settings) -> Iterator[Problem]:
 
 def _scaling_periods(settings: Settings) -> Iterator[Problem]:
     for pool in settings.pools:
-        for name in ("scale_out_after_seconds", "scale_in_after_seconds"):
+        for name in ("scale_out_after_seconds", "scale_in_after_seconds", "fallback_sleep_after_seconds"):
             value = getattr(pool, name)
             if value % LOOK_SECONDS or not LOOK_SECONDS <= value <= MAX_ALARM_SECONDS:
                 yield Problem(

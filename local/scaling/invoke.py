@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
+from taskfleet.simulation.step_scaling import Activity, Policy, Target, aggregate, plan
 
-from local.scaling.plan import Activity, aggregate, plan
-from local.scaling.policy import Policy, Target, read_policy, read_target
+from local.scaling.policy import read_policy, read_target
 
 log = logging.getLogger("scaling")
 

@@ -3,55 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-# API_StepScalingPolicyConfiguration: "If not specified, the default value is 300."
-DEFAULT_COOLDOWN_SECONDS = 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step adjustment. Bounds are relative to the alarm's threshold; None is infinite."""
-
-    lower: float | None
-    upper: float | None
-    adjustment: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """A step scaling policy of one target."""
-
-    arn: str
-    name: str
-    resource: str
-    adjustment_type: str = "ChangeInCapacity"
-    steps: tuple[Step, ...]
-    min_adjustment_magnitude: int = 0
-    cooldown_seconds: int = DEFAULT_COOLDOWN_SECONDS
-    aggregation: str = "Average"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What is scaled: ``service/<cluster>/<service>``, between two bounds."""
-
-    resource: str
-    minimum: int
-    maximum: int
-    in_suspended: bool = False
-    out_suspended: bool = False
-
-    @property
-    def cluster(self) -> str:
-        """The ECS cluster's name."""
-        return self.resource.split("/")[1]
-
-    @property
-    def service(self) -> str:
-        """The ECS service's name."""
-        return self.resource.split("/")[2]
+from taskfleet.simulation.step_scaling import DEFAULT_COOLDOWN_SECONDS, Policy, Step, Target
 
 
 def read_target(described: Mapping[str, Any]) -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from taskfleet.contract.scaling import MOST_STEPS
 
 from infra.constructs.scaling import Policy, attend, scale_in, scale_out
 from infra.settings import Pool
@@ -22,19 +23,14 @@ def adjustment(policy: Policy, value: float, *, threshold: float) -> int | None:
     return found[0] if found else None
 
 
-@pytest.mark.parametrize(
-    ("gap", "added"), [(1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (7, 4), (8, 8), (9, 8), (500, 8)]
-)
-def test_the_more_workers_are_missing_the_more_are_added(gap: int, added: int) -> None:
-    assert adjustment(scale_out(), gap, threshold=1) == added
-
-
-@pytest.mark.parametrize("gap", range(1, 200))
-def test_never_more_are_added_than_are_missing(gap: int) -> None:
-    added = adjustment(scale_out(), gap, threshold=1)
-
-    assert added is not None
-    assert added <= gap
+@pytest.mark.parametrize("most", [1, 2, 10, 40, 1000])
+def test_all_that_may_be_missing_is_added_at_once_and_never_more(most: int) -> None:
+    policy = scale_out(POOL, most=most)
+    added = [adjustment(policy, gap, threshold=1) or 0 for gap in range(1, most + 1)]
+    assert all(some <= gap for gap, some in enumerate(added, 1))
+    assert added[-1] == most
+    assert min(some / gap for gap, some in enumerate(added, 1)) > 0.7
+    assert len(policy.steps) <= MOST_STEPS
 
 
 def adjustment_below(policy: Policy, value: float, *, threshold: float) -> int | None:
@@ -49,13 +45,21 @@ def adjustment_below(policy: Policy, value: float, *, threshold: float) -> int |
     return found[0] if found else None
 
 
-@pytest.mark.parametrize(("gap", "change"), [(-1, -1), (-2, -1), (-50, -1), (0, None), (3, None)])
-def test_one_is_taken_away_at_a_time_and_none_without_need(gap: int, change: int | None) -> None:
-    assert adjustment_below(scale_in(POOL), gap, threshold=-1) == change
+@pytest.mark.parametrize("gap", range(1, 60))
+def test_what_is_too_much_is_taken_away_as_it_is_added(gap: int) -> None:
+    taken = adjustment_below(scale_in(POOL, most=40), -gap, threshold=-1)
+    added = adjustment(scale_out(POOL, most=40), gap, threshold=1)
+    assert added is not None
+    assert taken == -added
+
+
+@pytest.mark.parametrize("gap", [0, 3])
+def test_nothing_is_taken_away_without_need(gap: int) -> None:
+    assert adjustment_below(scale_in(POOL), gap, threshold=-1) is None
 
 
 def test_the_fallback_has_the_steps_of_the_primary_pool_and_none_is_exact() -> None:
-    assert scale_out("fallback-wake").steps == scale_out().steps
+    assert scale_out(POOL, "fallback-wake").steps == scale_out(POOL).steps
     assert scale_in(POOL, "fallback-sleep").steps == scale_in(POOL).steps
 
 

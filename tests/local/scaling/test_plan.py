@@ -9,9 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from taskfleet.simulation.step_scaling import (
+    Activity,
+    Decision,
+    Policy,
+    Step,
+    Target,
+    adjusted,
+    aggregate,
+    find_step,
+    plan,
+)
 
-from local.scaling.plan import Activity, Decision, adjusted, aggregate, find_step, plan
-from local.scaling.policy import Policy, Step, Target, read_policy
+from local.scaling.policy import read_policy
 
 NOW = 1_800_000_000.0
 OUT = (

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from taskfleet.scaling.plan import PoolLoad, capacity_gap
+from taskfleet.scaling.rates import Flow
 
 # 4 slots, late after 15 s, 1 to 10 workers, one wanted.
 IDLE = PoolLoad(
@@ -79,5 +80,57 @@ def test_the_gap_never_leads_out_of_the_bounds(desired: int) -> None:
     for busy in range(0, 60, 7):
         for waiting in (0, 1, 50, 5000):
             gap = capacity_gap(load(busy=busy, waiting=waiting, oldest_age_seconds=30.0, desired=desired))
+            assert gap is not None
+            assert 1 <= desired + gap <= 10
+
+
+def busy_flow(rate: float, run: float, *, last: float | None = None) -> Flow:
+    error = (rate / 600) ** 0.5
+    return Flow(
+        last=rate if last is None else last,
+        fast=rate,
+        slow=rate,
+        last_error=error * 7.7,
+        fast_error=error * 3.2,
+        slow_error=error,
+        run_seconds=run,
+    )
+
+
+# 4 slots, 60 s, 1 to 40 workers.
+FLOWS = {
+    "what arrives, and no more": (load(flow=busy_flow(10, 1), busy=10, desired=3, max_workers=40), 0),
+    "a worker too few": (load(flow=busy_flow(10, 1), busy=8, desired=2, max_workers=40), 1),
+    "two too many": (load(flow=busy_flow(10, 1), busy=10, desired=5, max_workers=40), -2),
+    "a short queue is worked off by those who run": (
+        load(flow=busy_flow(10, 1), waiting=60, busy=12, desired=3, running=3, max_workers=40),
+        0,
+    ),
+    "one that would be late gets all that it can use": (
+        load(flow=busy_flow(10, 1, last=40), waiting=300, busy=12, desired=3, running=3, max_workers=40),
+        37,
+    ),
+    "as many stay as work the queue off within the target": (
+        load(flow=busy_flow(1, 1), waiting=4000, busy=160, desired=40, running=40, max_workers=40),
+        -23,
+    ),
+    "after a change one look says nothing": (
+        load(flow=busy_flow(10, 1), busy=10, desired=9, max_workers=40, changed=True),
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize(("seen", "gap"), FLOWS.values(), ids=FLOWS.keys())
+def test_the_gap_with_rates(seen: PoolLoad, gap: int) -> None:
+    assert capacity_gap(seen) == gap
+
+
+@pytest.mark.parametrize("run", [0.1, 2.0, 120.0])
+@pytest.mark.parametrize("rate", [0.0, 0.3, 10.0, 300.0])
+def test_with_rates_the_gap_stays_in_the_bounds(rate: float, run: float) -> None:
+    for desired in range(11):
+        for waiting in (0, 1, 50, 5000):
+            gap = capacity_gap(load(flow=busy_flow(rate, run), waiting=waiting, busy=4, desired=desired))
             assert gap is not None
             assert 1 <= desired + gap <= 10

@@ -24,6 +24,7 @@ from taskfleet.cli import (
     run,
     scale,
     schedule,
+    simulate,
     status,
 )
 from taskfleet.contract import environment as env
@@ -64,6 +65,7 @@ for command in (
     doctor.doctor,
     lint.lint,
     adopt.adopt,
+    simulate.simulate,
     producer_env.producer_env,
     producers.producers,
 ):

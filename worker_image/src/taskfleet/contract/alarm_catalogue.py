@@ -58,7 +58,7 @@ _SCALING = (
         "The fallback pool wants more workers than it needs.",
         metrics.FALLBACK_GAP,
         -1,
-        Setting("scale_in_after_seconds"),
+        Setting("fallback_sleep_after_seconds"),
         reason="Redis answered and SQS was empty in each look for so long: outages come in series",
     ),
 )

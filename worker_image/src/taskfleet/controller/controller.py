@@ -21,6 +21,7 @@ from taskfleet.releases.model import LIVE, Record, State
 from taskfleet.releases.observation import Memory, Rules
 from taskfleet.releases.plan import Plan, plan
 from taskfleet.releases.store import NO_HOLDS, NO_POINTER, Snapshot
+from taskfleet.scaling.history import History
 
 logger = logging.getLogger(__name__)
 _ROUNDS = 5
@@ -35,6 +36,7 @@ class Controller:
         self._edges, self._rules, self._clock = edges, rules or Rules(), clock
         self._started = clock()
         self._memory = Memory()
+        self._histories: dict[str, History] = {}
         self._snapshot: Snapshot | None = None
         self._published: str | None = None
         self.last: Look | None = None
@@ -44,6 +46,7 @@ class Controller:
         # As exact as the state table keeps it, so that what comes back from there compares equal.
         now, begun = round(self._clock(), 3), time.monotonic()
         seen = gather(self._edges, now=now, last=self._snapshot, rules=self._rules)
+        self._histories = observe.remembered(seen, self._edges.environment, self._histories)
         planned, problems = self._act(seen)
         problems += collect(self._edges, seen)
         look = self._build(seen, planned, (*seen.problems, *problems), took=time.monotonic() - begun)
@@ -115,7 +118,7 @@ class Controller:
             reason=record.history[-1].reason if record.history else "",
             empty_looks=self._memory.zeros.get(record.release, 0),
             overdue=planned is not None and record.release in planned.overdue,
-            pools=observe.pools(record, seen, self._edges.environment),
+            pools=observe.pools(record, seen, self._edges.environment, self._histories),
             producers=observe.producers(record, seen),
         )
 

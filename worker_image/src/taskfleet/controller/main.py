@@ -18,6 +18,8 @@ from taskfleet.controller.edges import connect
 from taskfleet.settings import ControllerSettings
 
 logger = logging.getLogger(__name__)
+# Of a period that is left for the look and for its metrics to arrive.
+BEFORE_PERIOD_ENDS = 0.15
 
 
 def run(settings: ControllerSettings) -> int:
@@ -49,12 +51,19 @@ def run(settings: ControllerSettings) -> int:
 
 
 def look_until(stop: threading.Event, controller: Controller, *, every_seconds: float = LOOK_SECONDS) -> None:
-    """Look at a fixed rhythm; a look that took longer is followed by the next at once."""
-    due = time.monotonic()
+    """Look at a fixed rhythm: by the clock, shortly before the end of a period that CloudWatch's alarms see.
+
+    The alarms then act on the newest look. A look that took longer than a period leaves the next one out.
+    """
     while not stop.is_set():
         _look(controller)
-        due = max(due + every_seconds, time.monotonic())
-        stop.wait(due - time.monotonic())
+        stop.wait(until_next(time.time(), every_seconds))
+
+
+def until_next(now: float, every_seconds: float) -> float:
+    """Seconds until `BEFORE_PERIOD_ENDS` of the next period."""
+    before = every_seconds * BEFORE_PERIOD_ENDS
+    return every_seconds - (now + before) % every_seconds
 
 
 def _look(controller: Controller) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from taskfleet.contract import names
 from taskfleet.contract.manifest import PoolManifest
@@ -14,7 +16,11 @@ from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Observation
 from taskfleet.scaling import holds
 from taskfleet.scaling.fallback import FallbackPool
+from taskfleet.scaling.history import History
 from taskfleet.scaling.plan import PoolLoad, capacity_gap
+from taskfleet.scaling.rates import Counted
+
+NO_HISTORIES: Mapping[str, History] = MappingProxyType({})
 
 # Before it serves and while it drains a release keeps a worker, even in a pool that may sleep.
 _KEEPS_ONE = frozenset({State.REGISTERED, State.GATING, State.DRAINING})
@@ -60,9 +66,25 @@ def _running(seen: Gathered) -> dict[tuple[str, str], int] | None:
     }
 
 
-def pools(record: Record, seen: Gathered, environment: str) -> tuple[PoolLook, ...]:
-    """What was seen of each pool of a release."""
-    return tuple(_Pool(record, pool, seen, environment).look() for pool in record.manifest.pools)
+def pools(
+    record: Record, seen: Gathered, environment: str, histories: Mapping[str, History] = NO_HISTORIES
+) -> tuple[PoolLook, ...]:
+    """What was seen of each pool of a release. ``histories`` by ECS service (`remembered`)."""
+    return tuple(_Pool(record, pool, seen, environment, histories).look() for pool in record.manifest.pools)
+
+
+def remembered(seen: Gathered, environment: str, before: Mapping[str, History]) -> dict[str, History]:
+    """The histories of the services on Redis, with this look; those of services that are gone end."""
+    found = {}
+    for record in seen.live:
+        for pool in record.manifest.pools:
+            of = _Pool(record, pool, seen, environment, NO_HISTORIES)
+            desired, running = of.service(fallback=False)
+            name = of.name(fallback=False)
+            found[name] = before.get(name, History()).after(
+                now=seen.now, counted=of.counted(), desired=desired, running=running
+            )
+    return found
 
 
 @dataclass(frozen=True)
@@ -71,11 +93,12 @@ class _Pool:
     pool: PoolManifest
     seen: Gathered
     environment: str
+    histories: Mapping[str, History]
 
     def look(self) -> PoolLook:
         pool, queues = self.pool, tuple(map(self._queue, self.pool.queues))
-        desired, running = self._service(fallback=False)
-        fallback_desired, fallback_running = self._service(fallback=True)
+        desired, running = self.service(fallback=False)
+        fallback_desired, fallback_running = self.service(fallback=True)
         look = PoolLook(
             pool=pool.name,
             slots=pool.slots,
@@ -88,7 +111,7 @@ class _Pool:
             fallback_running=fallback_running,
             gap=None,
             fallback_gap=None,
-            failed=failed.of(self.seen.failed, map(self._name, (False, True))),
+            failed=failed.of(self.seen.failed, map(self.name, (False, True))),
             queues=queues,
         )
         return replace(
@@ -98,10 +121,11 @@ class _Pool:
         )
 
     def _gap(self, load: PoolLoad, *, fallback: bool) -> int | None:
-        hold = self.seen.holds.get(self._name(fallback))
+        hold = self.seen.holds.get(self.name(fallback))
         return holds.gap(hold, load.desired, capacity_gap(load))
 
     def _load(self, look: PoolLook) -> PoolLoad:
+        history = self.histories.get(self.name(fallback=False), History())
         return PoolLoad(
             waiting=look.waiting,
             busy=look.unacknowledged,
@@ -112,7 +136,27 @@ class _Pool:
             max_workers=look.max_workers,
             desired=look.desired,
             keep=1 if self.record.state in _KEEPS_ONE else 0,
+            running=look.running,
+            flow=history.flow,
+            startup_seconds=history.startup_seconds,
+            changed=history.changed,
         )
+
+    def counted(self) -> Counted | None:
+        """All its queues together; None if one of them is not known."""
+        found = [
+            (self.seen.depths or {}).get(names.versioned_queue(queue, self.record.release))
+            for queue in self.pool.queues
+        ]
+        known = [
+            (depth.waiting, depth.unacknowledged, depth.taken)
+            for depth in found
+            if depth is not None and depth.unacknowledged is not None and depth.taken is not None
+        ]
+        if len(known) < len(found):
+            return None
+        waiting, busy, fetched = (sum(each) for each in zip(*known, strict=True))
+        return Counted(at=self.seen.now, waiting=waiting, busy=busy, fetched=fetched)
 
     def _fallback_load(self, look: PoolLook) -> PoolLoad:
         depths = [self._on_sqs(queue) for queue in self.pool.queues]
@@ -154,9 +198,9 @@ class _Pool:
         deleted = manifests is not None and self.record.release not in manifests
         return EMPTY if deleted and name in self.seen.twins.missing else None
 
-    def _name(self, fallback: bool) -> str:
+    def name(self, fallback: bool) -> str:
         return names.service(self.pool.name, self.record.release, fallback=fallback)
 
-    def _service(self, *, fallback: bool) -> tuple[int | None, int | None]:
-        service = (self.seen.services or {}).get(self._name(fallback))
+    def service(self, *, fallback: bool) -> tuple[int | None, int | None]:
+        service = (self.seen.services or {}).get(self.name(fallback))
         return (service.desired, service.running) if service else (None, None)

@@ -12,13 +12,15 @@ class PrimaryDepth:
     ``waiting``: messages that could run now, of all priorities. ``unacknowledged``: fetched and not
     acknowledged; ``scheduled``: wait for their ETA; None where that was not counted. ``oldest_at``: since
     when the oldest waiting message could run (its publishing or its ETA), seconds since the epoch, None when
-    nothing waits or no message says (it was not published through Taskfleet).
+    nothing waits or no message says (it was not published through Taskfleet). ``taken``: what workers have
+    fetched and not given back, since some beginning; None while stock workers fetch too, which do not count.
     """
 
     waiting: int
     unacknowledged: int | None
     scheduled: int | None
     oldest_at: float | None
+    taken: int | None = None
 
     def age(self, now: float) -> float | None:
         """Seconds that the oldest message has waited; 0 when none waits, None when that is not known."""

@@ -29,20 +29,29 @@ def depths(
     # Second: what a stock worker fetches meanwhile is then counted in both places, not in none.
     held = counts.stock_held(client, at_most=look_into_at_most)
     if held is None:
-        return {queue: _depth(found[queue], None, None) for queue in wanted}
+        return {queue: _depth(found[queue], None, None, None) for queue in wanted}
     waits = Counter(each.queue for each in held if eta.seconds_until({"eta": each.eta}, now=now) > 0)
     runs = Counter(each.queue for each in held)
     runs.subtract(waits)
     return {
-        queue: _depth(each, each.in_flight + runs[queue], each.scheduled + waits[queue])
+        queue: _depth(
+            each,
+            each.in_flight + runs[queue],
+            each.scheduled + waits[queue],
+            # What stock workers fetch is not counted: it would look like tasks that nobody runs.
+            None if runs[queue] else each.taken,
+        )
         for queue, each in found.items()
     }
 
 
-def _depth(found: Counts, unacknowledged: int | None, scheduled: int | None) -> PrimaryDepth:
+def _depth(
+    found: Counts, unacknowledged: int | None, scheduled: int | None, taken: int | None
+) -> PrimaryDepth:
     return PrimaryDepth(
         waiting=found.waiting,
         oldest_at=found.oldest_at,
         unacknowledged=unacknowledged,
         scheduled=scheduled,
+        taken=taken,
     )

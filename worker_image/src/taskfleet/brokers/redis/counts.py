@@ -7,7 +7,7 @@ the messages themselves; Redis looks into those, and tells no more of each than 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from taskfleet.brokers import eta
@@ -27,7 +27,8 @@ class Counts:
 
     ``waiting``: could run now. ``in_flight``: what workers on our transport hold; a stock worker's are not in
     it. ``scheduled``: waits for its ETA in Redis. ``oldest_at``: since when the oldest waiting one could run,
-    from its publishing or its ETA.
+    from its publishing or its ETA. ``taken``: fetched by workers on our transport and not given back, counted
+    since some beginning.
     """
 
     waiting: int
@@ -35,6 +36,7 @@ class Counts:
     scheduled: int = 0
     oldest_at: float | None = None
     oldest_fetched_at: float | None = None
+    taken: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def _run(client: Any, script: Script, calls: Sequence[Sequence[Any]], prefix: st
 
 
 def _counts(reply: Sequence[Any]) -> Counts:
-    waiting, in_flight, scheduled, due, fetched, *said = reply
+    waiting, in_flight, scheduled, due, fetched, taken, *said = reply
     since = [None if due is None else float(due) / 1000]
     since += [_could_run_at(*pair) for pair in zip(said[::2], said[1::2], strict=True)]
     return Counts(
@@ -93,6 +95,7 @@ def _counts(reply: Sequence[Any]) -> Counts:
         scheduled=scheduled,
         oldest_at=min((at for at in since if at is not None), default=None),
         oldest_fetched_at=None if fetched is None else float(fetched) / 1000,
+        taken=int(taken or 0),
     )
 
 

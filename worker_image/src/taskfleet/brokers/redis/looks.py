@@ -21,8 +21,8 @@ local function eta(text) return says(text, 'eta', '^"([^"]*)"') end
 """
 
 # queue, then its lists. How much waits, is in flight and waits for its ETA; since when the first that is due
-# is due (ms) and the first in flight was fetched (ms), if there is one; then for the next message of each
-# list when it was published and its ETA.
+# is due (ms) and the first in flight was fetched (ms), if there is one; how many were taken;
+# then for the next message of each list when it was published and its ETA.
 LOOK = (
     _ONLY_LOOKS
     + _COMMON
@@ -43,7 +43,7 @@ local first = due > 0 and redis.call('ZRANGE', scheduled(queue), 0, 0, 'WITHSCOR
 local fetched = redis.call('ZRANGE', in_flight(queue), 0, 0, 'WITHSCORES')[2]
 return {
   waiting + due, redis.call('ZCARD', in_flight(queue)), redis.call('ZCARD', scheduled(queue)) - due,
-  first, fetched or false, unpack(said)
+  first, fetched or false, redis.call('GET', taken(queue)), unpack(said)
 }
 """
 )

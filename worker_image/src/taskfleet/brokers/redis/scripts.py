@@ -29,13 +29,18 @@ SHORTEST_PAUSE_MS = 10
 REMEMBER_SECONDS = 24 * 3600
 MOST_REMEMBERED = 10_000
 
+# The count of a queue from which nobody fetches any more.
+TAKEN_SECONDS = 24 * 3600
+
 _COMMON = f"""
 local UNACKED, INDEX, PREFIX = KEYS[1], KEYS[2], ARGV[1]
+local TAKEN_SECONDS = {TAKEN_SECONDS}
 local SESSIONS, GONE = PREFIX .. '{messages.REDIS_SESSIONS}', PREFIX .. '{messages.REDIS_GONE}'
 local FINISHED = PREFIX .. '{messages.REDIS_FINISHED}'
 
 local function owned(session) return PREFIX .. '{messages.REDIS_OWNED}' .. session end
 local function in_flight(queue) return PREFIX .. '{messages.REDIS_IN_FLIGHT}' .. queue end
+local function taken(queue) return PREFIX .. '{messages.REDIS_TAKEN}' .. queue end
 local function bell(queue) return PREFIX .. '{messages.REDIS_BELL}' .. queue end
 
 local function scheduled(queue) return PREFIX .. '{messages.REDIS_SCHEDULED}' .. queue end
@@ -90,6 +95,7 @@ local function give_back(session, tag, more, push)
   local length, priority, queue = forget(session, tag)
   if not length or not text then return 0 end
   redis.call(push, list(queue, priority), counted(string.sub(text, 2, length + 1), more))
+  redis.call('INCRBY', taken(queue), -1)
   ring(queue)
   return 1
 end
@@ -233,7 +239,7 @@ local function pop()
   end
 end
 
-local fetched, now = {}, wall()
+local fetched, took, now = {}, {}, wall()
 for _, queue in ipairs(order) do make_due_ready(queue[1], now) end
 for number = 1, many do
   local message, queue, priority, place = pop()
@@ -243,6 +249,7 @@ for number = 1, many do
   redis.call('ZADD', INDEX, (now + far) / 1000, tag)
   redis.call('HSET', owned(session), tag, #message .. ':' .. priority .. ':' .. queue[1])
   redis.call('ZADD', in_flight(queue[1]), now, tag)
+  took[queue[1]] = (took[queue[1]] or 0) + 1
   fetched[#fetched + 1] = queue[1]
   fetched[#fetched + 1] = tag
   fetched[#fetched + 1] = message
@@ -250,6 +257,10 @@ for number = 1, many do
     table.remove(order, place)
     order[#order + 1] = queue
   end
+end
+for queue, count in pairs(took) do
+  redis.call('INCRBY', taken(queue), count)
+  redis.call('EXPIRE', taken(queue), TAKEN_SECONDS)
 end
 -- Nothing waits anywhere, so every ring so far is stale; later ones are heard.
 if #fetched == 0 then

@@ -10,7 +10,52 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from local.scaling.policy import Policy, Step, Target
+# API_StepScalingPolicyConfiguration: "If not specified, the default value is 300."
+DEFAULT_COOLDOWN_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step adjustment. Bounds are relative to the alarm's threshold; None is infinite."""
+
+    lower: float | None
+    upper: float | None
+    adjustment: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A step scaling policy of one target."""
+
+    arn: str
+    name: str
+    resource: str
+    adjustment_type: str = "ChangeInCapacity"
+    steps: tuple[Step, ...]
+    min_adjustment_magnitude: int = 0
+    cooldown_seconds: int = DEFAULT_COOLDOWN_SECONDS
+    aggregation: str = "Average"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is scaled: ``service/<cluster>/<service>``, between two bounds."""
+
+    resource: str
+    minimum: int
+    maximum: int
+    in_suspended: bool = False
+    out_suspended: bool = False
+
+    @property
+    def cluster(self) -> str:
+        """The ECS cluster's name."""
+        return self.resource.split("/")[1]
+
+    @property
+    def service(self) -> str:
+        """The ECS service's name."""
+        return self.resource.split("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
