@@ -70,10 +70,22 @@ class Permissions:
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
             ),
             self._revoke("dynamodb:BatchGetItem", "dynamodb:UpdateItem"),
+            # The ECS agent asks with the task's role.
+            allow(
+                "Protect",
+                ("ecs:UpdateTaskProtection",),
+                [self._ecs("task", "*")],
+                {"ArnEquals": {"ecs:cluster": self._cluster()}},
+            ),
             *self._results("dynamodb:UpdateItem"),  # counts the header tasks of a chord
         ]
         return Grants(
-            statements=statements, wildcards={**_exec_wildcards(self), **self._manifest_wildcards()}
+            statements=statements,
+            wildcards={
+                **_exec_wildcards(self),
+                **self._manifest_wildcards(),
+                self._ecs("task", "*"): "Itself: a task's id is not known before it runs.",
+            },
         )
 
     def beat(self) -> Grants:

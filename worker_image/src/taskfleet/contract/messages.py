@@ -28,6 +28,7 @@ REDIS_CLOCK = "taskfleet:clock"  # hash: the time that the broker was up and use
 REDIS_OWNED = "taskfleet:owned:"  # + session, hash: delivery tag → length, priority and queue
 REDIS_IN_FLIGHT = "taskfleet:inflight:"  # + queue, zset: delivery tag → fetched at, in milliseconds
 REDIS_TAKEN = "taskfleet:taken:"  # + queue: how many were fetched and not given back, since somebody began
+REDIS_LEAVING = "taskfleet:leaving:"  # + ECS service, set: tasks of it that shall fetch no more
 REDIS_BELL = "taskfleet:bell:"  # + queue, list: rung by publishers, waited on by idle consumers
 REDIS_SCHEDULED = "taskfleet:scheduled:"  # + queue, zset: id → due at, in milliseconds: waits for its ETA
 REDIS_SCHEDULED_MESSAGES = "taskfleet:scheduled-messages:"  # + queue, hash: id → priority:message

@@ -16,6 +16,7 @@ from taskfleet.controller.datapoints import datapoints, put
 from taskfleet.controller.edges import Edges
 from taskfleet.controller.execute import Execution
 from taskfleet.controller.gather import Gathered, gather
+from taskfleet.controller.leaving import Leaving
 from taskfleet.controller.look import Look, ReleaseLook, total
 from taskfleet.releases.model import LIVE, Record, State
 from taskfleet.releases.observation import Memory, Rules
@@ -37,6 +38,7 @@ class Controller:
         self._started = clock()
         self._memory = Memory()
         self._histories: dict[str, History] = {}
+        self._leaving = Leaving()
         self._snapshot: Snapshot | None = None
         self._published: str | None = None
         self.last: Look | None = None
@@ -49,6 +51,7 @@ class Controller:
         self._histories = observe.remembered(seen, self._edges.environment, self._histories)
         planned, problems = self._act(seen)
         problems += collect(self._edges, seen)
+        problems += self._leaving.look(self._edges, seen)
         look = self._build(seen, planned, (*seen.problems, *problems), took=time.monotonic() - begun)
         self.last = look
         self._publish(look)

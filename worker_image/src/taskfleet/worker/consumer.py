@@ -20,6 +20,7 @@ from taskfleet.logs import logger
 from taskfleet.worker import announcing, draining, events, expiring, failures, poison
 from taskfleet.worker.alone import Alone
 from taskfleet.worker.parking import Parking
+from taskfleet.worker.protecting import Protecting
 from taskfleet.worker.revoking import Revoking
 from taskfleet.worker.starting import Starting
 from taskfleet.worker.usefulness import Usefulness
@@ -47,6 +48,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         events.prepare(self, asked=task_events)
         self.usefulness = Usefulness(self, Starting(self))
         self.revoking = Revoking(self)
+        self.protecting = Protecting(self)
 
     def on_ready(self) -> None:
         """The loop is about to run: have it tick, and let SIGTERM and SIGHUP drain."""
@@ -65,7 +67,8 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         """Called by the main loop about once a second."""
         is_draining = draining.asked()
         self._stamp(
-            "draining" if is_draining else "running", None if is_draining else self.usefulness.problem()
+            "draining" if is_draining else "running",
+            None if is_draining or self.protecting.quiet else self.usefulness.problem(),
         )
         _each(
             # Celery hears of a child's end an instant too early, and looks again only every 5 s.
@@ -74,6 +77,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             self.parking.outcomes.step,
             self.alone.step,
             self.revoking.step,
+            self.protecting.step,
             partial(draining.step, self),
             passing=self.connection_errors,
         )
@@ -124,11 +128,13 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         """As Celery's: messages are forgotten with the connection that they came by."""
         super().on_close()
         self.parking.forget()
+        self.protecting.forget()
         self.alone.forget()
 
     def shutdown(self) -> None:
         """As Celery's; what is still to be recorded comes first."""
         self.revoking.stop()
+        self.protecting.stop()
         self.parking.outcomes.close()
         super().shutdown()
 
@@ -152,6 +158,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
                 self.park(message, Finding(Kind.INVALID, why))
 
         def on_message(message: Message) -> None:
+            self.protecting.received()
             finding = poison.examine(message, self.app.tasks, release) or expiring.examine(
                 message.headers, now=time.time()
             )
