@@ -270,6 +270,9 @@ POOL = {
     "scale_in_after_seconds": Words(
         "how long one must be too many", "with the gaps between bursts", "multiples of 10"
     ),
+    "fallback_sleep_after_seconds": Words(
+        "the same for its workers on SQS", "with how close outages are to each other", "multiples of 10"
+    ),
     "limits": Words("times and counts of its tasks", "see [Limits](#limits)"),
     "allow": Words("what its tasks may do in AWS", "see [Allow](#allow)"),
     "managed_policies": Words("IAM policies for its tasks", "when you have them already", "ARNs"),
