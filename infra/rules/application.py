@@ -72,7 +72,8 @@ def _names(file: Path) -> set[str]:
 
 
 def _before_gate(settings: Settings) -> Iterator[Problem]:
-    if "" in settings.before_gate[:1]:
+    # No program's name has a space; a line for a shell, as the error of types proposes one in a tuple, has.
+    if any(not word or " " in word for word in settings.before_gate[:1]):
         yield Problem(
             setting="before_gate",
             value=settings.before_gate,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from infra.rules.endpoints import GATEWAYS, INTERFACES
@@ -149,13 +150,21 @@ def peers(setting: str, given: tuple[str, ...]) -> Iterator[Problem]:
                 value=one,
                 rule="a security group (sg-…) or a range of private IPv4 addresses, "
                 f"/{WIDEST_RANGE} or smaller: nothing else has a way into private subnets",
-                fix="the group of the service that connects, or its subnets' range, as 10.8.0.0/20",
+                fix=_proposed(one),
             )
 
 
 def is_group(peer: str) -> bool:
     """Whether it is a security group's id."""
     return _GROUP.fullmatch(peer) is not None
+
+
+def _proposed(peer: str) -> str:
+    with suppress(ValueError):
+        block = str(ipaddress.ip_network(peer, strict=False))
+        if block != peer and _is_private(block):
+            return f"{block}, where that range begins"
+    return "the group of the service that connects, or its subnets' range, as 10.8.0.0/20"
 
 
 def _is_private(range: str) -> bool:

@@ -235,6 +235,11 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "'0.0.0.0/0'",
         ("broker.ingress", "/16 or smaller"),
     ),
+    "a range that begins elsewhere": (
+        broker(ingress=("10.8.3.1/20",)),
+        "'10.8.3.1/20'",
+        ("broker.ingress", "Fix: 10.8.0.0/20, where that range begins"),
+    ),
     "a public range reaches the broker": (
         broker(ingress=("8.8.8.0/24",)),
         "'8.8.8.0/24'",
@@ -429,6 +434,11 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         {"drain_deadline_seconds": 600, **limits(longest_countdown_seconds=1800)},
         "= 600:",
         ("may take 2130 s to drain", "2130 or more"),
+    ),
+    "a command in one word": (
+        {"before_gate": ("python manage.py migrate",)},
+        "'python manage.py migrate'",
+        ("before_gate", "word by word"),
     ),
     "no program before the gate": (
         {"before_gate": ("", "migrate")},
