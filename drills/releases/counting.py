@@ -42,7 +42,11 @@ class Counted:
         }
 
     def checks(self, *, duplicates_allowed: bool = False, refusals_allowed: bool = False) -> list[Check]:
-        """What must hold in every drill. A broker that dies may be the cause of a duplicate."""
+        """What must hold in every drill.
+
+        A broker or a worker that dies may be the cause of a duplicate; so may a machine that is busy with other
+        tests, where a broker's answer to a publish comes late, and the publish is sent again under its id.
+        """
         some = f", for instance {self.lost[:3]}" if self.lost else ""
         found = [
             Check(f"lost 0: {len(self.lost)}{some}", not self.lost),
