@@ -233,7 +233,7 @@ class Permissions:
         return self.stack.format_arn(service="iam", region="", resource="role", resource_name=f"{path}*")
 
     def _find_release(self) -> list[iam.PolicyStatement]:
-        """Read the current release and the manifests: from the state table while SSM throttles."""
+        """Read the current release and the manifests: from the state table while SSM fails."""
         pointer = self._parameter(parameters.current_release(self._env))
         manifests = self._parameter(f"{self._manifests()}/*")
         return [

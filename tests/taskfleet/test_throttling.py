@@ -70,6 +70,15 @@ def test_no_publish_of_500_processes_fails_and_all_follow_a_promotion() -> None:
     assert sum(count > PER_SECOND for count in list(ssm.asked.values())[5:]) < 5
 
 
+def test_what_ssm_can_not_give_is_read_from_the_state_table() -> None:
+    def ssm(name: str) -> str | None:
+        raise OSError("SSM is away")
+
+    assert Parameters("dev", ssm=ssm, state_table=lambda name: "r2")("/a") == "r2"
+    with pytest.raises(OSError, match="SSM is away"):
+        Parameters("dev", ssm=ssm, state_table=lambda name: None)("/a")
+
+
 def test_without_the_state_table_a_throttled_read_is_tried_again_for_as_long_as_a_publish_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,7 @@ from infra.checks.access.policies import BEAT, CONTROLLER, DEPLOYER, PRODUCER, W
 
 EXEC = "ECS Exec"
 _EXEC = "a person's shell in the container (ECS Exec), which this machine has not"
-_THROTTLED = "the current release while SSM throttles the account: tests/taskfleet/test_throttling.py"
+_THROTTLED = "the current release while SSM fails: tests/taskfleet/test_throttling.py"
 
 _SHELL = (
     "ssmmessages:CreateControlChannel",

@@ -1,4 +1,4 @@
-"""How a producer reads the pointer and the manifests: from SSM, and from the state table while SSM throttles.
+"""How a producer reads the pointer and the manifests: from SSM, and from the state table while SSM fails.
 
 GetParameter is limited to 40 requests a second for a whole account and region, everybody's together (AWS
 General Reference, "Systems Manager endpoints and quotas"). DynamoDB has no such limit, and the controller
@@ -66,6 +66,12 @@ class Parameters:
                 left = end - self._clock()
                 if left <= 0:
                     raise
+            except OSError:
+                # A worker that starts just then must know the queues of its release to publish at all.
+                value = self._state_table(name)
+                if value is not None:
+                    return value
+                raise
             self._sleep(min(random.uniform(*PAUSE_SECONDS), left))  # noqa: S311 - spreads load
 
 
