@@ -10,6 +10,8 @@ from taskfleet.contract import container as contract
 from taskfleet.contract import environment as variables
 from taskfleet.contract import limits, names, parameters, state
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.simulation.engine import Fleet, Load, Service
+from taskfleet.simulation.ours import Deployed, Ours
 
 from infra.settings import Settings
 from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type, synthesize, written
@@ -315,3 +317,43 @@ def test_a_deploy_waits_for_its_gate_when_all_else_exists(blueprint: Synthesis, 
     # The controller looks at a release when its manifest exists, and must then know where to answer.
     assert url in _needs(template, manifest)
     assert condition not in _needs(template, manifest)
+
+
+@EVERYWHERE
+def test_the_simulator_runs_the_alarms_and_policies_that_are_deployed(
+    blueprint: Synthesis, settings: Settings
+) -> None:
+    template = release(blueprint, settings)
+    policies = of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy")
+    alarms = of_type(template, "AWS::CloudWatch::Alarm")
+    for pool in settings.pools:
+        service = Service(min_workers=pool.min_workers, max_workers=pool.max_workers)
+        deployed = Deployed(
+            scale_out_after_seconds=pool.scale_out_after_seconds,
+            scale_in_after_seconds=pool.scale_in_after_seconds,
+        )
+        for alarm, policy, threshold in Ours(
+            Fleet(Load(at=[], run=[], seconds=1), service, 1), deployed
+        ).alarms:
+            name = f"{policy.name}-{names.service(pool.name, RELEASE)}"
+            (found,) = (each for each in policies.items() if each[1]["PolicyName"] == name)
+            said = found[1]["StepScalingPolicyConfiguration"]
+            assert (said["Cooldown"], said["MetricAggregationType"]) == (
+                policy.cooldown_seconds,
+                policy.aggregation,
+            )
+            assert [
+                (
+                    step.get("MetricIntervalLowerBound"),
+                    step.get("MetricIntervalUpperBound"),
+                    step["ScalingAdjustment"],
+                )
+                for step in said["StepAdjustments"]
+            ] == [(step.lower, step.upper, step.adjustment) for step in policy.steps]
+            (watch,) = (each for each in alarms.values() if each["AlarmActions"] == [{"Ref": found[0]}])
+            assert (watch["Threshold"], watch["Period"], watch["TreatMissingData"]) == (
+                threshold,
+                10,
+                "notBreaching",
+            )
+            assert watch["EvaluationPeriods"] == watch["DatapointsToAlarm"] == alarm.periods

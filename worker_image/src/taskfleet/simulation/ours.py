@@ -38,7 +38,7 @@ class MetricAlarm:
     """A high-resolution alarm of which every period must breach; no data is none that breaches."""
 
     def __init__(self, *, breaches: Callable[[float], bool], periods: int) -> None:
-        self._breaches, self._periods = breaches, periods
+        self._breaches, self.periods = breaches, periods
         self._values: deque[float | None] = deque(maxlen=periods + EXTRA_PERIODS)
         self._invoked: float | None = None
 
@@ -55,7 +55,7 @@ class MetricAlarm:
             if not self._breaches(value):
                 return ()
             used.append(value)
-            if len(used) == self._periods:
+            if len(used) == self.periods:
                 return tuple(used)
         return ()
 
@@ -89,7 +89,7 @@ class Ours:
         )
         self._last: Activity | None = None
         self._value: float | None = None
-        self._alarms = [
+        self.alarms = [
             (
                 _alarm("scale-out", deployed),
                 _policy(
@@ -139,13 +139,13 @@ class Ours:
 
     def _period_ends(self) -> None:
         value, self._value = self._value, None
-        for alarm, _, _ in self._alarms:
+        for alarm, _, _ in self.alarms:
             alarm.period(value)
         self._fleet.at(self._fleet.now + self._fleet.random.uniform(*LAG_SECONDS), self._evaluate)
 
     def _evaluate(self) -> None:
         fleet = self._fleet
-        for alarm, policy, threshold in self._alarms:
+        for alarm, policy, threshold in self.alarms:
             values = alarm.acts(fleet.now)
             if not values:
                 continue
