@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--task", default="record", help="one of `drills.tasks.faulty`")
     parser.add_argument("--task-seconds", default="0", help="how long each runs; by comma, taken in turn")
     parser.add_argument("--options", type=json.loads, default={}, help="JSON object for `apply_async`")
-    parser.add_argument("--mixed-every", type=int, default=0, help="every so manieth is of `drills.mixed`")
+    parser.add_argument("--mixed-every", type=int, default=0, help="every n-th is of `drills.mixed`")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     watch = Watch(app.taskfleet.publisher)

@@ -18,8 +18,8 @@ environment: a subscription can tell them apart by the first word of the alarm's
 call nobody.
 
 The topic is `taskfleet-<env>-alarms`; `alarm_email` subscribes an address to it. An environment that keeps
-its data is refused at synth while nobody is told: `alarms_elsewhere=True` says that you subscribe what pages
-you (a chat, a paging service) yourself. Give that subscription the filter policy that the address has, of
+its data is refused at synth if it notifies nobody: `alarms_elsewhere=True` says that you subscribe what
+pages you yourself (a chat, a service). Give that subscription the filter policy that the address has, of
 scope `MessageBody`: {news}.
 CloudWatch notifies of every alarm that becomes OK, also of a new one, and each release brings new ones.
 

@@ -104,7 +104,7 @@ def paged(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         what="alarms",
         state=State.MISSING if settings.keep_data else State.LOOK,
-        found="nobody is told of them",
+        found="nobody is notified of them",
         then="set alarm_email, or alarms_elsewhere=True and subscribe what pages you to the topic "
         f"{names.alarm_topic(settings.name)}",
     )

@@ -56,7 +56,7 @@ def unpaged(settings: Settings) -> str | None:
         Problem(
             setting=f"environment {settings.name}: alarm_email",
             value=None,
-            rule="it keeps data (keep_data), and nobody is told when its alarms go off",
+            rule="it keeps data (keep_data), and nobody is notified when its alarms go off",
             fix="alarm_email='oncall@example.com' in infra/environments.py, or alarms_elsewhere=True if "
             f"you subscribe what pages you to the topic {names.alarm_topic(settings.name)} (docs/alarms.md)",
         )

@@ -72,7 +72,7 @@ class Agent:
             ]
             while not self._ending.is_set():
                 await self._turn()
-            await self._roster.stop_all("the agent was told to end", seconds=SHUTDOWN_SECONDS)
+            await self._roster.stop_all("the agent was stopped", seconds=SHUTDOWN_SECONDS)
             for task in background:
                 task.cancel()
         self._endpoint.close()

@@ -37,7 +37,7 @@ _CURE = (
     "everything is stopped. `make up` makes it anew"
 )
 _NO_RESULTS = f"the secret {names.results_secret(ENVIRONMENT)}: there is one if the settings ask for a cache"
-_LAST_SECONDS = "what it was told in its last two seconds may be gone, but for SQS's messages"
+_LAST_SECONDS = "what was written to it in its last two seconds may be lost, except messages in SQS"
 
 
 def specs(places: Places, ports: Ports) -> tuple[Spec, ...]:

@@ -69,7 +69,7 @@ def test_what_is_rejected_while_redis_stalls_runs_again(
     client = own_valkey.client()
     client.client_pause(60_000, all=False)
     _kill_children(worker)
-    wait_for(lambda: worker.said("could not be told"), what="the failure")
+    wait_for(lambda: worker.said("Cannot acknowledge or return"), what="the failure")
     client.client_unpause()
 
     _wait_for_the_second_run(own_valkey, ledger)

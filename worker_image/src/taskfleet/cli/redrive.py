@@ -54,10 +54,10 @@ def redrive(
 ) -> None:
     """Send dead letters again: the same task id, to the same queue of the CURRENT release.
 
-    They go to the queue's SQS twin, since nobody outside the VPC reaches Redis: the pool's fallback
-    workers wake and run them. Retries start at zero; an ETA or an expiry is forgotten. A letter is deleted
-    once SQS has accepted it. Interrupt it and run it again as you like; a letter that was just being sent
-    may then run twice. Exit code 1 if a letter can't be sent; it stays.
+    They go to the fallback queue on SQS, since nobody outside the VPC reaches Redis: the pool's fallback
+    workers wake and run them. Retries start at zero; an ETA or an expiry is forgotten. A dead letter is
+    deleted once SQS has accepted it. Interrupt it and run it again as you like; a dead letter
+    that was just being sent may then run twice. Exit code 1 if a letter can't be sent; it stays.
     """
     if bool(ids) == everything or (ids and (queue or task or kind)):
         raise click.UsageError("give the ids of letters, or --all with or without filters")

@@ -19,7 +19,7 @@ _QUEUE_FIGURES = {
     "scheduled": "waiting for their ETA",
     "parked": "kept in Redis until the dead-letter store has them",
     "oldest_age_seconds": "age of the oldest waiting message",
-    "fallback": "messages in the SQS twin, in flight and delayed ones included",
+    "fallback": "messages in the fallback queue on SQS, in flight and delayed ones included",
 }
 _QUEUE_LABELS = ("environment", "release", "pool", "queue")
 

@@ -129,7 +129,7 @@ class OwningChannel(stock.Channel):
             pipe.expire(key, HELD_BACK_SECONDS)
             pipe.execute()
         except self.connection_errors as error:
-            logger.warning("Redis could not be told whether a delivery has begun: %s", error)
+            logger.warning("Cannot record in Redis whether a delivery has begun: %s", error)
             return False
         return True
 

@@ -26,7 +26,7 @@ class Renewal:
             self._process.start()
             self._process.tell(self._told(sessions))
         except Exception as error:  # noqa: BLE001 - whatever it is: it is tried again in a few seconds
-            logger.warning("the process that renews a busy worker's lease could not be told: %r", error)
+            logger.warning("Cannot reach the process that renews the lease of this worker: %r", error)
             self.end()
 
     def end(self) -> None:

@@ -99,7 +99,7 @@ class Session:
             for each in self._ids:
                 made.settle(each, "")
         except _ERRORS as error:
-            logger.warning("Redis could not be told that this worker is done with its messages: %s", error)
+            logger.warning("Cannot record in Redis that this worker is done with its messages: %s", error)
             return False
         self._ids = []
         if self._renewal is not None:
@@ -157,7 +157,7 @@ class Session:
         except _ERRORS as error:
             self._tell_after = monotonic() + 2 * RETRY_SECONDS
             many = len(self._done) + len(self._returning)
-            logger.warning("Redis could not be told what became of %d messages yet: %s", many, error)
+            logger.warning("Cannot acknowledge or return %d messages in Redis yet: %s", many, error)
 
     def _tell(self, commands: Commands) -> None:
         done = list(self._done)

@@ -168,7 +168,7 @@ class Leases:
                     extend_at = began + (pause if extended else min(pause, EXTEND_AGAIN_SECONDS))
             except Exception:
                 # Whatever it is: a thread that ends lets every lease lapse.
-                logger.exception("SQS could not be told what this worker holds, trying on")
+                logger.exception("Cannot extend visibility timeouts in SQS; trying again")
                 told = False
             if self._closing:
                 return

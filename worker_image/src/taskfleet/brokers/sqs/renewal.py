@@ -99,7 +99,7 @@ class Renewal:
                     self._process.start()
                 self._process.tell(told)
         except Exception as error:  # noqa: BLE001 - whatever it is: it is tried again in a few seconds
-            logger.warning("the process that renews a busy worker's leases could not be told: %r", error)
+            logger.warning("Cannot reach the process that renews the leases of this worker: %r", error)
             self.end()
 
     def _extended(self) -> dict[str, Any]:
