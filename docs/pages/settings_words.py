@@ -198,12 +198,12 @@ LIMITS = {
         "a publish that is farther ahead is refused; None: any", "to find far-off ETAs", "1 or more"
     ),
     "soft_shutdown_seconds": Words(
-        "what running tasks get to finish when their worker is told to end",
+        "what running tasks get to finish when their worker receives SIGTERM",
         "with the usual task",
         "less than `stop_timeout_seconds`",
     ),
     "stop_timeout_seconds": Words(
-        "until ECS kills a container that was told to end", "hardly", "at most 120 on Fargate"
+        "from SIGTERM until ECS kills a container", "hardly", "at most 120 on Fargate"
     ),
     "max_tasks_per_child": Words(
         "tasks until a prefork child is replaced", "lower for what leaks slowly", "1 or more"
