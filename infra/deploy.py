@@ -17,7 +17,7 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from taskfleet.cli import stacks
+from taskfleet import stacks
 from taskfleet.contract import names
 from taskfleet.releases.store import Store
 

@@ -264,6 +264,13 @@ class Settings:
     before_gate: tuple[str, ...] = ()
     before_gate_timeout_seconds: int = 600
     drain_deadline_seconds: int = 24 * 3600
+    # A release that has drained: warm for a rollback for so long, then asleep at zero, then deleted; None:
+    # when somebody says so (fleet release retire).
+    warm_seconds: int | None = 3600
+    delete_after_seconds: int | None = 24 * 3600
+    # One that failed sleeps at once, and is there for a look for so long; 0: it is removed at once.
+    keep_failed_seconds: int = 24 * 3600
+    max_live_releases: int = 4  # with workers at a time, the one that is deployed included
     alarm_dead_letters: int = 10  # new ones within five minutes that page somebody
     log_retention_days: int = 30
     # CloudWatch Container Insights: processor, memory and network by service. Its metrics cost: `make cost`.

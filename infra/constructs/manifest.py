@@ -21,6 +21,10 @@ def release_manifest(settings: Settings, *, release: str, image: str) -> Release
         promotion=settings.promotion.value,
         default_queue=settings.default_queue,
         before_gate=_before_gate(settings),
+        warm_seconds=settings.warm_seconds,
+        delete_after_seconds=settings.delete_after_seconds,
+        keep_failed_seconds=settings.keep_failed_seconds,
+        max_live_releases=settings.max_live_releases,
     )
     size = len(manifest.to_json().encode())
     if size > MAX_BYTES:

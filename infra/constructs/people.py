@@ -150,13 +150,6 @@ class People(Permissions):
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
 
-    def _releases(self) -> str:
-        return self.stack.format_arn(
-            service="cloudformation",
-            resource="stack",
-            resource_name=f"{names.release_stack_prefix(self._env)}*/*",
-        )
-
 
 # Chunked runs, rates, and items in pipelines.
 _STEERED = (

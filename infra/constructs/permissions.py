@@ -130,8 +130,10 @@ class Permissions:
     def controller(self) -> Grants:
         """Measure, move releases through their states, and publish the pointer.
 
-        It deletes nothing but what it has moved from SQS's dead-letter queues into the store: a retired
-        release's stack is deleted by the person who retires it.
+        It deletes what it has moved from SQS into the store, and the stacks of releases that have retired:
+        only those that carry this environment's tags. CloudFormation deletes with the role that it made the
+        stack with; who may operate on a stack need not have that role, nor pass it (AWS CloudFormation User
+        Guide, "AWS CloudFormation service role").
         """
         queues = [queue for pool in self.settings.pools for queue in pool.queues]
         dead = [self._queue(names.dead_letter_queue(self.settings.name, queue)) for queue in queues]
@@ -145,10 +147,13 @@ class Permissions:
             allow("SendGates", ("sqs:SendMessage",), [self._fallbacks()]),
             self._nothing_to_dead_letters(),
             allow("CountMessages", _COUNT, [self._fallbacks()]),
+            # What is left in a release that is retired with --park; gate tasks that nobody will run.
+            allow("EmptyQueues", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), [self._fallbacks()]),
             # A retired release's queues refuse what is sent to them.
             allow("CloseQueues", ("sqs:SetQueueAttributes",), [self._fallbacks()]),
             allow("TakeDeadLetters", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), dead),
-            allow("KeepDeadLetters", ("dynamodb:PutItem",), [self._dead_letters()]),
+            # One is deleted again if a worker took its message while it was parked.
+            allow("KeepDeadLetters", ("dynamodb:PutItem", "dynamodb:DeleteItem"), [self._dead_letters()]),
             allow("CountDeadLetters", ("dynamodb:Query",), [index]),
             allow("ListProducers", ("dynamodb:Query",), [self._producers()]),
             allow(
@@ -166,6 +171,15 @@ class Permissions:
                 [self._parameter(parameters.release_answers(self._env))],
             ),
             allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
+            # To nothing, for a release that sleeps. No role can be handed over with it.
+            allow("Sleep", ("ecs:UpdateService",), [self._ecs("service", "*")]),
+            allow("LookAtStacks", ("cloudformation:DescribeStacks",), [self._releases()]),
+            allow(
+                "DeleteReleases",
+                ("cloudformation:DeleteStack",),
+                [self._releases()],
+                {"StringEquals": self._our_tags()},
+            ),
             allow("StoppedTasks", ("ecs:DescribeTasks",), [self._ecs("task", "*")]),
             allow(
                 "ListTasks",
@@ -185,6 +199,7 @@ class Permissions:
             "condition narrows it to a namespace. Nor has ecs:ListTasks, which one narrows to this cluster.",
             self._ecs("task", "*"): "The tasks of this cluster, which come and go.",
             self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only.",
+            self._releases(): "The stacks of releases, which come and go, and their ids, which AWS makes.",
         }
         shared = {**_exec_wildcards(self), **self._manifest_wildcards(), **self._queue_wildcards()}
         run = self._one_off([self.settings.default_pool] if self.settings.before_gate else [])
@@ -319,6 +334,16 @@ class Permissions:
         return self.stack.format_arn(
             service="ssm", resource="parameter", resource_name=name.removeprefix("/")
         )
+
+    def _releases(self) -> str:
+        return self.stack.format_arn(
+            service="cloudformation",
+            resource="stack",
+            resource_name=f"{names.release_stack_prefix(self._env)}*/*",
+        )
+
+    def _our_tags(self) -> dict[str, str | list[str]]:
+        return {f"aws:ResourceTag/{key}": value for key, value in names.stack_tags(self._env).items()}
 
     def _cluster(self) -> str:
         return self.stack.format_arn(

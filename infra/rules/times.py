@@ -13,6 +13,7 @@ from infra.rules.problem import Problem
 if TYPE_CHECKING:
     from infra.settings import Pool, Settings
 
+_MAY_BE_NEVER = ("warm_seconds", "delete_after_seconds")
 MAX_ALARM_SECONDS = 24 * 3600  # CloudWatch: the evaluation interval of a high-resolution alarm
 
 # (shorter, longer, why): each pair of `Limits` in which the first must be less than the second. Visibility
@@ -129,6 +130,24 @@ def _drain(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _releases(settings: Settings) -> Iterator[Problem]:
+    least = {
+        "warm_seconds": 0,
+        "delete_after_seconds": 0,
+        "keep_failed_seconds": 0,
+        "max_live_releases": 2,
+    }
+    for name, smallest in least.items():
+        value = getattr(settings, name)
+        if value is not None and value < smallest:
+            yield Problem(
+                setting=name,
+                value=value,
+                rule="a new release runs beside the current one" if smallest else "it is a time",
+                fix=f"{smallest} or more{', or None: never by itself' if name in _MAY_BE_NEVER else ''}",
+            )
+
+
 def remarks(settings: Settings) -> list[str]:
     """What is allowed, and still not what a reader may expect."""
     return [remark for pool in settings.pools for remark in _not_enforced(pool)]
@@ -148,4 +167,4 @@ def _not_enforced(pool: Pool) -> Iterator[str]:
         )
 
 
-RULES = (_in_order, _positive, _stop_timeout, _sqs_visibility, _scaling_periods, _drain)
+RULES = (_in_order, _positive, _stop_timeout, _sqs_visibility, _scaling_periods, _drain, _releases)

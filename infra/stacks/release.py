@@ -38,6 +38,7 @@ class ReleaseStack(EnvironmentStack):
             pool.name: WorkerPool(self, f"Pool-{pool.name}", pool=pool, release=shared)
             for pool in settings.pools
         }
+        self._delete_queues_last()
         manifest = ssm.StringParameter(
             self,
             "Manifest",
@@ -49,6 +50,13 @@ class ReleaseStack(EnvironmentStack):
         # The controller registers a release when it sees the manifest: by then all of it must exist.
         manifest.node.add_dependency(*self.pools.values(), answer.before_manifest)
         answer.wait_for_all_others()
+
+    def _delete_queues_last(self) -> None:
+        """What is made first is deleted last: no worker of any pool lives longer than a queue of any."""
+        queues = [queue for pool in self.pools.values() for queue in pool.queues]
+        for pool in self.pools.values():
+            for service in (pool.service, pool.fallback_service):
+                service.node.add_dependency(*queues)
 
     def _shared(self, settings: Settings, release: str, image: WorkerImage) -> Release:
         key = lookup_key(self, settings)

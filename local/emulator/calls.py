@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from taskfleet.contract import state
+from taskfleet.contract import names, state
 
 Params = Mapping[str, Any]
 
@@ -22,6 +22,7 @@ _SINGLE = {
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
 }
 # Of ECS tasks, which are never the same twice; MiniStack's own have dashes.
+_RELEASE_STACK = re.compile(rf"{names.PROJECT}-([a-z0-9]+)-release-")
 _IDS = re.compile(r"\b(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
@@ -153,6 +154,13 @@ def _cluster(params: Params, place: Place) -> dict[str, Any]:
     return {"ecs:cluster": place.arn("ecs", f"cluster/{name}")} if "cluster" in params else {}
 
 
+def _tags(params: Params, place: Place) -> dict[str, Any]:
+    """Those that each deploy sets on a stack of ours, as IAM sees them (a test holds the stacks to them)."""
+    found = _RELEASE_STACK.search(str(params.get("StackName", "")))
+    tags = names.stack_tags(found[1]) if found else {}
+    return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
+
+
 _RESOURCES: dict[str, Callable[[str, Params, Place], list[str]]] = {
     "sqs": _sqs,
     "ssm": _ssm,
@@ -164,6 +172,10 @@ _RESOURCES: dict[str, Callable[[str, Params, Place], list[str]]] = {
     "elasticache": _elasticache,
     "sts": _sts,
 }
-_CONTEXTS: dict[str, Callable[[Params, Place], dict[str, Any]]] = {"monitoring": _namespace, "ecs": _cluster}
+_CONTEXTS: dict[str, Callable[[Params, Place], dict[str, Any]]] = {
+    "monitoring": _namespace,
+    "ecs": _cluster,
+    "cloudformation": _tags,
+}
 # The name in a signature → in IAM.
 _PREFIXES = {"monitoring": "cloudwatch"}

@@ -83,7 +83,9 @@ FORBIDDEN = [
     (BEAT, "dynamodb", "GetItem", {"TableName": "taskfleet-prod-state", "Key": {"id": {"S": "look"}}}),
     (CONTROLLER, "sqs", "SendMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-dead-high"}),
     (CONTROLLER, "monitoring", "PutMetricData", {"Namespace": "AWS/ECS"}),
-    (CONTROLLER, "cloudformation", "DeleteStack", {"StackName": "taskfleet-prod-release-r1"}),
+    (CONTROLLER, "cloudformation", "DeleteStack", {"StackName": "taskfleet-prod-fleet"}),
+    (CONTROLLER, "cloudformation", "DeleteStack", {"StackName": "taskfleet-staging-release-r1"}),
+    (CONTROLLER, "ecs", "UpdateService", {"cluster": "taskfleet-staging", "service": "high-r1"}),
     (
         BEAT,
         "dynamodb",

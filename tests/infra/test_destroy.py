@@ -8,7 +8,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from taskfleet.cli import stacks
+from taskfleet import stacks
 from taskfleet.contract import names
 
 from infra import destroy

@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from taskfleet.cli import stacks
+from taskfleet import stacks
 from taskfleet.contract import names, parameters
 from taskfleet.releases.store import Store
 

@@ -114,6 +114,7 @@ def _general(text: str, settings: Settings) -> str:
         (r'"(limit|once|chunked|batch|pipeline|pipeline-item)#[^"]*"', r'"\1#<key>"'),
         (rf"gate#([a-z]+)#({queues})\.{id}", r"gate#\1#<queue>.<release>"),
         (rf'gate#check#{id}#[^"]*', "gate#check#<release>#<task>"),
+        (rf'("aws:ResourceTag/environment": )"{env}"', r'\1"<env>"'),
         (rf"{names.release_stack_prefix(env)}{id}", "taskfleet-<env>-release-<release>"),
         (rf"release#{id}", "release#<release>"),
         (r"revokes#[0-9]+", "revokes#<slot>"),

@@ -120,6 +120,7 @@ class Account:
             "failures": Failures(changes.get("ecs", self.ecs)),
             "logs": self.aws.client("logs"),
             "cloudwatch": self.cloudwatch,
+            "cloudformation": self.aws.client("cloudformation"),
             "store": self.store,
             "leases": Leases(lambda: self.dynamodb, self.name),
             "letters": DeadLetters(self.dynamodb, self.name),

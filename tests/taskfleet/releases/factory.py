@@ -50,6 +50,7 @@ def record(
         State.CURRENT: (State.GATING, State.CURRENT),
         State.DRAINING: (State.GATING, State.CURRENT, State.DRAINING),
         State.DRAINED: (State.GATING, State.CURRENT, State.DRAINING, State.DRAINED),
+        State.ASLEEP: (State.GATING, State.CURRENT, State.DRAINING, State.DRAINED, State.ASLEEP),
         State.RETIRED: (State.RETIRED,),
     }
     made = registered(manifest(release), at=at, actor="controller")

@@ -12,6 +12,7 @@ from taskfleet.cli import (
     failures,
     lint,
     moves,
+    pausing,
     pipelines,
     producer_env,
     producers,
@@ -49,7 +50,7 @@ def fleet(context: click.Context, environment: str | None, as_json: bool) -> Non
 
 @fleet.group()
 def release() -> None:
-    """Releases: which exist, which is current, promote, roll back, retire."""
+    """Releases: which exist, which is current, promote, roll back, pause, retire."""
 
 
 for command in (
@@ -70,7 +71,16 @@ for command in (
     producers.producers,
 ):
     fleet.add_command(command)
-for command in (releases.list_releases, releases.show_release, moves.promote, moves.rollback, retire.retire):
+for command in (
+    releases.list_releases,
+    releases.show_release,
+    moves.promote,
+    moves.rollback,
+    pausing.pause,
+    pausing.resume,
+    pausing.wake,
+    retire.retire,
+):
     release.add_command(command)
 fleet.add_command(rotate.broker)
 fleet.add_command(dead.dead)

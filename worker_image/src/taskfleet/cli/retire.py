@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import click
 
-from taskfleet.cli import stacks
+from taskfleet import stacks
 from taskfleet.cli.moves import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.releases import last_seen, left_in
@@ -27,6 +27,11 @@ _PATIENCE_SECONDS = 90.0
 @click.command()
 @click.argument("release")
 @yes
+@click.option(
+    "--park",
+    is_flag=True,
+    help="Move what is left in it to the dead-letter store, where it can be listed and sent again.",
+)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until its stack is gone.")
 @click.option(
     "--settle-seconds",
@@ -37,15 +42,22 @@ _PATIENCE_SECONDS = 90.0
     "sent, and its counts lag behind by another.",
 )
 @asks
-def retire(operator: Operator, release: str, yes: bool, wait: bool, settle_seconds: float) -> None:
+def retire(
+    operator: Operator, release: str, yes: bool, park: bool, wait: bool, settle_seconds: float
+) -> None:
     """Delete the stack of a release that has drained, failed or never served. Refused while work is left.
 
     First its queues are closed: a publish to them is refused, and the producer follows the current release.
     Then it must be seen empty. If it is not, it is opened again.
+
+    With --park one that still drains is retired, too. Its workers are stopped, give back what they run, and
+    all that is left becomes dead letters; without --yes it is only shown.
     """
     seen, stack = operator.store.scan(), names.release_stack(operator.environment, release)
     record, left = commands.find(seen.records, release), left_in(operator, release)
-    marked = commands.retire(seen.records, seen.pointer, release, left=left, actor=operator.actor())
+    marked = commands.retire(
+        seen.records, seen.pointer, release, left=left, actor=operator.actor(), park=park
+    )
     if marked is None:
         say(operator, done=True, steps=[f"release {release} is retired already: nothing to do"])
         return
@@ -59,8 +71,13 @@ def retire(operator: Operator, release: str, yes: bool, wait: bool, settle_secon
         except BaseException:
             _unmark(operator, release)
             raise
+    parks = [
+        f"its workers are stopped, and what is left becomes dead letters: {left or 'not known just now'}",
+        "see them, and send them again: fleet dead list, fleet dead redrive",
+    ]
     steps = [
         f"the queues of release {release} are closed, and must be seen empty {settle_seconds:g} s later",
+        *(parks if park else ()),
         f"the stack {stack} is deleted: its workers, its queues and its alarms",
         f"the controller then notes release {release} as retired (it is {record.state})",
     ]
@@ -89,5 +106,6 @@ def _unmark(operator: Operator, release: str) -> None:
     for _ in range(5):
         record = operator.store.read([release]).records[release]
         with suppress(Conflict):  # the controller wrote it meanwhile
-            operator.store.save(replace(record, retiring=None, version=record.version + 1))
+            kept = replace(record, retiring=None, parking=False, version=record.version + 1)
+            operator.store.save(kept)
             return

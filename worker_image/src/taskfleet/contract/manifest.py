@@ -53,6 +53,10 @@ class ReleaseManifest:
     A publish to one of the ``confirmed`` queues returns when a replica of the broker has it. Tasks that name
     no queue go to the ``default_queue``. With the ``promotion`` `AUTOMATIC` it becomes current once its gate
     has passed; with `MANUAL`, which a manifest of an older version means, when somebody promotes it.
+
+    Once drained it is warm for ``warm_seconds``, then it sleeps, and its stack is deleted
+    ``delete_after_seconds`` later; one that failed sleeps at once and is deleted after
+    ``keep_failed_seconds``; None: when somebody says so. It is refused beside ``max_live_releases`` others.
     """
 
     release: str
@@ -63,6 +67,10 @@ class ReleaseManifest:
     promotion: str = MANUAL
     default_queue: str | None = None
     before_gate: BeforeGate | None = None
+    warm_seconds: int | None = None
+    delete_after_seconds: int | None = None
+    keep_failed_seconds: int | None = None
+    max_live_releases: int | None = None
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ class Edges:
     failures: Failures
     logs: Any
     cloudwatch: Any
+    cloudformation: Any
     store: Store
     leases: Leases
     letters: DeadLetters
@@ -63,6 +64,7 @@ def connect(settings: ControllerSettings) -> Edges:
         failures=Failures(ecs),
         logs=aws.client("logs", IN_A_LOOK),
         cloudwatch=aws.client("cloudwatch", IN_A_LOOK),
+        cloudformation=aws.client("cloudformation", IN_A_LOOK),
         store=Store(aws.client("dynamodb", IN_A_LOOK), settings.environment),
         leases=Leases(lambda: aws.client("dynamodb", IN_A_LOOK), settings.environment),
         letters=DeadLetters(aws.client("dynamodb", IN_A_LOOK), settings.environment),

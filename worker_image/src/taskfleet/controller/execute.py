@@ -12,10 +12,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
+from taskfleet import stacks
 from taskfleet.brokers.redis import closing as primary_closing
 from taskfleet.brokers.sqs import closing as fallback_closing
 from taskfleet.contract import names
-from taskfleet.controller import before
+from taskfleet.controller import before, parking
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import TaskfleetError
 from taskfleet.releases import answers, commands, promoting
@@ -24,24 +25,30 @@ from taskfleet.releases.actions import (
     Answer,
     Await,
     Close,
+    Delete,
+    DiscardGates,
     Move,
+    Park,
     PassGate,
     Promote,
     Publish,
     Register,
     Renew,
     Reopen,
+    Retire,
     RunBefore,
     SendCheck,
     SendGate,
+    Sleep,
     StopBefore,
 )
-from taskfleet.releases.model import Before, Pointer, Record, registered
+from taskfleet.releases.model import BY_ITSELF, Before, Pointer, Record, registered
 from taskfleet.releases.observation import Memory, Observation
 from taskfleet.releases.store import Conflict
 
 logger = logging.getLogger(__name__)
-ACTOR = "controller"
+ACTOR = BY_ITSELF
+_NO_SERVICE = frozenset({"ServiceNotFoundException", "ServiceNotActiveException"})
 _EXPECTED = (TaskfleetError, BotoCoreError, ClientError, BrokerError, KombuError, redis.RedisError, OSError)
 
 
@@ -55,6 +62,7 @@ class Execution:
     pointer: Pointer
     published: str | None
     unsent: dict[str, str] = field(default_factory=dict)  # key of a gate task → why no broker took it
+    undeleted: set[str] = field(default_factory=set)  # releases whose stack could not be deleted
     away: dict[str, str] = field(default_factory=dict)  # broker → why it took none
 
     @classmethod
@@ -69,6 +77,8 @@ class Execution:
     def remembered(self, memory: Memory) -> Memory:
         """What the plan remembers, without the gate tasks that were not sent: they are due at once."""
         sent = {key: at for key, at in memory.gates_sent.items() if key not in self.unsent}
+        asked = {name: at for name, at in memory.deletes_asked.items() if name not in self.undeleted}
+        memory = replace(memory, deletes_asked=asked)
         return replace(memory, gates_sent=sent, gates_refused={**memory.gates_refused, **self.unsent})
 
     def run(self, actions: tuple[Action, ...]) -> list[str]:
@@ -112,6 +122,16 @@ class Execution:
                 task = before.start(self.edges, self.records[release], command)
                 self._save(self._next(release, before=Before(task, self.now)))
                 logger.info("the command before the gate of release %s is task %s", release, task)
+            case Sleep(_, services):
+                self._sleep(services)
+            case Retire(release, actor):
+                self._save(self._next(release, retiring=actor))
+            case DiscardGates(release):
+                fallback_closing.discard_gates(self.edges.fallback.sqs, self._twins(release))
+            case Park(release):
+                parking.park(self.edges, self.records[release])
+            case Delete(release):
+                self._delete(release)
             case StopBefore(release, command):
                 before.stop(self.edges, self.records[release], command)
             case SendGate() | SendCheck():
@@ -141,6 +161,28 @@ class Execution:
         if was_open or self.records[release].closed_at is None:
             self._save(self._next(release, closed_at=self.now))
             logger.info("release %s is closed: nothing is published to it any more", release)
+
+    def _sleep(self, services: tuple[str, ...]) -> None:
+        """One that is gone with its stack has none."""
+        cluster = names.cluster(self.edges.environment)
+        for service in services:
+            try:
+                self.edges.ecs.update_service(cluster=cluster, service=service, desiredCount=0)
+                logger.info("the service %s sleeps", service)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _NO_SERVICE:
+                    raise
+
+    def _delete(self, release: str) -> None:
+        """CloudFormation does it with the role that it made the stack with, which is not the controller's."""
+        env = self.edges.environment
+        stack = names.release_stack(env, release)
+        try:
+            stacks.delete(self.edges.cloudformation, stack, environment=env, wait=False)
+        except Exception:
+            self.undeleted.add(release)
+            raise
+        logger.info("the stack %s of release %s is being deleted", stack, release)
 
     def _versioned_queues(self, release: str) -> list[str]:
         return [names.versioned_queue(queue, release) for queue in self.records[release].manifest.queues]

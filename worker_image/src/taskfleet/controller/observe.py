@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -12,8 +13,10 @@ from taskfleet.controller.gather import Gathered
 from taskfleet.controller.look import PoolLook, QueueLook, left
 from taskfleet.measuring import failed
 from taskfleet.measuring.depth import EMPTY, FallbackDepth
+from taskfleet.measuring.services import Service
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Observation
+from taskfleet.releases.retiring import wants_no_worker
 from taskfleet.scaling import holds
 from taskfleet.scaling.fallback import FallbackPool
 from taskfleet.scaling.history import History
@@ -44,6 +47,7 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         before=seen.before,
         leases=seen.leases,
         holding=seen.holding,
+        awake=_awake(seen),
         left={r.release: left(pools(r, seen, environment)) for r in seen.live},
     )
 
@@ -85,6 +89,24 @@ def remembered(seen: Gathered, environment: str, before: Mapping[str, History]) 
                 now=seen.now, counted=of.counted(), desired=desired, running=running
             )
     return found
+def _awake(seen: Gathered) -> dict[str, tuple[str, ...]] | None:
+    """Services that want workers, but for those whose number a person holds."""
+    if seen.services is None:
+        return None
+    return {record.release: tuple(_awake_of(record, seen, seen.services)) for record in seen.live}
+
+
+def _awake_of(record: Record, seen: Gathered, services: Mapping[str, Service]) -> Iterator[str]:
+    for pool in record.manifest.pools:
+        for fallback in (False, True):
+            name = names.service(pool.name, record.release, fallback=fallback)
+            if name in services and services[name].desired and name not in seen.holds:
+                yield name
+
+
+def pools(record: Record, seen: Gathered, environment: str) -> tuple[PoolLook, ...]:
+    """What was seen of each pool of a release."""
+    return tuple(_Pool(record, pool, seen, environment).look() for pool in record.manifest.pools)
 
 
 @dataclass(frozen=True)
@@ -123,6 +145,11 @@ class _Pool:
     def _gap(self, load: PoolLoad, *, fallback: bool) -> int | None:
         hold = self.seen.holds.get(self.name(fallback))
         return holds.gap(hold, load.desired, capacity_gap(load))
+        hold = self.seen.holds.get(self._name(fallback))
+        measured = capacity_gap(load)
+        if wants_no_worker(self.record) and load.desired is not None:
+            measured = -load.desired
+        return holds.gap(hold, load.desired, measured)
 
     def _load(self, look: PoolLook) -> PoolLoad:
         history = self.histories.get(self.name(fallback=False), History())

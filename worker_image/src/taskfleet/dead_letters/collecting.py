@@ -21,7 +21,7 @@ from taskfleet.contract import names
 from taskfleet.contract.messages import REDIS_PARKED, RELEASE_HEADER
 from taskfleet.dead_letters.letter import Kind, Letter, Message, id_of
 from taskfleet.dead_letters.store import DeadLetters
-from taskfleet.dead_letters.writing import nothing_known, shown, whole
+from taskfleet.dead_letters.writing import nothing_known, readable, whole
 
 MOST_IN_A_LOOK = 50
 _AT_ONCE = 10  # ReceiveMessage
@@ -37,14 +37,15 @@ def from_sqs(sqs: Any, store: DeadLetters, environment: str, queue: str) -> Iter
     One that is refused stays there, and does not keep those behind it. Other errors of AWS pass through.
     """
     url = sqs.get_queue_url(QueueName=names.dead_letter_queue(environment, queue))["QueueUrl"]
-    for message in _received(sqs, url):
+    for message in received(sqs, url):
         refused = _refused(store, letter_of_sqs(message, queue=queue))
         if refused is None:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         yield refused
 
 
-def _received(sqs: Any, url: str) -> Iterator[Mapping[str, Any]]:
+def received(sqs: Any, url: str) -> Iterator[Mapping[str, Any]]:
+    """Messages of an SQS queue, `MOST_IN_A_LOOK` at most; each is hidden for longer than a look."""
     for _ in range(MOST_IN_A_LOOK // _AT_ONCE):
         found: Iterable[Mapping[str, Any]] = sqs.receive_message(
             QueueUrl=url,
@@ -84,7 +85,7 @@ def _refused(store: DeadLetters, letter: Letter) -> str | None:
 
 def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> Letter:
     """A letter of a message that SQS moved to a dead-letter queue."""
-    kept = _envelope(message["Body"])
+    kept = envelope(message["Body"])
     headers, attributes = kept.headers, message.get("Attributes", {})
     twin = str(attributes.get("DeadLetterQueueSourceArn", "its queue")).rpartition(":")[2]
     return Letter(
@@ -97,7 +98,7 @@ def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> Letter:
         kind=Kind.TOO_MANY_DELIVERIES,
         reason=f"SQS gave it to workers from {twin} as often as it may, and none acknowledged it",
         at=time.time(),
-        args=shown(kept.headers, lambda: loads(kept.body.decode())),
+        args=readable(kept),
         message=kept,
     )
 
@@ -130,7 +131,7 @@ def _kept(text: bytes) -> Mapping[str, Any]:
         return {"reason": f"no worker wrote this: {error!r}", "at": time.time(), "payload": payload}
 
 
-def _envelope(text: str) -> Message:
+def envelope(text: str) -> Message:
     """kombu's message in an SQS message's text; the text as it is if there is none."""
     try:
         payload = loads(text)

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     RETRIES_EXHAUSTED = "retries-exhausted"  # … and had been, as often as it may
     EXPIRED = "expired"  # by the fleet's default: nobody said `expires`
     REJECTED = "rejected"  # the task said so: `Reject` without requeue
+    RELEASE_RETIRED = "release-retired"  # its release was retired with it in its queue (`--park`)
     UNPUBLISHED = "unpublished"  # a chord's body or an error callback that no broker took: it never began
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from kombu.message import Message as Received
 from kombu.utils.encoding import safe_repr, safe_str
+from kombu.utils.json import loads
 
 from taskfleet.contract import names
 from taskfleet.contract.messages import DELIVERIES_HEADER, PUBLISHED_AT_HEADER
@@ -115,6 +116,11 @@ def shown(headers: Mapping[str, Any], payload: Callable[[], Any]) -> str | None:
         return _readable(payload())
     except Exception:  # noqa: BLE001 - a body that can't be read is why it is here; any decoder's error may come
         return None
+
+
+def readable(message: Message) -> str | None:
+    """`shown` of a message whose body is JSON."""
+    return shown(message.headers, lambda: loads(message.body.decode()))
 
 
 def _readable(payload: Any) -> str | None:

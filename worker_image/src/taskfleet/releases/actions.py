@@ -142,12 +142,54 @@ class Answer:
     reason: str
 
 
+@dataclass(frozen=True)
+class Sleep:
+    """Have these ECS services of a release run no worker."""
+
+    release: str
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Retire:
+    """Note who wants the stack of a release gone. Its queues are then closed."""
+
+    release: str
+    actor: str
+
+
+@dataclass(frozen=True)
+class Park:
+    """Move what its queues still hold to the dead-letter store."""
+
+    release: str
+
+
+@dataclass(frozen=True)
+class DiscardGates:
+    """Delete the gate tasks in the SQS queues of a release that has never served."""
+
+    release: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Have CloudFormation delete the stack of a release."""
+
+    release: str
+
+
 Action = (
     Answer
     | Await
     | Close
+    | Delete
+    | DiscardGates
     | Reopen
     | Register
+    | Retire
+    | Park
+    | Sleep
     | Move
     | Renew
     | RunBefore

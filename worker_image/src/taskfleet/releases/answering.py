@@ -55,6 +55,9 @@ def _answer(record: Record, seen: Observation) -> tuple[bool, str] | None:
     if record.manifest.promotion != AUTOMATIC and seen.pointer.version:
         promote = f"fleet release promote {name} --yes"
         return True, f"the gate of release {name} has passed: `{promote}` makes it current"
+    if record.paused is not None:
+        resume = f"fleet release resume {name} --yes"
+        return True, f"the gate of release {name} has passed, and {record.paused} has paused it: `{resume}`"
     if not _newer(record, seen.records, seen):
         return False, f"release {seen.pointer.release} became current meanwhile, so release {name} does not"
     return True, f"the gate of release {name} has passed: it becomes current"
@@ -62,7 +65,7 @@ def _answer(record: Record, seen: Observation) -> tuple[bool, str] | None:
 
 def promotion(seen: Observation, live: list[Record]) -> Iterator[Action]:
     """The release that becomes current by itself: the environment's first, then the newest that may."""
-    ready = [r for r in live if r.state is State.GATING and r.ready and _stays(r, seen)]
+    ready = [r for r in live if r.state is State.GATING and r.ready and r.paused is None and _stays(r, seen)]
     if seen.pointer.version == 0:
         yield from (Promote(first.release, "the first release of the environment") for first in ready[:1])
         return

@@ -8,17 +8,18 @@ from taskfleet.errors import ReleaseError
 from taskfleet.releases.actions import Action, Close, Reopen
 from taskfleet.releases.model import Record
 from taskfleet.releases.observation import Left, Observation
+from taskfleet.releases.retiring import has_failed_for_good
 
 
 def closing(record: Record, seen: Observation) -> Iterator[Action]:
-    """Close one that is being retired, or whose stack is gone; never the current one.
+    """Close one that is being retired, that failed, or whose stack is gone; never the current one.
 
     At every look: a broker may lose what it was told, in a failover.
     """
     if record.release == seen.pointer.release:
         return
     gone = seen.manifests is not None and record.release not in seen.manifests
-    if record.retiring or gone:
+    if record.retiring or gone or has_failed_for_good(record):
         yield Close(record.release)
     elif seen.manifests is not None and record.closed_at is not None:
         yield Reopen(record.release)
@@ -33,6 +34,8 @@ def may_be_deleted(record: Record, left: Left | None, *, seen_at: float, settle_
     if record.closed_at is None or seen_at <= record.closed_at + settle_seconds:
         return False
     if left is None or left.total is None:
+        return False
+    if left.total and record.parking:
         return False
     if left.total:
         raise ReleaseError(

@@ -86,6 +86,8 @@ def _not_ready(record: Record) -> str:
         return f"{record.retiring} asked for its stack to be deleted; deploy it again first"
     if record.state is State.FAILED:
         return f"it failed ({record.history[-1].reason}); mend it and deploy it under a new id"
+    if record.state is State.ASLEEP:
+        return f"it sleeps; wake it first: fleet release wake {record.release} --yes"
     if record.state is State.RETIRED:
         return "it is retired and nothing runs its tasks; deploy it again first"
     if record.gate_passed_at is not None and not record.deployed:
@@ -101,8 +103,11 @@ def before(records: Mapping[str, Record], pointer: Pointer) -> Record:
     """
     been = [r for r in records.values() if r.release != pointer.release and _last_current(r) > 0 and r.ready]
     if not been:
+        asleep = sorted(r.release for r in records.values() if r.state is State.ASLEEP)
+        wake = f"; asleep: {', '.join(asleep)} (fleet release wake {asleep[-1]} --yes)" if asleep else ""
         raise ReleaseError(
             "there is no release to go back to: none that was current is still warm (draining or drained)"
+            + wake
         )
     last = max(been, key=_last_current)
     if gone_back_to(records.get(pointer.release)):
@@ -125,26 +130,61 @@ def _last_current(record: Record) -> float:
 
 
 def retire(
-    records: Mapping[str, Record], pointer: Pointer, release: str, *, left: Left | None, actor: str
+    records: Mapping[str, Record],
+    pointer: Pointer,
+    release: str,
+    *,
+    left: Left | None,
+    actor: str,
+    park: bool = False,
 ) -> Record | None:
     """The record that says who wants its stack gone; None if it is gone. `ReleaseError` if it holds work.
 
-    The controller then closes its queues; `taskfleet.releases.closing.may_be_deleted` says what comes of it.
+    With ``park`` that is no error: the controller moves what is left to the dead-letter store. It closes its
+    queues before; `taskfleet.releases.closing.may_be_deleted` says what comes of it.
     """
     record = find(records, release)
     if record.state is State.RETIRED:
         return None
     if pointer.release == release or record.state is State.CURRENT:
         raise ReleaseError(f"release {release} is current: promote another release first, then let it drain")
+    if park:
+        return replace(record, retiring=actor, parking=True, version=record.version + 1)
     if record.state is State.DRAINING:
         raise ReleaseError(
-            f"release {release} still drains: {_says(left)}; wait for `drained` in `fleet status`"
+            f"release {release} still drains: {_says(left)}; wait for `drained` in `fleet status`, or give "
+            "--park to move what is left to the dead-letter store"
         )
     total = None if left is None else left.total
     # One that never served may hold gate tasks, which are no work: they go when it is closed.
-    if total is None or (record.state is State.DRAINED and total):
+    if total is None or (record.state in (State.DRAINED, State.ASLEEP) and total):
         raise ReleaseError(f"release {release} can't be deleted now: {_says(left)}; look again in a minute")
     return replace(record, retiring=actor, version=record.version + 1)
+
+
+def wake(records: Mapping[str, Record], release: str, *, at: float, actor: str) -> Record | None:
+    """The record of a release that sleeps and is to be warm again; None if it is.
+
+    `ReleaseError` if it is no use to wake it.
+    """
+    record = find(records, release)
+    if record.state in (State.DRAINING, State.DRAINED, State.CURRENT):
+        return None
+    if record.state is not State.ASLEEP:
+        raise ReleaseError(f"release {release} is {record.state}: only one that sleeps can be woken")
+    if record.retiring is not None:
+        raise ReleaseError(f"release {release} can't be woken: {record.retiring} asked for its deletion")
+    return record.moved(State.DRAINED, at=at, actor=actor, reason="to be warm for a rollback")
+
+
+def pause(records: Mapping[str, Record], release: str, *, actor: str | None) -> Record | None:
+    """The record of a release that does nothing by itself, or (None) does again; None if it is so already."""
+    record = find(records, release)
+    if record.state is State.RETIRED:
+        raise ReleaseError(f"release {release} is retired: there is nothing that it does")
+    if (record.paused is None) == (actor is None):
+        return None
+    return replace(record, paused=actor, version=record.version + 1)
 
 
 def _says(left: Left | None) -> str:

@@ -10,7 +10,7 @@ from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
 
-MAY_DRAIN = frozenset({State.DRAINING, State.DRAINED})
+MAY_DRAIN = frozenset({State.DRAINING, State.DRAINED, State.ASLEEP})
 
 
 def zeros(record: Record, seen: Observation, memory: Memory) -> int:
@@ -26,7 +26,7 @@ def zeros(record: Record, seen: Observation, memory: Memory) -> int:
 
 
 def towards_retired(record: Record, seen: Observation, empty_looks: int, rules: Rules) -> Iterator[Action]:
-    """What a draining or drained release does next."""
+    """Where a draining, drained or sleeping release goes; what turns up in it has it drain again."""
     name = record.release
     total = seen.left.get(name, UNKNOWN_LEFT).total
     if seen.pointer.release == name:
@@ -34,11 +34,11 @@ def towards_retired(record: Record, seen: Observation, empty_looks: int, rules: 
     elif record.state is State.DRAINING and empty_looks >= rules.zero_samples:
         reason = f"nothing left, and no producer, in {empty_looks} looks in a row"
         yield Move(name, State.DRAINED, reason)
-    elif record.state is State.DRAINED and total:
+    elif record.state is not State.DRAINING and total:
         yield Move(name, State.DRAINING, f"{total} messages turned up")
-    elif record.state is State.DRAINED and record.closed_at is None and (late := seen.producers(name)):
+    elif record.state is not State.DRAINING and record.closed_at is None and (late := seen.producers(name)):
         yield Move(name, State.DRAINING, f"it may be published to: {names_of(late)}")
-    elif record.state is State.DRAINED and total == 0 and _stack_is_gone(name, seen):
+    elif record.state is not State.DRAINING and total == 0 and _stack_is_gone(name, seen):
         # Nobody looks into a retired release any more: what is not known to be empty is not retired.
         yield Move(name, State.RETIRED, gone(record))
 

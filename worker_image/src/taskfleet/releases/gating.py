@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from taskfleet.releases import checking
 from taskfleet.releases.actions import Action, Move, PassGate, SendCheck, SendGate
 from taskfleet.releases.before import towards_gating
-from taskfleet.releases.model import Record, State
+from taskfleet.releases.model import TAKES_ROOM, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
 
 
@@ -26,10 +26,32 @@ def towards_current(record: Record, seen: Observation, memory: Memory, rules: Ru
         # The stack of one whose deploy was told so is being deleted.
         if not record.deployment and _proven(record, seen, rules):
             yield Move(name, State.GATING, "its gate tasks ran after all")
+    elif record.state is State.REGISTERED and (too_many := _too_many(record, seen)):
+        yield Move(name, State.FAILED, too_many)
     elif record.state is State.REGISTERED:
         yield from towards_gating(record, seen)
     elif record.gate_passed_at is None:
         yield from _gating(record, seen, memory, rules)
+
+
+def _too_many(record: Record, seen: Observation) -> str | None:
+    """Why there is no room for it beside those that were there before, or None."""
+    most = record.manifest.max_live_releases
+    order = (record.registered_at, record.release)
+    others = [
+        other
+        for other in seen.records.values()
+        if other.state in TAKES_ROOM and (other.registered_at, other.release) < order
+    ]
+    if most is None or len(others) < most:
+        return None
+    drained = sorted((o for o in others if o.state is State.DRAINED), key=lambda o: o.since)
+    retire = f"fleet release retire {drained[0].release} --yes" if drained else "wait until one has drained"
+    names = ", ".join(sorted(other.release for other in others))
+    return (
+        f"{len(others)} releases have workers already ({names}), and max_live_releases is {most}: "
+        f"make room ({retire}), then deploy it again"
+    )
 
 
 def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:

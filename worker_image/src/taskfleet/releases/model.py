@@ -21,8 +21,11 @@ class State(StrEnum):
     DRAINED = "drained"
     RETIRED = "retired"
     FAILED = "failed"
+    ASLEEP = "asleep"
 
 
+# Who moves a release that nobody has asked about.
+BY_ITSELF = "controller"
 _S = State
 MOVES: dict[State, frozenset[State]] = {
     _S.REGISTERED: frozenset({_S.GATING, _S.FAILED, _S.RETIRED}),
@@ -31,7 +34,9 @@ MOVES: dict[State, frozenset[State]] = {
     # Back to current is a rollback.
     _S.DRAINING: frozenset({_S.DRAINED, _S.CURRENT}),
     # Back to draining: work turned up after all.
-    _S.DRAINED: frozenset({_S.DRAINING, _S.CURRENT, _S.RETIRED}),
+    _S.DRAINED: frozenset({_S.DRAINING, _S.CURRENT, _S.ASLEEP, _S.RETIRED}),
+    # Back to drained: somebody wakes it, to go back to it.
+    _S.ASLEEP: frozenset({_S.DRAINED, _S.DRAINING, _S.CURRENT, _S.RETIRED}),
     # The same image was deployed again, under the id that it always has.
     _S.RETIRED: frozenset({_S.REGISTERED}),
     # Its gate ran after all: a slow start, or a file that was mended on a developer's machine. Or its stack
@@ -39,7 +44,11 @@ MOVES: dict[State, frozenset[State]] = {
     _S.FAILED: frozenset({_S.GATING, _S.REGISTERED, _S.RETIRED}),
 }
 # Those whose workers run and whose queues may hold work.
-LIVE = frozenset({_S.REGISTERED, _S.GATING, _S.CURRENT, _S.DRAINING, _S.DRAINED, _S.FAILED})
+LIVE = frozenset({_S.REGISTERED, _S.GATING, _S.CURRENT, _S.DRAINING, _S.DRAINED, _S.ASLEEP, _S.FAILED})
+
+
+# Those with workers; the others sleep.
+TAKES_ROOM = LIVE - {_S.ASLEEP, _S.FAILED}
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,9 @@ class Record:
     the gate tasks of each broker, and each check; ``retiring`` who asked
     for the deletion of its stack; ``closed_at`` since when nothing is published to it. ``deployment`` is the
     id of the last `taskfleet.releases.observation.Deployment`, ``answered`` of the last that was answered.
-    ``before`` is the command that ran before its gate.
+    ``before`` is the command that ran before its gate. With ``parking`` what is left in it is parked before
+    its stack is deleted. ``paused`` says who wants it to do nothing by itself: neither become current, nor
+    sleep, nor be deleted.
     """
 
     release: str
@@ -82,6 +93,8 @@ class Record:
     gate_passed_at: float | None = None
     gate_took: tuple[tuple[str, float], ...] = ()
     retiring: str | None = None
+    parking: bool = False
+    paused: str | None = None
     closed_at: float | None = None
     deployment: str = ""
     answered: str = ""
@@ -92,6 +105,11 @@ class Record:
     def deployed(self) -> bool:
         """Whether no deploy waits for its gate: CloudFormation has been answered, and keeps its stack."""
         return self.deployment == self.answered
+
+    @property
+    def served(self) -> bool:
+        """Whether it has been current, so that its queues may hold work."""
+        return any(change.after == State.CURRENT for change in self.history)
 
     @property
     def ready(self) -> bool:
@@ -113,6 +131,8 @@ class Record:
             )
         change = Change(at=at, actor=actor, reason=reason, before=self.state, after=to)
         again = to is State.REGISTERED
+        # What turned up in a release that retired by itself is done first.
+        stays = again or (to is State.DRAINING and self.retiring == BY_ITSELF)
         return replace(
             self,
             state=to,
@@ -121,7 +141,8 @@ class Record:
             # What was proven of an earlier deployment proves nothing of this one.
             gate_passed_at=None if again else self.gate_passed_at,
             gate_took=() if again else self.gate_took,
-            retiring=None if again else self.retiring,
+            retiring=None if stays else self.retiring,
+            parking=False if stays else self.parking,
             before=None if again else self.before,
             history=(*self.history, change)[-HISTORY_KEPT:],
         )

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from taskfleet.contract.environment import FALLBACK, PRIMARY
-from taskfleet.contract.limits import GATE_DEADLINE_SECONDS
+from taskfleet.contract.limits import (
+    GATE_DEADLINE_SECONDS,
+    SQS_COUNTS_SETTLE_SECONDS,
+    SQS_POLICY_SETTLES_SECONDS,
+)
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Pointer, Record
@@ -25,6 +29,10 @@ class Rules:
     gate_resend_seconds: float = 60
     gate_deadline_seconds: float = GATE_DEADLINE_SECONDS
     gate_brokers: tuple[str, ...] = (PRIMARY, FALLBACK)
+    # From the closing of a release's queues to its deletion: SQS takes a minute until it refuses what is
+    # sent, and its counts lag behind by another.
+    settle_seconds: float = SQS_POLICY_SETTLES_SECONDS + SQS_COUNTS_SETTLE_SECONDS
+    delete_again_seconds: float = 300
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,7 @@ class Memory:
     zeros: Mapping[str, int] = field(default_factory=dict)  # release → empty looks in a row
     gates_sent: Mapping[str, float] = field(default_factory=dict)  # gate key → when
     gates_refused: Mapping[str, str] = field(default_factory=dict)  # gate key → why no broker took it
+    deletes_asked: Mapping[str, float] = field(default_factory=dict)  # release → when
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,7 @@ class Observation:
     deployments: Mapping[str, Deployment] | None  # the last of each release whose stack exists
     checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)  # release → the team's own
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # key of a check → how far it is
+    awake: Mapping[str, tuple[str, ...]] | None = None  # release → its services that want workers
     before: Mapping[str, Command] = field(default_factory=dict)  # release → the command before its gate
     # Release → the tasks in it by name, of those whose drain is overdue.
     holding: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

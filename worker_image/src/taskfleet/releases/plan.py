@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from taskfleet.releases.actions import Action, Move, Publish, Register, Renew, SendCheck, SendGate
+from taskfleet.releases.actions import Action, Delete, Move, Publish, Register, Renew, SendCheck, SendGate
 from taskfleet.releases.answering import answering, promotion
 from taskfleet.releases.closing import closing
 from taskfleet.releases.draining import MAY_DRAIN, late, overdue, towards_retired, zeros
 from taskfleet.releases.gating import other_image, reused, towards_current
 from taskfleet.releases.model import LIVE, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
+from taskfleet.releases.retiring import resting, stuck
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,17 @@ def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # 
         *_pointer(seen, live),
     )
     sent = {gate.key: seen.now for gate in actions if isinstance(gate, SendGate | SendCheck)}
+    asked = {action.release: seen.now for action in actions if isinstance(action, Delete)}
     return Plan(
         actions=actions,
         memory=Memory(
             zeros=counted,
             gates_sent={**memory.gates_sent, **sent},
+            deletes_asked={**memory.deletes_asked, **asked},
             gates_refused={key: why for key, why in memory.gates_refused.items() if key not in sent},
         ),
         overdue=tuple(record.release for record in live if overdue(record, seen.now)),
-        problems=tuple(_problems(seen, live)),
+        problems=tuple(_problems(seen, live, rules)),
     )
 
 
@@ -69,9 +72,11 @@ def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> I
         yield Renew(deployed)
     yield from closing(record, seen)
     if record.state in MAY_DRAIN:
-        yield from towards_retired(record, seen, memory.zeros[record.release], rules)
+        moves = list(towards_retired(record, seen, memory.zeros[record.release], rules))
+        yield from moves or resting(record, seen, memory, rules)
     elif record.state is not State.CURRENT:
-        yield from towards_current(record, seen, memory, rules)
+        moves = list(towards_current(record, seen, memory, rules))
+        yield from moves or resting(record, seen, memory, rules)
     elif seen.pointer.release != record.release:
         yield Move(record.release, State.DRAINING, f"release {seen.pointer.release} became current")
 
@@ -92,7 +97,7 @@ def _pointer(seen: Observation, live: list[Record]) -> Iterator[Action]:
         yield Publish(seen.pointer.release)
 
 
-def _problems(seen: Observation, live: list[Record]) -> Iterator[str]:
+def _problems(seen: Observation, live: list[Record], rules: Rules) -> Iterator[str]:
     for record in live:
         if record.state is not State.FAILED and other_image(record, seen):
             yield reused(record, seen)
@@ -111,5 +116,6 @@ def _problems(seen: Observation, live: list[Record]) -> Iterator[str]:
                 f"release {record.release} is {record.state} and its stack is gone: nothing runs its tasks "
                 f"({left}); deploy it again, or promote another release"
             )
+        yield from stuck(record, seen, rules)
     if seen.pointer.version and seen.pointer.release not in seen.records:
         yield f"the current release {seen.pointer.release} has no record: promote a release that exists"

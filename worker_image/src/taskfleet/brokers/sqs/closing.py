@@ -13,8 +13,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from taskfleet.brokers.sqs.naming import NO_SUCH_QUEUE
+from taskfleet.contract.messages import GATE_CHECK_TASK, GATE_TASK
 
 _OURS = "TaskfleetClosed"
+# Longer than a look: what is no gate task is looked at by a later one.
+_HIDDEN_SECONDS = 30
+_GATES = tuple(f'"task": "{task}"' for task in (GATE_TASK, GATE_CHECK_TASK))
 
 
 def close(client: Any, queues: Iterable[str]) -> bool:
@@ -30,6 +34,26 @@ def reopen(client: Any, queues: Iterable[str]) -> bool:
     """Take it again; whether any of them was closed. As `close`."""
     changed = [_refuse(client, queue, False) for queue in queues]
     return any(changed)
+
+
+def discard_gates(client: Any, queues: Iterable[str]) -> None:
+    """Delete their gate tasks, which are no work; what else there is stays. Raises botocore's errors."""
+    for queue in queues:
+        try:
+            url = client.get_queue_url(QueueName=queue)["QueueUrl"]
+            _discard_gates(client, url)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in NO_SUCH_QUEUE:
+                raise
+
+
+def _discard_gates(client: Any, url: str) -> None:
+    found = client.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=_HIDDEN_SECONDS, WaitTimeSeconds=0
+    )
+    for message in found.get("Messages", ()):
+        if any(gate in message["Body"] for gate in _GATES):
+            client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def _refuse(client: Any, queue: str, refuse: bool) -> bool:

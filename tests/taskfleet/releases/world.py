@@ -1,0 +1,313 @@
+"""An environment as a random history makes it, for the plan to act on; it fails where something is lost."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+from taskfleet.contract.limits import ANSWER_WITHIN_SECONDS
+from taskfleet.contract.manifest import AUTOMATIC, ReleaseManifest
+from taskfleet.errors import ReleaseError
+from taskfleet.releases import actions as act
+from taskfleet.releases import commands
+from taskfleet.releases.model import LIVE, MOVES, Record, State, registered
+from taskfleet.releases.observation import Check, Deployment, Memory, Observation, Verdict
+from taskfleet.releases.plan import plan
+from taskfleet.releases.store import NO_POINTER
+
+from tests.taskfleet.releases.factory import EMPTY, T0, manifest
+
+S = State
+CHECK = Check("shop.database", "low", 60)
+# From the closing of a queue until SQS refuses what is sent, and until its counts are true.
+SETTLES = 60.0
+# Until a release that is left alone has gone on, and some looks more.
+IN_TIME = {S.DRAINING: 3600 + 8 * 1100, S.ASLEEP: 7200 + 4 * 1100, S.DRAINED: 3600 + 4 * 1100}
+
+
+@dataclass
+class World:
+    """Stacks, CloudFormation's patience, records, producers (stale ones too), workers, two controllers."""
+
+    seed: int
+    now: float = T0
+    records: dict[str, Record] = field(default_factory=dict)
+    pointer: commands.Pointer = NO_POINTER
+    memories: list[Memory] = field(default_factory=lambda: [Memory(), Memory()])
+    stacks: dict[str, Deployment] = field(default_factory=dict)
+    manifests: dict[str, ReleaseManifest] = field(default_factory=dict)
+    works: dict[str, str] = field(default_factory=dict)  # how its gate goes
+    proofs: dict[str, float] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    told: dict[str, list[bool]] = field(default_factory=dict)  # deployment → answers that were sent
+    holds: dict[str, int] = field(default_factory=dict)  # release → messages
+    counted: dict[str, int] = field(default_factory=dict)  # … as a look before saw them
+    closed: dict[str, float] = field(default_factory=dict)  # release → when its queues were closed
+    awake: set[str] = field(default_factory=set)
+    endless: set[str] = field(default_factory=set)  # releases with tasks that never end
+    parked: int = 0
+    clear: bool = False  # everything answers
+    problems: tuple[str, ...] = ()
+    overdue: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+
+    def often(self, share: float) -> bool:
+        return self.chance.random() < share
+
+    # -- what happens without the controller ------------------------------------------------------
+
+    def step(self) -> None:
+        self.now += self.chance.choice([10, 10, 10, 60, 400, 1500])
+        if self.often(0.25) and len(self.stacks) < 6:
+            self._deploy()
+        self._cloudformation()
+        self._publish()
+        self._work()
+        if self.often(0.2):
+            self._person()
+        if self.often(0.85):  # else the controller is down
+            self.look(0)
+
+    def _deploy(self) -> None:
+        name = f"r{len(self.works)}"
+        self.works[name] = self.chance.choice(["well", "well", "well", "never", "check fails", "check hangs"])
+        if self.often(0.1):
+            self.endless.add(name)
+        keeps = self.chance.choice([0, 3600])
+        self.manifests[name] = manifest(
+            name,
+            promotion=AUTOMATIC,
+            warm_seconds=3600,
+            delete_after_seconds=7200,
+            keep_failed_seconds=keeps,
+            max_live_releases=4,
+        )
+        self.stacks[name] = Deployment(f"https://signed.invalid/{self.seed}/{name}", self.now)
+        self.awake.add(name)
+
+    def _cloudformation(self) -> None:
+        """It deletes what was refused or never answered, unless it was told to leave failed stacks."""
+        for name, waits in list(self.stacks.items()):
+            answers = self.told.get(waits.id, [])
+            gave_up = not answers and self.now - waits.since > ANSWER_WITHIN_SECONDS
+            left_for_a_look = self.manifests[name].keep_failed_seconds
+            if (gave_up or answers[:1] == [False]) and not left_for_a_look:
+                self._gone(name)
+
+    def _gone(self, name: str) -> None:
+        del self.stacks[name]
+        self.awake.discard(name)
+        assert self.pointer.release != name, f"the current release's stack is gone ({self.seed})"
+
+    def _publish(self) -> None:
+        """To the current release; and to any other by a producer that was suspended, or is pinned to it."""
+        if self.pointer.version:
+            assert self.pointer.release not in self.closed, f"nothing can be published ({self.seed})"
+            self.holds[self.pointer.release] = self.holds.get(self.pointer.release, 0) + 2
+        if self.stacks and self.often(0.1):
+            stale = self.chance.choice(list(self.stacks))
+            if self.now - self.closed.get(stale, self.now) <= SETTLES:
+                self.holds[stale] = self.holds.get(stale, 0) + 1
+
+    def _work(self) -> None:
+        for name in self.holds:
+            record = self.records.get(name)
+            if record is not None and self.holds[name] and record.state in (S.CURRENT, S.DRAINING):
+                self.awake.add(name)  # its alarms scale it
+            if name in self.awake - self.endless:
+                self.holds[name] = max(0, self.holds[name] - self.chance.choice([0, 1, 5]))
+
+    def _person(self) -> None:
+        name = self.chance.choice([*self.records, "none"])
+        try:
+            match self.chance.choice(["roll back", "pause", "resume", "wake", "retire", "park", "delete"]):
+                case "delete":  # the stack, by hand, whatever is in it on Redis
+                    if name in self.stacks and name != self.pointer.release:
+                        self._gone(name)
+                case "roll back":
+                    back = commands.before(self.records, self.pointer).release
+                    if back in self.stacks:  # `fleet` makes sure that its workers run
+                        self._promote(back)
+                case "pause":
+                    self._save(commands.pause(self.records, name, actor="ops"))
+                case "resume":
+                    self._save(commands.pause(self.records, name, actor=None))
+                case "wake":
+                    self._save(commands.wake(self.records, name, at=self.now, actor="ops"))
+                    self.awake.add(name)
+                case asked:
+                    left = replace(EMPTY, waiting=self.holds.get(name, 0))
+                    self._save(
+                        commands.retire(
+                            self.records, self.pointer, name, left=left, actor="ops", park=asked == "park"
+                        )
+                    )
+        except ReleaseError:
+            return
+
+    def _save(self, record: Record | None) -> None:
+        if record is not None:
+            self.records[record.release] = record
+
+    def _promote(self, name: str) -> None:
+        made = commands.promote(self.records, self.pointer, name, at=self.now, actor="ops", reason="bad")
+        if made is not None:
+            assert name in self.stacks, f"promoted without a stack ({self.seed})"
+            self.pointer = made.pointer
+            self.records[name] = made.green
+            self.awake.add(name)
+
+    # -- a controller ------------------------------------------------------------------------------
+
+    def look(self, who: int) -> None:
+        """A look of one of two controllers; the other may act on what it saw before, too."""
+        if self.often(0.05):
+            self.memories[who] = Memory()  # it was restarted
+        seen = self._observe(who)
+        other = self._observe(1 - who) if self.often(0.2) else None
+        self._act(who, seen)
+        if other is not None:
+            self._act(1 - who, other)
+        self.counted = dict(self.holds)
+
+    def _observe(self, who: int) -> Observation:
+        standing = {name: self.manifests[name] for name in self.stacks}
+        for name, way in self.works.items():
+            sent = [key for key in self.memories[who].gates_sent if f".{name}" in key]
+            if way != "never" and name in self.stacks:
+                self.proofs.update(dict.fromkeys(sent, self.now - 1))
+        blind = 0.5 if self.clear else self.chance.random()
+        # SQS' counts lag behind, by less than a queue takes to be closed.
+        counts = self.counted if self.often(0.1) else self.holds
+        return Observation(
+            now=self.now,
+            records=dict(self.records),
+            manifests=None if blind < 0.05 else standing,
+            pointer=self.pointer,
+            published=self.pointer.release,
+            proofs=dict(self.proofs),
+            running={(p.name, name): 1 for name, made in standing.items() for p in made.pools},
+            left={
+                name: replace(EMPTY, waiting=None if blind > 0.95 else counts.get(name, 0))
+                for name, known in self.records.items()
+                if known.state in LIVE
+            },
+            deployments=None if 0.05 < blind < 0.1 else dict(self.stacks),
+            checks={n: (CHECK,) for n, way in self.works.items() if way.startswith("check")},
+            verdicts=dict(self.verdicts),
+            awake=None if 0.1 < blind < 0.15 else {name: (f"low-{name}",) for name in self.awake},
+        )
+
+    def _act(self, who: int, seen: Observation) -> None:
+        """Up to five rounds, as the controller does."""
+        for _ in range(5):
+            planned = plan(seen, self.memories[who])
+            before = dict(seen.records), seen.pointer
+            for action in planned.actions:
+                if self.often(0.95):  # else it did not work, and the next look does it
+                    self._do(action, seen)
+            self.memories[who] = planned.memory
+            self.problems, self.overdue = planned.problems, planned.overdue
+            seen = replace(seen, records=dict(self.records), pointer=self.pointer)
+            if (dict(seen.records), seen.pointer) == before:
+                break
+
+    def _do(self, action: object, seen: Observation) -> None:
+        name = getattr(action, "release", "")
+        unconditional = act.Sleep | act.Delete | act.Park | act.Close | act.Answer
+        if self.records.get(name) != seen.records.get(name) and not isinstance(action, unconditional):
+            return  # somebody else wrote its record since: the conditional write fails
+        match action:
+            case act.Register(made):
+                self.records.setdefault(made.release, registered(made, at=self.now, actor="controller"))
+            case act.Move(_, to, reason):
+                if to is S.RETIRED:
+                    assert not self.holds.get(name), f"retired with work in it ({self.seed})"
+                if to in MOVES[self.records[name].state]:
+                    self.records[name] = self.records[name].moved(
+                        to, at=self.now, actor="controller", reason=reason
+                    )
+            case act.PassGate(_, took):
+                self._change(name, gate_passed_at=self.now, gate_took=took)
+            case act.SendCheck(task=task, registered=which) as check:
+                ended = self.now if self.works[name] == "check fails" else None
+                if self.verdicts.get(check.key, Verdict("", 0)).registered != which:
+                    self.verdicts[check.key] = Verdict(which, self.now, ended, f"KeyError: {task}")
+            case act.Await(_, deployment):
+                self._change(name, deployment=deployment)
+            case act.Answer(_, deployment, url, success, _):
+                if url is not None and self.records[name].answered != deployment:
+                    self.told.setdefault(deployment, []).append(success)
+                self._change(name, answered=deployment)
+            case act.Promote():
+                try:
+                    self._promote(name)
+                except ReleaseError:
+                    return
+            case _:
+                self._rest(action, name)
+
+    def _rest(self, action: object, name: str) -> None:
+        match action:
+            case act.Close():
+                assert self.pointer.release != name, f"the current release is closed ({self.seed})"
+                self.closed.setdefault(name, self.now)
+                if self.records[name].closed_at is None:
+                    self._change(name, closed_at=self.now)
+            case act.Reopen():
+                self.closed.pop(name, None)
+                self._change(name, closed_at=None)
+            case act.Sleep():
+                assert self.pointer.release != name, f"the current release sleeps ({self.seed})"
+                self.awake.discard(name)
+            case act.Retire(_, actor):
+                self._change(name, retiring=actor)
+            case act.Park():
+                assert self.records[name].parking, f"parked unasked ({self.seed})"
+                self.parked += self.holds.pop(name, 0)
+            case act.Delete():
+                assert not self.holds.get(name), f"deleted with work in it ({self.seed})"
+                assert self.now - self.closed[name] > SETTLES, (
+                    f"deleted while it took publishes ({self.seed})"
+                )
+                if name in self.stacks:
+                    self._gone(name)
+
+    def _change(self, name: str, **changes: object) -> None:
+        record = self.records[name]
+        self.records[name] = replace(record, version=record.version + 1, **changes)  # type: ignore[arg-type]
+
+    # -- what must hold ----------------------------------------------------------------------------
+
+    def check(self) -> None:
+        assert all(len(answers) == 1 for answers in self.told.values()), f"answered twice ({self.seed})"
+
+    def settle(self) -> None:
+        """Left alone, with a controller and workers that work, for twelve hours."""
+        for _ in range(40):
+            self.now += 1100
+            self._cloudformation()
+            self._work()
+            for name in self.awake - self.endless:
+                self.holds[name] = 0
+            self.look(0)
+            self.check()
+        self.clear = True
+        self.look(0)
+        for name, waits in self.stacks.items():
+            made = self.records[name]
+            assert made.state not in (S.REGISTERED, S.GATING) or made.gate_passed_at, f"{name} ({self.seed})"
+            assert waits.id == made.answered, f"{name} is not answered ({self.seed})"
+        current = [r.release for r in self.records.values() if r.state is S.CURRENT]
+        assert current == [self.pointer.release][: self.pointer.version], f"{current} ({self.seed})"
+        for record in self.records.values():
+            in_time = self.now - record.since < IN_TIME.get(record.state, 0)
+            at_rest = record.state in (S.CURRENT, S.RETIRED) or record.paused is not None or record.ready
+            said = record.release in self.overdue or any(
+                f"release {record.release} " in problem for problem in self.problems
+            )
+            assert at_rest or in_time or said, (
+                f"{record.release} is {record.state}, and nobody says why ({self.seed})"
+            )
