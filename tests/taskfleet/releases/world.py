@@ -179,8 +179,12 @@ class World:
             if way != "never" and name in self.stacks:
                 self.proofs.update(dict.fromkeys(sent, self.now - 1))
         blind = 0.5 if self.clear else self.chance.random()
-        # SQS' counts lag behind, by less than a queue takes to be closed.
-        counts = self.counted if self.often(0.1) else self.holds
+        # SQS' counts lag behind, by less than a queue takes to be closed. Those of Redis, which alone has
+        # messages of a release whose stack is gone, do not.
+        lagging = self.counted if self.often(0.1) else self.holds
+        counts = {
+            name: (lagging if name in self.stacks else self.holds).get(name, 0) for name in self.records
+        }
         return Observation(
             now=self.now,
             records=dict(self.records),
