@@ -435,18 +435,16 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "= 600:",
         ("may take 2130 s to drain", "2130 or more"),
     ),
-<<<<<<< HEAD
     "a command in one word": (
         {"before_gate": ("python manage.py migrate",)},
         "'python manage.py migrate'",
         ("before_gate", "word by word"),
-=======
+    ),
     "warm for less than nothing": ({"warm_seconds": -1}, "= -1:", ("warm_seconds", "or None: never")),
     "no room for a second release": (
         {"max_live_releases": 1},
         "= 1:",
         ("a new release runs beside the current one", "2 or more"),
->>>>>>> bde2688 (Retire releases by themselves: warm, asleep at zero, then deleted, queues last; park what is left; cap those with workers; pause)
     ),
     "no program before the gate": (
         {"before_gate": ("", "migrate")},

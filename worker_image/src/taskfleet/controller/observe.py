@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -89,6 +88,8 @@ def remembered(seen: Gathered, environment: str, before: Mapping[str, History]) 
                 now=seen.now, counted=of.counted(), desired=desired, running=running
             )
     return found
+
+
 def _awake(seen: Gathered) -> dict[str, tuple[str, ...]] | None:
     """Services that want workers, but for those whose number a person holds."""
     if seen.services is None:
@@ -102,11 +103,6 @@ def _awake_of(record: Record, seen: Gathered, services: Mapping[str, Service]) -
             name = names.service(pool.name, record.release, fallback=fallback)
             if name in services and services[name].desired and name not in seen.holds:
                 yield name
-
-
-def pools(record: Record, seen: Gathered, environment: str) -> tuple[PoolLook, ...]:
-    """What was seen of each pool of a release."""
-    return tuple(_Pool(record, pool, seen, environment).look() for pool in record.manifest.pools)
 
 
 @dataclass(frozen=True)
@@ -144,8 +140,6 @@ class _Pool:
 
     def _gap(self, load: PoolLoad, *, fallback: bool) -> int | None:
         hold = self.seen.holds.get(self.name(fallback))
-        return holds.gap(hold, load.desired, capacity_gap(load))
-        hold = self.seen.holds.get(self._name(fallback))
         measured = capacity_gap(load)
         if wants_no_worker(self.record) and load.desired is not None:
             measured = -load.desired
