@@ -50,6 +50,26 @@ SETTINGS = {
         "with the longest migration",
         "1 to what its deploy waits (`infra/rules/application.py`)",
     ),
+    "warm_seconds": Words(
+        "how long a drained release keeps its workers, so that a rollback takes seconds; `None`: for ever",
+        "longer where faults are found late: its workers cost as before",
+        "0 or more, or `None`",
+    ),
+    "delete_after_seconds": Words(
+        "how long a release sleeps before its stack is deleted; `None`: until somebody retires it",
+        "when you want to wake older releases (`fleet release wake`)",
+        "0 or more, or `None`",
+    ),
+    "keep_failed_seconds": Words(
+        "how long a release that failed is kept asleep for a look, if its stack is still there",
+        "when nobody looks, 0 removes it at once",
+        "0 or more",
+    ),
+    "max_live_releases": Words(
+        "how many releases may have workers at a time, the one that is deployed included",
+        "when drains take longer than the time between deploys",
+        "2 or more",
+    ),
     "drain_deadline_seconds": Words(
         "`drain-overdue` rings when a release drains longer",
         "when tasks or countdowns are longer",
