@@ -57,7 +57,7 @@ def become(directory: Path) -> Path:
     # The installed packages lead to this checkout's example tasks, which the clone has no more.
     gone = directory / GONE / "example_tasks.py"
     gone.parent.mkdir(parents=True)
-    gone.write_text("raise ModuleNotFoundError('deleted', name='example_tasks')\n")
+    gone.write_text('raise ModuleNotFoundError("deleted", name="example_tasks")\n')
     # As docs/your-project.md says: Celery's decorators are untyped.
     project = directory / "pyproject.toml"
     project.write_text(project.read_text().replace('"example_tasks.*"', '"shop.*"'))
