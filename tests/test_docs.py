@@ -78,7 +78,9 @@ def test_the_example_of_a_check_is_one_that_a_worker_finds(
     )
     names: dict[str, Any] = {}
     exec(example, names)  # noqa: S102 - it is our own page
-    assert marked(names["app"]) == {"shop.orders_have_a_currency": Marked("low", 30)}
+    # Tasks of other tests in this process are shared with every app.
+    ours = {name: mark for name, mark in marked(names["app"]).items() if name.startswith("shop.")}
+    assert ours == {"shop.orders_have_a_currency": Marked("low", 30)}
     monkeypatch.chdir(tmp_path)
     database = sqlite3.connect("shop.sqlite")
     database.execute("CREATE TABLE orders (id INTEGER)")

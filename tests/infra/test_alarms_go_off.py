@@ -29,15 +29,18 @@ MINUTE = 60 // LOOK_SECONDS  # looks
 
 
 class Judged:
-    """One alarm of `prod`, and the looks that it has seen, ten seconds apart."""
+    """One alarm of `prod` (of `local` for results, which have a cache there), and the looks that it has seen,
+    ten seconds apart.
+    """
 
     def __init__(self, blueprint: Synthesis, kind: str) -> None:
-        stacks = [blueprint.of("prod", stack) for stack in ("fleet", f"release-{RELEASE}")]
+        environment = "local" if kind.startswith("results-") else "prod"
+        stacks = [blueprint.of(environment, stack) for stack in ("fleet", f"release-{RELEASE}")]
         name = next(
             alarm["AlarmName"]
             for stack in stacks
             for alarm in of_type(stack, "AWS::CloudWatch::Alarm").values()
-            if alarm["AlarmName"].startswith(f"taskfleet-prod-{kind}")
+            if alarm["AlarmName"].startswith(f"taskfleet-{environment}-{kind}")
         )
         (described,) = (
             alarm

@@ -71,7 +71,7 @@ def test_the_key_is_used_through_the_services_that_hold_the_data(
 
 
 def test_who_sends_by_a_pattern_does_not_send_to_dead_letter_queues(blueprint: Synthesis) -> None:
-    """Beat, producers and operators. The others may send to queues by name, or to none."""
+    """Beat, the controller's gate tasks, producers and operators. The others may send to queues by name, or to none."""
     denied = [
         one
         for where, one in statements(blueprint, "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
@@ -79,7 +79,7 @@ def test_who_sends_by_a_pattern_does_not_send_to_dead_letter_queues(blueprint: S
     ]
     dead = [names.dead_letter_queue("prod", q) for pool in environments.PROD.pools for q in pool.queues]
 
-    assert len(denied) == 3
+    assert len(denied) == 4
     for one in denied:
         assert one["Action"] == "sqs:SendMessage"
         pattern = one["Resource"].rpartition(":")[2].removesuffix("*")

@@ -23,7 +23,7 @@ def everything(synthesis: Synthesis, environment: str) -> str:
 def check_on(synthesis: Synthesis, environment: str) -> None:
     template, text = synthesis.of(environment, "fleet"), everything(synthesis, environment)
     shells = only(template, "AWS::ECS::Cluster")["Configuration"]["ExecuteCommandConfiguration"]
-    groups = {group["LogGroupName"] for group in of_type(template, "AWS::Logs::LogGroup").values()}
+    groups = {group.get("LogGroupName") for group in of_type(template, "AWS::Logs::LogGroup").values()}
 
     assert shells["KmsKeyId"]
     assert shells["LogConfiguration"]["CloudWatchEncryptionEnabled"] is True

@@ -84,6 +84,8 @@ def test_every_container_gets_exactly_the_variables_that_the_image_requires(
     blueprint: Synthesis, settings: Settings
 ) -> None:
     required = {v.name for v in variables.required(variables.Role.WORKER)}
+    if settings.results is not None:
+        required.add("CELERY_RESULT_BACKEND")
     for container in containers(release(blueprint, settings)).values():
         given = environment(container)
         assert set(given) == required | set(settings.variables)

@@ -52,7 +52,10 @@ def _snapshot(fleet: TinyFleet) -> Snapshot:
 
 
 def test_which_tasks_are_checks() -> None:
-    assert marked(gate_tasks.app) == MARKED
+    # Tasks of other tests in this process are shared with every app.
+    assert {
+        name: mark for name, mark in marked(gate_tasks.app).items() if name.startswith("gates.")
+    } == MARKED
 
 
 @pytest.mark.parametrize("seconds", [0, 601])

@@ -38,7 +38,14 @@ from tests.taskfleet.cli.conftest import Fleet
 from tests.taskfleet.dead_letters.test_store import letter
 
 # What calls nothing of AWS.
-NOTHING = {("adopt",), ("lint",), ("schedule", "list"), ("schedule", "next"), ("schedule", "verify")}
+NOTHING = {
+    ("adopt",),
+    ("lint",),
+    ("schedule", "list"),
+    ("schedule", "next"),
+    ("schedule", "verify"),
+    ("simulate",),
+}
 
 # Every other subcommand as a viewer runs it: with `--yes` it would act. {…} is filled in by the test.
 LOOKS = (
