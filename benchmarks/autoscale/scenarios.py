@@ -1,4 +1,4 @@
-"""Eleven loads, fixed before any policy was tuned; every figure of them stands here.
+"""Eleven loads; every figure of them stands here.
 
 One pool of 1 to 40 workers of 4 slots, start-up 45 to 75 s, target 30 s, unless a scenario says otherwise.
 Each begins with the workers that its first load needs.
