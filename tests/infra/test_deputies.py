@@ -71,7 +71,7 @@ def test_the_key_is_used_through_the_services_that_hold_the_data(
 
 
 def test_who_sends_by_a_pattern_does_not_send_to_dead_letter_queues(blueprint: Synthesis) -> None:
-    """Beat, the controller's gate tasks, producers and operators. The others send to queues by name, or to none."""
+    """Beat, the controller's gates, producers and operators. Others send to queues by name, or to none."""
     denied = [
         one
         for where, one in statements(blueprint, "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
