@@ -119,7 +119,7 @@ def test_a_singleton_gets_exactly_the_variables_that_the_image_requires(
     assert given == {v.name for v in variables.required(role)}
 
 
-def test_the_controller_may_not_delete_and_measures_into_one_namespace(blueprint: Synthesis) -> None:
+def test_the_controller_deletes_what_it_has_moved_and_stacks_of_ours_and_measures_into_one_namespace(blueprint: Synthesis) -> None:
     allowed = statements(blueprint.of("prod", "fleet"), "ControllerTaskRole")
     actions = {
         action
@@ -127,11 +127,18 @@ def test_the_controller_may_not_delete_and_measures_into_one_namespace(blueprint
         for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     }
 
-    # What it has moved from SQS's dead-letter queues into the store, it deletes there.
+    # What it has moved from SQS into the store, it deletes there; and a parked one that a worker took.
     assert {action for action in actions if action.split(":")[1].startswith(("Delete", "Create", "*"))} == {
-        "sqs:DeleteMessage"
+        "cloudformation:DeleteStack",
+        "dynamodb:DeleteItem",
+        "sqs:DeleteMessage",
     }
-    assert not {action for action in actions if action.startswith("cloudformation:")}
+    assert allowed["KeepDeadLetters"]["Resource"].endswith(f":table/{names.dead_letters_table('prod')}")
+    deletes = allowed["DeleteReleases"]
+    assert f":stack/{names.release_stack_prefix('prod')}" in json.dumps(deletes["Resource"])
+    assert deletes["Condition"]["StringEquals"] == {
+        f"aws:ResourceTag/{key}": value for key, value in names.stack_tags("prod").items()
+    }
     measure = allowed["Measure"]
     assert measure["Condition"] == {"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}}
     assert allowed["Point"]["Resource"].endswith(f":parameter{parameters.current_release('prod')}")

@@ -93,7 +93,7 @@ def test_a_worker_may_put_a_dead_letter_and_no_more(blueprint: Synthesis) -> Non
 def test_the_controller_may_put_and_count_dead_letters_and_empty_sqs_of_them(blueprint: Synthesis) -> None:
     found = statements(blueprint.of("prod", "fleet"), "Controller")
 
-    assert allowed(found, f'{TABLE}"') == {"dynamodb:PutItem"}
+    assert allowed(found, f'{TABLE}"') == {"dynamodb:PutItem", "dynamodb:DeleteItem"}
     assert allowed(found, f'{TABLE}/index/{keys.INDEX}"') == {"dynamodb:Query"}
     (take,) = [s for s in found if s.get("Sid") == "TakeDeadLetters"]
     assert set(take["Action"]) == {"sqs:ReceiveMessage", "sqs:DeleteMessage"}
