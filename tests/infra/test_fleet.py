@@ -119,7 +119,9 @@ def test_a_singleton_gets_exactly_the_variables_that_the_image_requires(
     assert given == {v.name for v in variables.required(role)}
 
 
-def test_the_controller_deletes_what_it_has_moved_and_stacks_of_ours_and_measures_into_one_namespace(blueprint: Synthesis) -> None:
+def test_the_controller_deletes_what_it_moved_and_our_releases_and_measures_into_one_namespace(
+    blueprint: Synthesis,
+) -> None:
     allowed = statements(blueprint.of("prod", "fleet"), "ControllerTaskRole")
     actions = {
         action
