@@ -181,6 +181,7 @@ def test_a_pinned_process_says_so_and_asks_for_no_pointer(ssm: Ssm) -> None:
 def test_a_lease_that_can_not_be_written_is_said_once_and_extends_nothing(
     ssm: Ssm, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", logger="taskfleet")  # whatever level a test before has left
     releases, kept = ssm.releases(), Kept()
     releases.current()
     lease = lease_of(ssm, releases, kept)

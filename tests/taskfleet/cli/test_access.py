@@ -58,6 +58,9 @@ LOOKS = (
     "release promote green",
     "release rollback blue",
     "release retire red",
+    "release pause green",
+    "release resume green",
+    "release wake blue",
     "scale low 2",
     "restart controller",
     "rate list",
@@ -86,6 +89,9 @@ RUNS = ("run --timeout 1 -- true",)
 # In an order in which each of them has something to do.
 ACTS = (
     "release retire red --settle-seconds 0",
+    "release pause green",
+    "release resume green",
+    "release wake blue",
     "scale low 2",
     "restart controller",
     "rate set shop.ask 10/s",
