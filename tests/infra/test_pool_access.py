@@ -68,7 +68,15 @@ def of_pool(**changes: Any) -> Settings:
             "without a wildcard",
         ),
         ({"allow": (Allow(actions=("s3:GetObject",), resources=("*",)),)}, "everything in the account"),
+        (
+            {"allow": (Allow(actions=("textract:DetectDocumentText",), resources=("*",)),)},
+            "knows no resource.*managed_policies",
+        ),
         ({"allow": (Allow(actions=("s3:GetObject",), resources=OBJECTS),)}, "needs its reason"),
+        (
+            {"allow": (Allow(actions=("s3:GetObject",), resources=("arn:aws:s3:::sho?/x",)),)},
+            "without space or",
+        ),
         ({"allow": (Allow(actions=(), resources=OBJECTS),)}, "names actions and resources"),
         ({"managed_policies": ("arn:aws:iam::aws:policy/AdministratorAccess",)}, "nearly everything"),
         ({"managed_policies": ("SES",)}, "the ARN of a managed policy"),
