@@ -157,17 +157,28 @@ def _controller(settings: Settings) -> list[Line]:
     ]
 
 
-def page(environment: str, lines: Iterable[Line]) -> str:
-    """The bill as people read it, and where its prices are from."""
+def uncounted(templates: Iterable[Template]) -> list[str]:
+    """What the bill has no line for, and is paid all the same."""
+    on_ec2 = sum(one.least for each in templates for one in services(each) if one.capacity == EC2)
+    tasks = "task" if on_ec2 == 1 else "tasks"
+    return [
+        *([f"the EC2 instances of {on_ec2} {tasks} at rest"] if on_ec2 else []),
+        "what comes with load: more workers, logs, data, requests",
+    ]
+
+
+def page(environment: str, lines: Iterable[Line], beside: Iterable[str] = ()) -> str:
+    """The bill as people read it, what comes ``beside``, and where its prices are from."""
     lines = list(lines)
-    rows = [f"  {line.count:>10,.0f}  {line.what:<38} ${line.dollars:>9.2f}" for line in lines]
-    total = f"  {'':>10}  {'in all':<38} ${sum(line.dollars for line in lines):>9.2f}"
+    rows = [f"  {line.count:>10,.0f}  {line.what:<40} ${line.dollars:>9.2f}" for line in lines]
+    total = f"  {'':>10}  {'in all':<40} ${sum(line.dollars for line in lines):>9.2f}"
+    more = [f"  not counted: {one}" for one in beside]
     sources = [
         f"  {one.name}, {one.seen} ({one.how}): {one.address}"
         for one in {page: None for line in lines for page in line.pages}
     ]
     head = f"{environment}: a month at rest, us-east-1 prices"
-    return "\n".join([head, "", *rows, "", total, "", "prices:", *sources])
+    return "\n".join([head, "", *rows, "", total, *more, "", "prices:", *sources])
 
 
 def main(environment: str) -> None:
@@ -176,7 +187,8 @@ def main(environment: str) -> None:
     if environment not in known:
         sys.exit(f"there is no environment {environment!r}: one of {', '.join(known)}")
     settings = known[environment]
-    print(page(environment, bill(settings, templates(settings).values())))
+    found = list(templates(settings).values())
+    print(page(environment, bill(settings, found), uncounted(found)))
 
 
 if __name__ == "__main__":

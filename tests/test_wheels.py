@@ -62,6 +62,40 @@ def test_a_pin_without_one_is_named_with_what_would_help() -> None:
     assert "Image(architecture=Architecture.X86_64)" in second
 
 
+def test_of_a_package_that_is_locked_twice_the_pinned_version_counts() -> None:
+    """Pinned by Python, as `numpy==1.26.4; python_version < "3.13"` and another for the rest."""
+    old = {
+        "version": "1.26.4",
+        "wheels": [{"url": "https://files/numpy-1.26.4-cp311-cp311-linux_aarch64.whl"}],
+    }
+    new = {"version": "2.1.0", "wheels": [{"url": "https://files/numpy-2.1.0-cp313-cp313-linux_aarch64.whl"}]}
+
+    for order in ([old, new], [new, old]):
+        locked = {"package": [{"name": "numpy", **one} for one in order]}
+        assert wheels.missing(["numpy==2.1.0"], locked, ARM) == []
+        assert len(wheels.missing(["numpy==1.26.4"], locked, ARM)) == 1
+
+
+@pytest.mark.parametrize(
+    "wheel",
+    [
+        # A local version in a URL, as PyTorch's index has them; and what an index of one's own may have.
+        {"url": "https://files/cpu/own-1.0%2Bcpu-cp313-cp313-manylinux_2_28_aarch64.whl"},
+        {"path": "wheels/own-1.0+cpu-py3-none-any.whl"},
+        {"filename": "own-1.0+cpu-py3-none-any.whl"},
+    ],
+)
+def test_a_wheel_is_read_wherever_the_lock_has_its_name(wheel: dict[str, str]) -> None:
+    odd = {"url": "https://files/own-one-off.whl"}
+    locked = {"package": [{"name": "own", "version": "1.0+cpu", "wheels": [odd, wheel]}]}
+
+    assert wheels.missing(["own==1.0+cpu"], locked, ARM) == []
+    assert (
+        len(wheels.missing(["own==1.0+cpu"], {"package": [{**locked["package"][0], "wheels": [odd]}]}, ARM))
+        == 1
+    )
+
+
 def test_what_the_image_never_installs_needs_no_wheel() -> None:
     locked = lock(pywin=["pywin-1-cp313-cp313-win_amd64.whl"])
 

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from infra.chosen import ALL
 from infra.settings import Architecture, Image
@@ -74,12 +75,11 @@ class Target:
 
 def missing(requirements: Iterable[str], lock: Mapping[str, Any], target: Target) -> list[str]:
     """A line for each pin that has no wheel for ``target``: which, and what would help."""
-    files = {canonicalize_name(one["name"]): one.get("wheels", []) for one in lock["package"]}
     return [
         f"{pin.name}{pin.specifier} has no wheel for {target}: {_help(wheels, target)}"
         for pin in map(Requirement, requirements)
         if (pin.marker is None or pin.marker.evaluate(target.markers))
-        and not _fits(wheels := files[canonicalize_name(pin.name)], target)
+        and not _fits(wheels := _wheels(pin, lock), target)
     ]
 
 
@@ -89,12 +89,28 @@ def pins(text: str) -> list[str]:
     return [re.split(r"\s+--hash", line)[0].strip() for line in lines if line.strip()]
 
 
+def _wheels(pin: Requirement, lock: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those of the pinned version: a lock has several of a package that is pinned by Python or processor."""
+    return [
+        wheel
+        for one in lock["package"]
+        if canonicalize_name(one["name"]) == canonicalize_name(pin.name)
+        and ("version" not in one or pin.specifier.contains(one["version"], prereleases=True))
+        for wheel in one.get("wheels", [])
+    ]
+
+
 def _fits(wheels: Sequence[Mapping[str, Any]], target: Target) -> bool:
     return any(_tags(wheel) & target.tags for wheel in wheels)
 
 
 def _tags(wheel: Mapping[str, Any]) -> frozenset[Tag]:
-    return parse_wheel_filename(str(wheel["url"]).rpartition("/")[2])[3]
+    """None of a name that installers don't read either. Of a private index it may be a path, or a name."""
+    place = wheel.get("url") or wheel.get("path") or wheel["filename"]
+    try:
+        return parse_wheel_filename(unquote(str(place).partition("#")[0].rpartition("/")[2]))[3]
+    except InvalidWheelFilename:
+        return frozenset()
 
 
 def _help(wheels: Sequence[Mapping[str, Any]], target: Target) -> str:

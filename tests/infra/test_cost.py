@@ -10,7 +10,7 @@ from taskfleet.contract import names
 
 from infra import prices
 from infra.checks import elasticache
-from infra.cost import Line, bill, page
+from infra.cost import Line, bill, page, uncounted
 from infra.settings import Engine
 from tests.infra.synthesis import Synthesis
 from tests.support import reference as environments
@@ -173,3 +173,24 @@ def test_the_page_has_the_sum_and_where_its_prices_are_from() -> None:
     assert total.split() == ["in", "all", "$", "3.75"]
     assert (head, len(sources)) == ("prices:", 1)
     assert f"Amazon SQS Pricing, {prices.SQS.seen}" in sources[0]
+
+
+def test_the_page_says_what_it_leaves_out_and_its_sums_stand_in_one_column() -> None:
+    on_ec2 = {**ARM, "Properties": {**ARM["Properties"], "RequiresCompatibilities": ["EC2"]}}
+    resources = {f"Resource{n}": one for n, one in enumerate((on_ec2, *SERVICES))}
+    instances, load = uncounted([{"Resources": resources}])
+
+    text = page("dev", bill(DEV, []), [instances, load])
+
+    assert instances == "the EC2 instances of 5 tasks at rest"
+    assert f"not counted: {instances}" in text
+    assert f"not counted: {load}" in text
+    assert len({line.index("$") for line in text.splitlines() if "$" in line}) == 1
+
+
+def test_where_all_is_fargate_no_instance_is_left_out() -> None:
+    resources = {f"Resource{n}": one for n, one in enumerate((ARM, *SERVICES))}
+
+    (load,) = uncounted([{"Resources": resources}])
+
+    assert load.startswith("what comes with load")

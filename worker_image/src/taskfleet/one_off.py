@@ -5,6 +5,7 @@ ECS runs it from the task definition of the pool's workers, beside them. Nothing
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,7 +83,7 @@ def request(
     On Fargate never on Spot: a migration should not be interrupted for a better price.
     """
     overrides = {"containerOverrides": [{"name": container.NAME, "command": list(command)}]}
-    if len(str(overrides)) > MAX_OVERRIDES:
+    if len(json.dumps(overrides)) > MAX_OVERRIDES:
         raise TaskfleetError(f"the command is too long: ECS takes {MAX_OVERRIDES} characters of overrides")
     strategy = service.get("capacityProviderStrategy") or []
     own = [one for one in strategy if one["capacityProvider"] not in _FARGATE]
