@@ -70,13 +70,8 @@ class Permissions:
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
             ),
             self._revoke("dynamodb:BatchGetItem", "dynamodb:UpdateItem"),
-            # The ECS agent asks with the task's role.
-            allow(
-                "Protect",
-                ("ecs:UpdateTaskProtection",),
-                [self._ecs("task", "*")],
-                {"ArnEquals": {"ecs:cluster": self._cluster()}},
-            ),
+            # The ECS agent asks with the task's role. A task's ARN names its cluster.
+            allow("Protect", ("ecs:UpdateTaskProtection",), [self._ecs("task", "*")]),
             *self._results("dynamodb:UpdateItem"),  # counts the header tasks of a chord
         ]
         return Grants(
