@@ -71,8 +71,8 @@ def test_without_nat_every_api_that_is_used_has_an_endpoint_in_every_zone(endpoi
 
     assert len(made) == len(services)
     assert services == {
-        "cloudformation", "ecr.api", "ecr.dkr", "ecs", "kms", "logs", "monitoring", "secretsmanager", "sqs", "ssm",
-        "sts",
+        "cloudformation", "ecr.api", "ecr.dkr", "ecs", "kms", "logs", "monitoring", "secretsmanager", "sqs",
+        "ssm", "sts",
     }  # fmt: skip
     assert all(len(one["SubnetIds"]) == 3 and one["PrivateDnsEnabled"] for one in made)
 
