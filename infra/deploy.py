@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet import stacks
 from taskfleet.contract import names
 from taskfleet.releases.store import Store
 
-from infra import outcome, preflight
+from infra import credentials, outcome, preflight
 from infra.chosen import ALL
 from infra.settings import Settings
 
@@ -39,7 +38,7 @@ def main() -> int:
     parser.add_argument("command", nargs="+", help="after `--`: what deploys")
     given = parser.parse_args()
     (settings,) = (one for one in ALL if one.name == given.environment)
-    session = boto3.Session(region_name=settings.region)
+    session = credentials.session(settings)
     if not preflight.passes(settings, session):
         print(f"nothing is deployed: see above, and `make preflight ENV={settings.name}`", file=sys.stderr)
         return 1

@@ -14,12 +14,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet import stacks
 from taskfleet.contract import names, parameters
 
-from infra import rules
+from infra import credentials, rules
 from infra.chosen import ALL
 from infra.settings import Settings
 
@@ -32,7 +31,7 @@ def main() -> int:
     parser.add_argument("command", nargs="+", help="after `--`: what deletes the long-lived stacks")
     given = parser.parse_args()
     (settings,) = (one for one in ALL if one.name == given.environment)
-    session = boto3.Session(region_name=settings.region)
+    session = credentials.session(settings)
     try:
         if reason := refused(settings, session.client("sts")):
             print(f"nothing is deleted: {reason}", file=sys.stderr)

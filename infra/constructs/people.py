@@ -36,7 +36,7 @@ def people_policies(people: People) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class People(Permissions):
-    """What the `fleet` command calls; `tests/infra/test_people.py` runs each of its subcommands."""
+    """What the `fleet` command calls; `tests/taskfleet/cli/test_access.py` runs each subcommand."""
 
     def viewer(self) -> Grants:
         """Every subcommand without ``--yes`` but `fleet run`.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-import boto3
-
-from infra import preflight
+from infra import credentials, preflight
 from infra.chosen import ALL
 
 
@@ -16,7 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.preflight", description=preflight.__doc__)
     parser.add_argument("environment", choices=[one.name for one in ALL])
     (settings,) = (one for one in ALL if one.name == parser.parse_args().environment)
-    if not preflight.passes(settings, boto3.Session(region_name=settings.region)):
+    if not preflight.passes(settings, credentials.session(settings)):
         print(f"  next: mend what is missing, then `make preflight ENV={settings.name}` again")
         return 1
     if not settings.on_this_machine:

@@ -1,7 +1,7 @@
 """The VPC endpoints that containers need: construct id → service, as AWS names it behind the region.
 
-What a task needs to start (image, logs, secrets), the fallback broker, what the controller measures,
-moves and deletes, the agent of an EC2 instance, and ECS Exec.
+What a task needs to start (image, logs, secrets), the fallback broker, what the controller measures, moves
+and deletes, the agent of an EC2 instance, and ECS Exec.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from infra.rules.endpoints import GATEWAYS, INTERFACES
+from infra.rules.network import is_private
 from infra.rules.problem import Problem
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _is_private(range: str) -> bool:
         block = ipaddress.ip_network(range)
     except ValueError:
         return False
-    return block.version == 4 and block.is_private and block.prefixlen >= WIDEST_RANGE
+    return is_private(block) and block.prefixlen >= WIDEST_RANGE
 
 
 RULES = (_vpc, _groups, _ingress)

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
 PRIVATE_PREFIX = 20  # 4,091 addresses a zone: each Fargate task takes one
 PUBLIC_PREFIX = 24
+# RFC 1918, and RFC 6598, which VPCs have too. Python's `is_private` has ranges that no VPC can have.
+_PRIVATE = tuple(
+    ipaddress.IPv4Network(block)
+    for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+)
+
+
+def is_private(block: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Whether these addresses can be those of a VPC, and of no public host."""
+    return isinstance(block, ipaddress.IPv4Network) and any(block.subnet_of(one) for one in _PRIVATE)
 
 
 def _zones(settings: Settings) -> Iterator[Problem]:
@@ -72,7 +82,7 @@ def _cidr(settings: Settings) -> Iterator[Problem]:
         return
     private, public = 2 ** (32 - PRIVATE_PREFIX), 2 ** (32 - PUBLIC_PREFIX)
     needed = len(network.availability_zones) * (private + public)
-    if block.version != 4 or not block.is_private or block.prefixlen < 16 or block.num_addresses < needed:
+    if not is_private(block) or block.prefixlen < 16 or block.num_addresses < needed:
         yield Problem(
             setting="network.cidr",
             value=network.block,

@@ -11,9 +11,10 @@ from infra.rules.problem import Problem
 if TYPE_CHECKING:
     from infra.settings import Settings
 
-# A secret's ARN ends in six characters that Secrets Manager adds to its name: IAM sees the whole of it.
+# A secret's ARN ends in six characters that Secrets Manager adds to its name: IAM sees the whole of it. Names
+# with `!` are of secrets that AWS manages, as RDS does a database's password (rds!db-…).
 _SECRET = re.compile(
-    r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}"
+    r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}"
 )
 _PARAMETER = re.compile(r"arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter/[A-Za-z0-9_./-]+")
 _KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")

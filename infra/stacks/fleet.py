@@ -65,6 +65,9 @@ class FleetStack(EnvironmentStack):
         producers_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters_table = dead_letters_table(self, settings=settings, key=key, protected=protected)
         self.tools_table = tools_table(self, settings=settings, key=key, protected=protected)
+        if settings.results_cache or settings.metrics_from:
+            # Each has a security group, which must follow a VPC that is made anew.
+            lookup_vpc(self, settings, vpc_id=lookup(self, settings, "vpc-id"))
         self.results_cache = self._results_cache(key)
         if isinstance(settings.results, Results):
             results_table(self, settings=settings, key=key, protected=protected)

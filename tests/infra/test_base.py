@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import aws_cdk as cdk
 import pytest
@@ -134,6 +135,31 @@ def test_a_lookup_is_read_at_each_deploy(blueprint: Synthesis, stack: str, name:
 
     (value,) = [one for one in found if one["Default"] == parameters.base("dev", name)]
     assert value["Type"] == "AWS::SSM::Parameter::Value<String>"
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text of a template."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, str):
+        yield value
+
+
+def test_no_resource_has_a_base_value_that_is_not_read_again(
+    blueprint: Synthesis, variants: Synthesis
+) -> None:
+    """CloudFormation does not update a resource because the value of a dynamic reference has changed."""
+    found = [
+        (stack, logical_id)
+        for synthesis in (blueprint, variants)
+        for stack, logical_id, resource in synthesis.resources()
+        if any("{{resolve:ssm:" in text for text in _texts(resource))
+    ]
+
+    assert found == []
 
 
 def test_only_the_contracts_names_can_be_looked_up() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from taskfleet.contract import names
 
 from infra.preflight import account
-from infra.preflight.finding import State
+from infra.preflight.finding import Finding, State
 from infra.settings import Settings
 from tests.support import reference as environments
 from tests.support.ministack import MiniStack
@@ -62,3 +65,52 @@ def test_a_stack_of_a_name_of_ours_that_is_not_tagged_ours_is_refused(
 
     assert (found.state, found.found) == (State.MISSING, "somebody else's")
     assert f"the stack taskfleet-{mine.name}-{part} is not ours" in found.then
+
+
+class CloudFormation:
+    """A session and its client at once, which answers with this stack, or refuses."""
+
+    def __init__(self, stack: dict[str, Any] | None) -> None:
+        self._stack = stack
+
+    def client(self, service: str) -> CloudFormation:
+        return self
+
+    def get_paginator(self, operation: str) -> CloudFormation:
+        return self
+
+    def paginate(self) -> Iterator[dict[str, Any]]:
+        if self._stack is None:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeStacks")
+        yield {"Stacks": [self._stack]}
+
+
+def ours(mine: Settings, stack: dict[str, Any] | None) -> Finding:
+    (found,) = account.ours(mine, CloudFormation(stack))  # type: ignore[arg-type]
+    return found
+
+
+def test_nothing_is_deployed_where_nobody_can_say_whose_the_stacks_are(mine: Settings) -> None:
+    found = ours(mine, None)
+
+    assert found.state is State.MISSING
+    assert "cloudformation:DescribeStacks" in found.then
+
+
+@pytest.mark.parametrize(
+    ("status", "run"),
+    [
+        ("DELETE_FAILED", "aws cloudformation delete-stack --stack-name {}"),
+        ("UPDATE_ROLLBACK_FAILED", "aws cloudformation continue-update-rollback --stack-name {}"),
+    ],
+)
+def test_a_stack_that_no_deploy_can_change_comes_with_the_command_that_frees_it(
+    mine: Settings, status: str, run: str
+) -> None:
+    name = names.stack(mine.name, "network")
+    tags = [{"Key": key, "Value": value} for key, value in names.stack_tags(mine.name).items()]
+
+    found = ours(mine, {"StackName": name, "StackStatus": status, "Tags": tags})
+
+    assert (found.state, found.run) == (State.MISSING, (run.format(name),))
+    assert name in found.found

@@ -182,6 +182,11 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "no NAT gateway": (network(nat_gateways=0), "= 0:", ("number of zones (2)",)),
     "not a network": (network(cidr="10.40.0.1/16"), "'10.40.0.1/16'", ("not a network",)),
     "public network": (network(cidr="8.8.0.0/16"), "'8.8.0.0/16'", ("a private IPv4 block",)),
+    "network of one's own machine": (
+        network(cidr="127.0.0.0/16"),
+        "'127.0.0.0/16'",
+        ("a private IPv4 block",),
+    ),
     "network too small": (network(cidr="10.0.0.0/20"), "'10.0.0.0/20'", ("for each zone (2)", "take a /16")),
     "network too big": (network(cidr="10.0.0.0/8"), "'10.0.0.0/8'", ("/16 or smaller",)),
     "an existing VPC with addresses": (
@@ -243,6 +248,11 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "a public range reaches the broker": (
         broker(ingress=("8.8.8.0/24",)),
         "'8.8.8.0/24'",
+        ("broker.ingress", "private IPv4"),
+    ),
+    "a range that no VPC can have reaches the broker": (
+        broker(ingress=("169.254.0.0/16",)),
+        "'169.254.0.0/16'",
         ("broker.ingress", "private IPv4"),
     ),
     "somebody reaches the broker twice": (
@@ -644,6 +654,11 @@ def test_all_problems_are_reported_together() -> None:
         },
         {"results": Results(expires_seconds=7 * 24 * 3600)},
         {"results": ResultsCache(nodes=2, node_type="cache.r7g.large", ingress=("10.8.0.0/20",))},
+        # As RDS calls the secret of a database whose password it manages.
+        {"secrets": {"DATABASE": Secret(SECRET.replace("shop-", "rds!db-01234567-"), field="password")}},
+        # Where pods of a cluster often are, and whole VPCs that are connected to others (RFC 6598).
+        broker(ingress=("100.64.0.0/16", "172.16.0.0/16")),
+        network(cidr="100.65.0.0/16"),
         {"image": Image(uri="example.com:5000/worker", digest=DIGEST)},
         {"network": Network(availability_zones=("eu-west-1a", "eu-west-1b"), nat_gateways=1)},
     ],
