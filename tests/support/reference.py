@@ -43,6 +43,7 @@ def _small(pool: Pool, **changes: object) -> Pool:
         "min_workers": 1,
         "max_workers": 3,
         "scale_in_after_seconds": 30,
+        "fallback_sleep_after_seconds": 30,
         "limits": LOCAL_LIMITS,
     }
     return replace(pool, **{**small, **changes})  # type: ignore[arg-type]
