@@ -34,7 +34,7 @@ def test_a_part_of_the_machine_is_started_again(fleet: Deployed, name: str) -> N
     wait_until(lambda: _pids(fleet).get(name, before[name]) != before[name], 30, f"{name} runs again")
     said = fleet.local("status").stdout
     assert name in said
-    assert name != EMULATOR or "last two seconds may be gone" in said, "it is not silently wrong"
+    assert name != EMULATOR or "last two seconds may be lost" in said, "it is not silently wrong"
     # A producer that starts while the account is away says so; one that ran before needs nothing of it.
     wait_until(lambda: _account_answers(fleet), 60, "the account answers")
     run, _ = fleet.record("high", 10)
