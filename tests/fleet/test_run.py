@@ -7,8 +7,8 @@ from tests.fleet.deployed import Deployed
 
 def test_a_command_runs_in_the_current_release_and_publishes_like_its_workers(fleet: Deployed) -> None:
     script = (
-        "import os; from drills.tasks.faulty import record; "
-        "record.apply_async(kwargs=dict(run='by-hand', n=0, seconds=0.0), queue='low'); "
+        "import os; from drills.tasks.app import app; app.loader.import_default_modules(); "
+        "app.tasks['drills.record'].apply_async(kwargs=dict(run='by-hand', n=0, seconds=0.0), queue='low'); "
         "print('release', os.environ['TASKFLEET_RELEASE'])"
     )
 
