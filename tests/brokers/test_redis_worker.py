@@ -42,7 +42,7 @@ def _send(
 
 def _left(client: redis.Redis) -> list[str]:
     """Everything that could still hold a message or say that one is held."""
-    always = ("_kombu", "taskfleet:bell", "taskfleet:clock", messages.REDIS_SESSIONS)
+    always = ("_kombu", "taskfleet:bell", "taskfleet:clock", messages.REDIS_SESSIONS, messages.REDIS_TAKEN)
     return [key for key in client.scan_iter() if not key.startswith(always)]
 
 
