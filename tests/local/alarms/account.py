@@ -15,14 +15,8 @@ class Account(MiniStack):
     def start(self) -> None:
         """Start it on its port, and return when it answers."""
         command = [sys.executable, "-m", "local.emulator", "--port", str(self.port)]
-        with (self._directory / "emulator.log").open("ab") as log:
+        with (self._folder / "emulator.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--account", str(self._directory / "account")], stdout=log, stderr=log
+                [*command, "--account", str(self._folder / "account")], stdout=log, stderr=log
             )
         wait_for(self.answers, seconds=60, what=f"the emulated account on port {self.port}")
-
-    def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
