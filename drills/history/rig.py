@@ -20,6 +20,7 @@ from pathlib import Path
 
 from taskfleet.contract import names
 from taskfleet.contract.environment import APP, BROKER, EXECUTION, FALLBACK, POOL, PRIMARY
+from taskfleet.contract.messages import REDIS_TAKEN
 
 from drills.history import controller
 from drills.history.app import RESULTS
@@ -260,9 +261,17 @@ class Rig:
         self._closing.close()
 
 
-# What Redis holds of a fleet that does nothing: the books of living sessions, bindings, bells.
+# What Redis holds of a fleet that does nothing: the books of living sessions, bindings, bells, and the counts
+# of what was fetched, which expire.
 _ALWAYS = frozenset({"taskfleet:sessions", "taskfleet:clock", "taskfleet:probe"})
-_BOOKS = ("_kombu.binding", "taskfleet:bell:", "taskfleet:finished", "taskfleet:lapsed:", "unacked_mutex")
+_BOOKS = (
+    "_kombu.binding",
+    "taskfleet:bell:",
+    "taskfleet:finished",
+    "taskfleet:lapsed:",
+    REDIS_TAKEN,
+    "unacked_mutex",
+)
 
 
 def wait_until_idle(rig: Rig, seconds: float) -> dict[str, int]:

@@ -44,8 +44,7 @@ class Counted:
     def checks(self, *, duplicates_allowed: bool = False, refusals_allowed: bool = False) -> list[Check]:
         """What must hold in every drill.
 
-        A broker or a worker that dies may be the cause of a duplicate; so may a machine that is busy with
-        other tests, where a broker's answer to a publish comes late, and it is sent again under its id.
+        A broker or a worker that dies may be the cause of a duplicate.
         """
         some = f", for instance {self.lost[:3]}" if self.lost else ""
         found = [

@@ -49,7 +49,7 @@ def controller_kill(rig: Rig, short: bool) -> Report:
     return Report(
         name="controller-kill",
         checks=[
-            *counted.checks(duplicates_allowed=short),
+            *counted.checks(),
             *_same_end(rig, releases, through),
             Check(
                 f"each change of the pointer was made once: {after.version - before.version} of "

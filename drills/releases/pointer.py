@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from drills.releases.load import Load
 from drills.releases.rig import START_SECONDS, Rig
 from drills.releases.ticks import Ticking
 from drills.report import Check, Figure, Report
+from drills.worker import Worker
 from local.emulator.faults import ERROR, PASS, THROTTLE
 
 # Longer than a producer keeps the pointer; the full form is longer than it takes one for fresh.
@@ -28,7 +30,7 @@ def pointer_lost(rig: Rig, short: bool) -> Report:
                 worker = rig.agent.workers(current)[0]
                 readies = worker.readies()
                 worker.kill()
-                back = rig.until(lambda w=worker, n=readies: w.readies() > n, START_SECONDS)  # type: ignore[misc]
+                back = rig.until(partial(_is_back, worker, readies), START_SECONDS)
                 took = time.monotonic() - began
                 figures[f"worker_back_under_{fault}_seconds"] = took if back else None
                 time.sleep(max(0.0, seconds - took))
@@ -52,3 +54,7 @@ def pointer_lost(rig: Rig, short: bool) -> Report:
         ],
         figures={**figures, **counted.figures(), **ticks.figures()},
     )
+
+
+def _is_back(worker: Worker, readies: int) -> bool:
+    return worker.readies() > readies

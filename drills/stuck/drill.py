@@ -110,10 +110,8 @@ def _late_message(fleet: Rig) -> bool:
     if fleet.state(BLUE) is not State.DRAINED:
         return False
     number.delay("late", 0, 5 * LOOK_SECONDS)
-    return all(fleet.until(lambda state=state: fleet.state(BLUE) is state, 60) for state in _AGAIN)  # type: ignore[misc]
-
-
-_AGAIN = (State.DRAINING, State.DRAINED)
+    drains = fleet.until(lambda: fleet.state(BLUE) is State.DRAINING, 60)
+    return drains and fleet.until(lambda: fleet.state(BLUE) is State.DRAINED, 60)
 
 
 def _is_refused(fleet: Rig) -> bool:

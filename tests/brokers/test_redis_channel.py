@@ -135,6 +135,19 @@ def test_a_key_prefix_is_before_every_key(valkey: Valkey, client: redis.Redis) -
     assert client.llen("mine:q") == 2
 
 
+def test_the_count_of_what_was_fetched_is_not_made_anew_by_what_is_given_back(
+    valkey: Valkey, client: redis.Redis
+) -> None:
+    key = messages.REDIS_TAKEN + "q"
+    with _connect(valkey) as leaving:
+        _publish(leaving, "q", "one", "two")
+        assert Inbox(leaving, "q", prefetch=2).drain() == ["one", "two"]
+        assert client.ttl(key) > 0
+        client.delete(key)  # as when it has expired
+    assert client.llen("q") == 2
+    assert not client.exists(key), "nothing would ever remove it"
+
+
 def test_a_ring_wakes_at_once_and_a_stock_producer_within_a_second(
     valkey: Valkey, connection: Connection
 ) -> None:

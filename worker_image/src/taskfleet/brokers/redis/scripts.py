@@ -95,7 +95,8 @@ local function give_back(session, tag, more, push)
   local length, priority, queue = forget(session, tag)
   if not length or not text then return 0 end
   redis.call(push, list(queue, priority), counted(string.sub(text, 2, length + 1), more))
-  redis.call('INCRBY', taken(queue), -1)
+  -- Where it has expired meanwhile, one that is made here would never expire.
+  if redis.call('EXISTS', taken(queue)) == 1 then redis.call('DECR', taken(queue)) end
   ring(queue)
   return 1
 end
