@@ -27,6 +27,7 @@ from drills.tasks.app import app
 from drills.tools.rig import RELEASE, Rig, rig
 from drills.watch import Watch
 from drills.worker import Worker
+from tests.support.processes import until
 
 NAME = "broker-lost"
 FAULT = (
@@ -183,7 +184,7 @@ def _under_load(fleet: Rig, seconds: float, die: Callable[[Load, Sequence[Worker
         load.close()
     # What is lost never comes: until nothing is on the brokers any more, and ETAs with it.
     time.sleep(COUNTDOWN_SECONDS)
-    fleet.until(lambda: fleet.left(*QUEUES) == 0, SETTLE_SECONDS)
+    until(lambda: fleet.left(*QUEUES) == 0, SETTLE_SECONDS)
     time.sleep(1)
     return load
 

@@ -31,6 +31,7 @@ from drills.report import Check, Figure, Report
 from drills.tally import percentile
 from drills.tools.rig import RELEASE, Rig, rig
 from drills.worker import Worker
+from tests.support.processes import until
 
 NAME = "far-etas"
 FAULT = "100,000 far ETAs on Redis, 2,000 on SQS; workers are killed when some are due; MANY=100000"
@@ -89,9 +90,9 @@ def run(
             broker: _cost(fleet, broker, by_broker[broker], f"beside on {broker}", plain) for broker in sent
         }
         _until_due(fleet, workers, due_at, seconds, kill_every_seconds)
-        fleet.until(lambda: len(_far(fleet)) >= sum(due.values()), SETTLE_SECONDS)
+        until(lambda: len(_far(fleet)) >= sum(due.values()), SETTLE_SECONDS)
         later = {broker: sent[broker] - due[broker] for broker in sent}
-        fleet.until(lambda: {broker: _waiting(fleet, broker) for broker in sent} == later, SETTLE_SECONDS)
+        until(lambda: {broker: _waiting(fleet, broker) for broker in sent} == later, SETTLE_SECONDS)
         lines = _far(fleet)
         figures: dict[str, Figure] = {"redis_mib_for_all": redis_mib, "kills": len(fleet.killed)}
         checks = [Check("all were published before the first was due", published_in_time)]
@@ -140,7 +141,7 @@ def _cost(fleet: Rig, broker: str, workers: Sequence[Worker], group: str, plain:
             arrived_now = arrived.s(group, n, time.time()).set(task_id=str(uuid.uuid4()))
             _insist(arrived_now.apply_async)
             time.sleep(PLAIN_APART_SECONDS)
-        fleet.until(lambda: len(_of(fleet, group)) >= plain, 60)
+        until(lambda: len(_of(fleet, group)) >= plain, 60)
     waits = [float(line["late"]) for line in _of(fleet, group)]
     return Cost(waits, max(_mib(worker) for worker in workers))
 

@@ -10,6 +10,7 @@ from drills.releases.load import Load
 from drills.releases.rig import Rig
 from drills.releases.ticks import Ticking
 from drills.report import Check, Report
+from tests.support.processes import until
 
 WITHIN_SECONDS = 10.0
 # So long green serves before anybody finds out.
@@ -31,7 +32,7 @@ def rollback(rig: Rig, short: bool) -> Report:
             rig.wait_for(lambda: rig.state(green.id) is State.DRAINED, "green is drained")
         if short:  # among the other tests, the command itself may take ten seconds to begin
             began, since = rig.snapshot().pointer.at, "its write"
-        rig.until(lambda: time.time() > began + within, within)
+        until(lambda: time.time() > began + within, within)
     counted, ticks = load.counted(), ticking.counted()
     last = load.last_to(green.id)
     after = max(0.0, (last or began) - began)

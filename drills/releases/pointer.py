@@ -11,6 +11,7 @@ from drills.releases.ticks import Ticking
 from drills.report import Check, Figure, Report
 from drills.worker import Worker
 from local.emulator.faults import ERROR, PASS, THROTTLE
+from tests.support.processes import until
 
 # Longer than a producer keeps the pointer; the full form is longer than it takes one for fresh.
 SHORT_SECONDS, FULL_SECONDS = 8.0, 300.0
@@ -30,7 +31,7 @@ def pointer_lost(rig: Rig, short: bool) -> Report:
                 worker = rig.agent.workers(current)[0]
                 readies = worker.readies()
                 worker.kill()
-                back = rig.until(partial(_is_back, worker, readies), START_SECONDS)
+                back = until(partial(_is_back, worker, readies), START_SECONDS)
                 took = time.monotonic() - began
                 figures[f"worker_back_under_{fault}_seconds"] = took if back else None
                 time.sleep(max(0.0, seconds - took))

@@ -249,15 +249,6 @@ class Rig:
         wait_for(happened, seconds=seconds, what=what)
         return time.monotonic() - began
 
-    def until(self, happened: Callable[[], bool], seconds: float) -> bool:
-        """Whether it happened within that time."""
-        end = time.monotonic() + seconds
-        while not happened():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.1)
-        return True
-
     def journal(self, event: str) -> list[dict[str, Any]]:
         """What tasks wrote."""
         return [line for line in journal.read(self.fleet.journal) if line["event"] == event]

@@ -11,6 +11,7 @@ from typing import Any
 
 from drills.releases.rig import Rig
 from drills.report import Check, Figure
+from tests.support.processes import until
 
 _SENT = re.compile(r"sent releases\.tick as ([0-9a-f-]+)")
 # A firing each second; on a machine that does much else, some later.
@@ -54,7 +55,7 @@ class Ticking:
     def counted(self) -> Ticks:
         """What was sent since, once all of it has run, or a while later."""
         sent = set(_sent(self._rig)) - self._before
-        self._rig.until(lambda: not sent - {line["key"] for line in self._rig.journal("tick")}, seconds=20)
+        until(lambda: not sent - {line["key"] for line in self._rig.journal("tick")}, seconds=20)
         lines = [line for line in self._rig.journal("tick") if line["key"] in sent]
         times, moments = (
             Counter(line["key"] for line in lines),

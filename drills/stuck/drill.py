@@ -13,6 +13,7 @@ from taskfleet.releases.model import State
 from drills.report import Check, Report
 from drills.stuck.app import app, endless, number
 from drills.stuck.rig import BLUE, GREEN, LOOK_SECONDS, Rig, rig
+from tests.support.processes import until
 
 NAME = "stuck-drain"
 FAULT = "a pinned producer, an endless task, and a producer that is suspended over the whole drain"
@@ -33,16 +34,14 @@ def _drain(fleet: Rig) -> Report:
     fleet.produce("pinned", pinned=BLUE)
     fleet.produce("sleeps")
     hanging = endless.delay()
-    fleet.until(fleet.hangs, SECONDS)
-    fleet.until(lambda: len(_leases(fleet)) == 3, SECONDS)
+    until(fleet.hangs, SECONDS)
+    until(lambda: len(_leases(fleet)) == 3, SECONDS)
     fleet.signal("sleeps", signal.SIGSTOP)
     asleep_at = len(fleet.published("sleeps"))
     fleet.promote(GREEN)
 
     pid = fleet.producers["pinned"].pid
-    named = fleet.until(
-        lambda: f"pid {pid}" in fleet.problem(BLUE) and "endless" in fleet.problem(BLUE), SECONDS
-    )
+    named = until(lambda: f"pid {pid}" in fleet.problem(BLUE) and "endless" in fleet.problem(BLUE), SECONDS)
     problem = fleet.problem(BLUE)
     drained_early = fleet.state(BLUE) is State.DRAINED
     overdue = fleet.last.drain_overdue if fleet.last else None
@@ -53,14 +52,14 @@ def _drain(fleet: Rig) -> Report:
     fleet.operator("producers", "forget", lease, "--yes")
     app.control.revoke(hanging.id, terminate=True, signal="SIGKILL")
     cured_at = time.monotonic()
-    drained = fleet.until(lambda: fleet.state(BLUE) is State.DRAINED, SECONDS)
+    drained = until(lambda: fleet.state(BLUE) is State.DRAINED, SECONDS)
     took = time.monotonic() - cured_at
 
     fleet.signal("sleeps", signal.SIGCONT)
-    woke = fleet.until(lambda: len(fleet.published("sleeps")) > asleep_at + 5, SECONDS)
+    woke = until(lambda: len(fleet.published("sleeps")) > asleep_at + 5, SECONDS)
     late = _late_message(fleet)
     fleet.retire(BLUE)
-    refused = fleet.until(lambda: _is_refused(fleet), SECONDS)
+    refused = until(lambda: _is_refused(fleet), SECONDS)
 
     for name in ("follows", "sleeps"):
         fleet.signal(name, signal.SIGTERM)
@@ -72,7 +71,7 @@ def _drain(fleet: Rig) -> Report:
         if not one["why"]
     }
     accepted.add(("late", 0))
-    fleet.until(lambda: accepted <= {(one["producer"], one["n"]) for one in fleet.did()}, 60)
+    until(lambda: accepted <= {(one["producer"], one["n"]) for one in fleet.did()}, 60)
     ran = [(one["producer"], one["n"]) for one in fleet.did()]
     lost, duplicates = len(accepted - set(ran)), len(ran) - len(set(ran))
     after = {one["release"] for one in fleet.did() if one["producer"] == "sleeps" and one["n"] > asleep_at}
@@ -110,8 +109,8 @@ def _late_message(fleet: Rig) -> bool:
     if fleet.state(BLUE) is not State.DRAINED:
         return False
     number.delay("late", 0, 5 * LOOK_SECONDS)
-    drains = fleet.until(lambda: fleet.state(BLUE) is State.DRAINING, 60)
-    return drains and fleet.until(lambda: fleet.state(BLUE) is State.DRAINED, 60)
+    drains = until(lambda: fleet.state(BLUE) is State.DRAINING, 60)
+    return drains and until(lambda: fleet.state(BLUE) is State.DRAINED, 60)
 
 
 def _is_refused(fleet: Rig) -> bool:

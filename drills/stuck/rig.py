@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,15 +186,6 @@ class Rig:
             check=True,
         )
         return done.stdout
-
-    def until(self, happened: Callable[[], bool], seconds: float) -> bool:
-        """Whether it happened within that time."""
-        end = time.monotonic() + seconds
-        while not happened():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.1)
-        return True
 
     def close(self) -> None:
         """End everything."""

@@ -20,6 +20,7 @@ from drills.chance import one_in_each
 from drills.report import Check, Figure, Report
 from drills.tools import app as tasks
 from drills.tools.rig import RELEASE, Rig, rig
+from tests.support.processes import until
 
 KILLS, APART_SECONDS, SETTLE_SECONDS = 8, 4.0, 180.0
 NUMBERS, A_CHUNK = 10_000, 50
@@ -42,9 +43,9 @@ def chunk_kill() -> Report:
             return found is not None and found.state is State.DONE
 
         _kill(fleet, while_not=ended)
-        done = fleet.until(ended, SETTLE_SECONDS)
+        done = until(ended, SETTLE_SECONDS)
         seconds, lines = time.monotonic() - began, fleet.did()
-        empty = fleet.until(lambda: fleet.left() == 0, 60)
+        empty = until(lambda: fleet.left() == 0, 60)
         figures, checks = _counted(lines, NUMBERS, fleet)
         several = [n for n, found in _keys_of(lines).items() if len(found) > 1]
         checks += [
@@ -62,7 +63,7 @@ def lock_kill() -> Report:
         for n in range(HELD):
             tasks.held.delay(n)
         _kill(fleet, while_not=lambda: _many(fleet) >= HELD)
-        fleet.until(lambda: _many(fleet) >= HELD, SETTLE_SECONDS)
+        until(lambda: _many(fleet) >= HELD, SETTLE_SECONDS)
         lines = fleet.did()
         figures, checks = _counted(lines, HELD, fleet)
         most = most_at_once([(float(line["began"]), float(line["ended"])) for line in lines])
@@ -92,7 +93,7 @@ def limit_restart() -> Report:
         for _ in range(RESTARTS):
             time.sleep(APART_SECONDS)
             fleet.restart_redis()
-        fleet.until(lambda: _many(fleet) >= RATED, SETTLE_SECONDS)
+        until(lambda: _many(fleet) >= RATED, SETTLE_SECONDS)
         lines = fleet.did()
         figures, checks = _counted(lines, RATED, fleet)
         took = float(lines[-1]["at"]) - float(lines[0]["at"])
@@ -113,8 +114,8 @@ def batch_kill() -> Report:
             with only(FALLBACK if n % 3 == 0 else PRIMARY):
                 tasks.batched.apply_async(({"n": n, "key": n % SHOPS},), task_id=f"item-{n}")
         _kill(fleet, while_not=lambda: _many(fleet) >= BATCHED)
-        fleet.until(lambda: _many(fleet) >= BATCHED, SETTLE_SECONDS)
-        fleet.until(lambda: fleet.left() == 0, 60)
+        until(lambda: _many(fleet) >= BATCHED, SETTLE_SECONDS)
+        until(lambda: fleet.left() == 0, 60)
         lines = fleet.did()
         figures, checks = _counted(lines, BATCHED, fleet)
         waiting = WaitingItems(aws.client("dynamodb"), fleet.fleet.name)
@@ -138,7 +139,7 @@ def duplicate_storm() -> Report:
             with only(FALLBACK if copy % 2 else PRIMARY):
                 tasks.paid.apply_async((n,), task_id=f"order-{n}")
         fleet.start_workers(2, slots=4, on_sqs=2, execution="threads")
-        empty = fleet.until(lambda: _many(fleet) >= PAID and fleet.left() == 0, SETTLE_SECONDS)
+        empty = until(lambda: _many(fleet) >= PAID and fleet.left() == 0, SETTLE_SECONDS)
         figures, checks = _counted(fleet.did(), PAID, fleet)
         doubled = int(str(figures["doubled"]))
         checks += [

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +80,6 @@ class Rig:
     def did(self) -> list[dict[str, Any]]:
         """What the tasks wrote, in the order of time."""
         return sorted(self.fleet.events("did"), key=lambda line: float(line["at"]))
-
-    def until(self, happened: Callable[[], bool], seconds: float) -> bool:
-        """Whether it happened within that time."""
-        end = time.monotonic() + seconds
-        while not happened():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.2)
-        return True
 
     def left(self, *queues: str) -> int:
         """Messages on both brokers, those that wait for their ETA too; of `low` if nothing is named."""

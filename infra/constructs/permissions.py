@@ -166,7 +166,7 @@ class Permissions:
                 [self._parameter(parameters.release_answers(self._env))],
             ),
             allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
-            # To nothing, for a release that sleeps. No role can be handed over with it.
+            # To nothing, for a release that sleeps; IAM has no condition for the number of workers.
             allow("Sleep", ("ecs:UpdateService",), [self._ecs("service", "*")]),
             allow("LookAtStacks", ("cloudformation:DescribeStacks",), [self._releases()]),
             allow(

@@ -25,10 +25,17 @@ def listens(port: int) -> bool:
 
 def wait_for(happened: Callable[[], object], *, seconds: float = 60, what: str = "it") -> None:
     """Return when ``happened()`` is true; AssertionError with ``what`` after ``seconds``."""
+    assert until(happened, seconds), f"{what} did not happen within {seconds:g} s"
+
+
+def until(happened: Callable[[], object], seconds: float) -> bool:
+    """Whether ``happened()`` became true within ``seconds``."""
     end = time.monotonic() + seconds
     while not happened():
-        assert time.monotonic() < end, f"{what} did not happen within {seconds:g} s"
+        if time.monotonic() > end:
+            return False
         time.sleep(0.05)
+    return True
 
 
 def stop(process: subprocess.Popen[bytes], *, seconds: float = 5) -> None:

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def wait_for(happened: Callable[[], object], *, what: str) -> None:
-    """Patient: other tests and helpers may load the machine."""
+    """Patient: other tests may load the machine."""
     processes.wait_for(happened, seconds=60, what=what)
 
 
