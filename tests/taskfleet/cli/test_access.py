@@ -55,6 +55,7 @@ LOOKS = (
     "producer-env",
     "release list",
     "release show blue",
+    "release watch blue",
     "release promote green",
     "release rollback blue",
     "release retire red",

@@ -27,6 +27,7 @@ from taskfleet.cli import (
     schedule,
     simulate,
     status,
+    watching,
 )
 from taskfleet.contract import environment as env
 
@@ -50,7 +51,7 @@ def fleet(context: click.Context, environment: str | None, as_json: bool) -> Non
 
 @fleet.group()
 def release() -> None:
-    """Releases: which exist, which is current, promote, roll back, pause, retire."""
+    """Releases: which exist, which is current, promote, roll back, pause, retire, watch."""
 
 
 for command in (
@@ -74,6 +75,7 @@ for command in (
 for command in (
     releases.list_releases,
     releases.show_release,
+    watching.watch,
     moves.promote,
     moves.rollback,
     pausing.pause,

@@ -58,7 +58,7 @@ def _answer(record: Record, seen: Observation) -> tuple[bool, str] | None:
     if record.paused is not None:
         resume = f"fleet release resume {name} --yes"
         return True, f"the gate of release {name} has passed, and {record.paused} has paused it: `{resume}`"
-    if not _newer(record, seen.records, seen):
+    if not newer(record, seen.records, seen):
         return False, f"release {seen.pointer.release} became current meanwhile, so release {name} does not"
     return True, f"the gate of release {name} has passed: it becomes current"
 
@@ -69,7 +69,7 @@ def promotion(seen: Observation, live: list[Record]) -> Iterator[Action]:
     if seen.pointer.version == 0:
         yield from (Promote(first.release, "the first release of the environment") for first in ready[:1])
         return
-    automatic = [r for r in ready if r.manifest.promotion == AUTOMATIC and _newer(r, seen.records, seen)]
+    automatic = [r for r in ready if r.manifest.promotion == AUTOMATIC and newer(r, seen.records, seen)]
     if automatic:
         newest = max(automatic, key=lambda record: record.registered_at)
         yield Promote(newest.release, "its gate has passed")
@@ -83,7 +83,7 @@ def _stays(record: Record, seen: Observation) -> bool:
     return (deployment.id if deployment else "") == record.answered
 
 
-def _newer(record: Record, records: Mapping[str, Record], seen: Observation) -> bool:
+def newer(record: Record, records: Mapping[str, Record], seen: Observation) -> bool:
     """Whether it was deployed after the current release, or after somebody went back to that one."""
     current = records.get(seen.pointer.release)
     if current is None:

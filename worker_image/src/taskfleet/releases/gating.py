@@ -56,7 +56,7 @@ def _too_many(record: Record, seen: Observation) -> str | None:
 
 def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
     missing: list[SendGate | SendCheck] = [
-        *_missing(record, seen, rules),
+        *missing_gates(record, seen, rules),
         *checking.unbegun(record, seen),
     ]
     if _proven(record, seen, rules) and _every_pool_runs(record, seen):
@@ -74,7 +74,7 @@ def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
 
 def _proven(record: Record, seen: Observation, rules: Rules) -> bool:
     """Whether all of its gate tasks and checks have run, and ended well."""
-    missing = [*_missing(record, seen, rules), *checking.unfinished(record, seen)]
+    missing = [*missing_gates(record, seen, rules), *checking.unfinished(record, seen)]
     return not missing and checking.failure(record, seen) is None
 
 
@@ -123,7 +123,7 @@ def _due(gate: SendGate | SendCheck, record: Record, seen: Observation, memory: 
     return sent is None or sent < record.since or seen.now - sent >= rules.gate_resend_seconds
 
 
-def _missing(record: Record, seen: Observation, rules: Rules) -> list[SendGate]:
+def missing_gates(record: Record, seen: Observation, rules: Rules) -> list[SendGate]:
     """The gate tasks that have not run since this deployment of the release was registered."""
     return [
         gate

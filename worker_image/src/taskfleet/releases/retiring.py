@@ -35,7 +35,7 @@ def resting(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
         yield Move(record.release, State.ASLEEP, f"it was warm for {warm} s; its workers sleep now")
     # What is not known to be empty may be at work, unless it has failed or is being parked.
     quiet = total == 0 or record.state is not State.ASLEEP
-    if quiet and _over(record, seen, _kept_seconds(record)):
+    if quiet and _over(record, seen, kept_seconds(record)):
         yield Retire(record.release, BY_ITSELF)
     if quiet and wants_no_worker(record):
         yield from _sleep(record, seen)
@@ -75,7 +75,7 @@ def _over(record: Record, seen: Observation, seconds: int | None) -> bool:
     )
 
 
-def _kept_seconds(record: Record) -> int | None:
+def kept_seconds(record: Record) -> int | None:
     if has_failed_for_good(record):
         return record.manifest.keep_failed_seconds
     return record.manifest.delete_after_seconds if record.state is State.ASLEEP else None
