@@ -167,7 +167,7 @@ DIFFERENCES: dict[str, tuple[Difference, ...]] = {
     "periodic.schedule_filename": (
         different(
             "last runs are in the environment's state table: a container's file is gone with it",
-            '`beat_scheduler = "celery.beat:PersistentScheduler"` for a file',
+            "a scheduler of your own that keeps them elsewhere, django-celery-beat's for instance",
         ),
     ),
     "routing.missing_queue": (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from celery.beat import PersistentScheduler, Scheduler
+from celery.beat import Scheduler
 from taskfleet.beat.scheduler import OWED_AGAIN_SECONDS, FleetScheduler, over
 from taskfleet.contract import environment as env
 from taskfleet.contract import names, state
@@ -93,7 +93,6 @@ def test_a_scheduler_of_the_applications_own_is_bounded_and_kept() -> None:
     assert made.__name__ == "OwnScheduler"
     assert made.producer is None, "it does not wait for a broker"  # type: ignore[attr-defined]
     assert over("taskfleet.beat.scheduler:FleetScheduler") is FleetScheduler
-    assert issubclass(over(PersistentScheduler), PersistentScheduler)
 
 
 @pytest.mark.parametrize("name", ["nowhere.scheduler:Scheduler", "celery.beat:NoScheduler", Celery])

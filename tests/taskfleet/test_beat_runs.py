@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ import boto3
 import pytest
 from botocore.config import Config
 from celery import Celery
+from celery.beat import PersistentScheduler, ScheduleEntry
 from celery.schedules import crontab
 from celery.schedules import schedule as interval
 from taskfleet import aws
 from taskfleet.beat import runs
 from taskfleet.beat.runs import FleetEntry, Run
-from taskfleet.beat.scheduler import FleetScheduler
+from taskfleet.beat.scheduler import FleetScheduler, over
 from taskfleet.contract import names, state
 
 from tests.support.processes import free_port
@@ -64,14 +66,31 @@ def turn(beat: FleetScheduler) -> None:
     beat.close()
 
 
-def test_a_daily_entry_fires_though_beat_is_replaced_more_often(fleet: TinyFleet) -> None:
+class OnAFile(PersistentScheduler):  # type: ignore[misc]
+    """A team's own, built on the one that Celery has by default."""
+
+    class Entry(ScheduleEntry):  # type: ignore[misc]
+        """With entries of its own."""
+
+
+CELERYS = ["celery.beat:Scheduler", "celery.beat:PersistentScheduler", "celery.beat.PersistentScheduler"]
+
+
+@pytest.mark.parametrize("scheduler", [FleetScheduler, OnAFile, *CELERYS])
+def test_a_daily_entry_fires_though_beat_is_replaced_more_often(fleet: TinyFleet, scheduler: Any) -> None:
+    def beat() -> FleetScheduler:
+        """Its file goes with its container."""
+        file = fleet.directory / str(uuid.uuid4())
+        made: FleetScheduler = over(scheduler)(beat_of(fleet, schedule=DAY).app, schedule_filename=str(file))
+        return made
+
     for _ in range(4):
-        turn(beat_of(fleet, schedule=DAY))
+        turn(beat())
         away_for(fleet, timedelta(hours=7))
     assert sent(fleet) == []
 
-    turn(beat_of(fleet, schedule=DAY))
-    turn(beat_of(fleet, schedule=DAY))
+    turn(beat())
+    turn(beat())
 
     assert len(sent(fleet)) == 1
 

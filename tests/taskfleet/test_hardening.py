@@ -248,26 +248,28 @@ def test_what_is_not_protected_is_named() -> None:
     app.task(name="early", shared=False, acks_late=False)(nothing)
     app.task(name="lost", shared=False, reject_on_worker_lost=False)(nothing)
 
-    class Slotted(FrozenBase, metaclass=Frozen):
-        name = "frozen"
-
-    app.register_task(Slotted())
+    for error in (TypeError, KeyError):
+        refuses = type("Frozen", (Frozen,), {"error": error})
+        app.register_task(refuses(error.__name__, (FrozenBase,), {"name": f"frozen by a {error.__name__}"})())
 
     reasons = dict(hardening.lacking(app))
     assert "it is lost with its worker" in reasons["early"]
     assert "if its process is killed" in reasons["lost"]
-    assert "can't be extended" in reasons["frozen"]
-    assert reasons.keys() >= {"early", "lost", "frozen"}
+    assert "can't be extended" in reasons["frozen by a TypeError"]
+    assert "can't be extended" in reasons["frozen by a KeyError"]
+    assert reasons.keys() >= {"early", "lost"}
     assert "celery.chord" not in reasons
 
 
 class Frozen(type):
     """Refuses classes that inherit from two."""
 
+    error: type[Exception]
+
     def __new__(cls, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> Frozen:
-        """Raise TypeError for more than one base."""
+        """Raise for more than one base."""
         if len(bases) > 1:
-            raise TypeError("one base only")
+            raise cls.error("one base only")
         return super().__new__(cls, name, bases, space)
 
 

@@ -49,6 +49,10 @@ def test_an_exception_is_kept_whole() -> None:
     assert "RuntimeError: no stock" in str(got["exception"])
 
 
+def test_the_stack_that_a_call_asks_for_is_kept() -> None:
+    assert "Stack (most recent" in str(line("where", stack_info="Stack (most recent call last): …")["stack"])
+
+
 def test_a_task_that_logs_is_named_with_its_queue() -> None:
     app = Celery("logs", set_as_current=False)
     seen: list[dict[str, object]] = []
@@ -161,6 +165,7 @@ def test_a_lines_own_keys_stay_what_they_are() -> None:
 
 
 SET_UP = """
+import atexit
 import logging
 from celery import Celery, signals
 from taskfleet import logs
@@ -184,6 +189,11 @@ logging.getLogger("shop").info("it is s3cret")
 logging.getLogger("taskfleet").info("it is s3cret")
 logging.getLogger("celery.task").info("it is s3cret")
 """
+OWN_LEVEL = """
+its = logging.getLogger("botocore")
+its.setLevel("DEBUG")
+atexit.register(lambda: logging.getLogger("shop").info("its level is %d", its.level))
+"""
 OWN_SET_UP = """
 @signals.setup_logging.connect
 def own(**_):
@@ -201,6 +211,7 @@ def own(**_):
         ),
         ('app.conf.worker_log_format = "OWN %(message)s"', ["OWN it is s3cret"]),
         (OWN_SET_UP, ["OWN it is s3cret"]),
+        (OWN_LEVEL, ['"message": "its level is 10"']),
     ],
 )
 def test_an_application_has_a_say_in_its_logs(configure: str, lines: list[str]) -> None:

@@ -81,6 +81,17 @@ def test_show_has_everything(up: Fleet) -> None:
     assert (missing.exit_code, "no dead letter 'nothing'" in missing.output) == (1, True)
 
 
+def test_a_terminal_obeys_nothing_that_a_task_wrote(up: Fleet) -> None:
+    put(up, 1, task="shop.\x1b]0;title\x07", reason="no\rsto\ud800ck", traceback="File\n\tline \x9b2J")
+
+    (listed,) = up.json("dead", "list")["letters"]
+    shown = up.run("dead", "list").output + up.run("dead", "show", listed["id"]).output
+
+    assert not {"\x1b", "\x07", "\r", "\x9b"} & set(shown)
+    assert r"shop.\x1b]0;title\x07" in shown
+    assert "File\n\tline " in shown
+
+
 def test_nothing_is_changed_without_yes(up: Fleet) -> None:
     (made,) = put(up, 1)
 

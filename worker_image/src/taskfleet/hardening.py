@@ -61,7 +61,7 @@ def harden(task: Any) -> None:
     attributes = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     try:
         task.__class__ = type(cls.__name__, (FleetBehaviour, cls, FleetDefaults), attributes)
-    except TypeError:
+    except Exception:  # noqa: BLE001 - whatever a metaclass raises
         return  # slots, a metaclass that refuses, or no class of Celery's: `lacking` says so
 
 

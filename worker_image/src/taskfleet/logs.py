@@ -45,6 +45,8 @@ class JsonFormatter(logging.Formatter):
         line = {**line, **fields, **line} if isinstance(fields, dict) else {**line, "fields": fields}
         if record.exc_info or record.exc_text:
             line["exception"] = _exception(record)
+        if record.stack_info:
+            line["stack"] = record.stack_info
         return json_line.dumps(line)
 
 
@@ -93,8 +95,9 @@ def configure(*, level: str, **fixed: str) -> None:
 
 
 def _quieten() -> None:
-    for noisy in _NOISY:
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+    for noisy in map(logging.getLogger, _NOISY):
+        if noisy.level == logging.NOTSET:  # the application may have said another
+            noisy.setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 class FleetLogging(Logging):  # type: ignore[misc]

@@ -45,14 +45,14 @@ def of_others(kept: Mapping[str, Run], own: Container[str], *, now: float) -> di
     return {name: run for name, run in kept.items() if name not in own and now - run.at < OTHERS_KEPT_SECONDS}
 
 
-def resumed(entry: FleetEntry, run: Run, *, handed_over: bool = False) -> datetime:
+def resumed(entry: ScheduleEntry, run: Run, *, handed_over: bool = False) -> datetime:
     """From when an entry goes on after beat was away, or another beat has ``handed_over``."""
     now: datetime = entry.default_now()
     # In the schedule's own zone: Celery reads a crontab's hours off it.
     last = min(now, datetime.fromtimestamp(run.at, now.tzinfo))
     if run.schedule != repr(entry.schedule):
         return now
-    return last if entry.catch_up or handed_over else _skipped(entry.schedule, last, now)
+    return last if getattr(entry, "catch_up", True) or handed_over else _skipped(entry.schedule, last, now)
 
 
 def _skipped(rhythm: BaseSchedule, last: datetime, now: datetime) -> datetime:

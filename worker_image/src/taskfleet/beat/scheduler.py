@@ -8,7 +8,7 @@ from collections.abc import Container
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from celery.beat import ScheduleEntry, Scheduler, SchedulingError
+from celery.beat import PersistentScheduler, ScheduleEntry, Scheduler, SchedulingError
 from celery.utils.imports import load_extension_class_names
 from kombu.utils.imports import symbol_by_name
 
@@ -169,7 +169,11 @@ class FleetScheduler(BoundedScheduler, RememberingScheduler):
 
 
 def over(name: str | type) -> type:
-    """A scheduler of the application's own, bounded as the fleet's. Raises `SettingsError` if it is none."""
+    """A scheduler of the application's own, bounded as the fleet's. Raises `SettingsError` if it is none.
+
+    Celery's own two keep their last runs in memory or in a file, which go with the container: the fleet's
+    takes their place, and comes before what is built on the one with the file.
+    """
     try:
         own = symbol_by_name(name, aliases=dict(load_extension_class_names(_ALIASES)))
     except (ImportError, AttributeError) as error:
@@ -182,6 +186,17 @@ def over(name: str | type) -> type:
             f"beat_scheduler = {name!r}: it is no subclass of celery.beat.Scheduler. Fix: name one, "
             "django_celery_beat.schedulers:DatabaseScheduler for instance, or remove the line."
         )
+    return _bounded(own)
+
+
+def _bounded(own: Any) -> type:
     if issubclass(own, BoundedScheduler):
-        return own
-    return type(own.__name__, (BoundedScheduler, own), {"__module__": own.__module__})
+        return own  # type: ignore[no-any-return]
+    if own in (Scheduler, PersistentScheduler):
+        return FleetScheduler
+    space: dict[str, Any] = {"__module__": own.__module__}
+    if not issubclass(own, PersistentScheduler):
+        return type(own.__name__, (BoundedScheduler, own), space)
+    if own.Entry is not ScheduleEntry:
+        space["Entry"] = own.Entry
+    return type(own.__name__, (FleetScheduler, own), space)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import click
 
 UNKNOWN = "?"
+# Texts of tasks and producers are in what is shown: a terminal would obey these, or end the command.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -47,7 +49,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "
 def show(lines: Sequence[str]) -> None:
     """Print lines."""
     for line in lines:
-        click.echo(line)
+        click.echo(line.translate(_CONTROLS).encode(errors="backslashreplace"))
 
 
 def show_json(value: object) -> None:
