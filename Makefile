@@ -67,13 +67,13 @@ diff: setup ## what a deploy of ENV would change
 	@$(CDK) diff "$(ENV)/*" $(CONTEXT)
 
 preflight: setup ## whether a deploy of ENV can succeed, and how to get what is missing
-	@$(ACCOUNT) $(BIN)/python -m infra.preflight $(ENV)
+	@$(ACCOUNT) $(BIN)/python -m infra.preflight $(ENV) $(if $(RELEASE),--release $(RELEASE))
 
 policies: setup ## the policies of who deploys ENV, and of what CloudFormation may do for it, in build/policies
 	@$(BIN)/python -m infra.policies $(ENV)
 
 deploy: setup ## deploy ENV, if it can succeed
-	@$(ACCOUNT) $(BIN)/python -m infra.deploy $(ENV) -- node_modules/.bin/cdk deploy "$(ENV)/*" $(CONTEXT)
+	@$(ACCOUNT) $(BIN)/python -m infra.deploy $(ENV) $(if $(RELEASE),--release $(RELEASE)) -- node_modules/.bin/cdk deploy "$(ENV)/*" $(CONTEXT)
 
 ledger: setup ## the findings of cdk-nag that your environments live with, in build/ledger.md
 	@mkdir -p build && $(BIN)/python -m infra.checks.ledger

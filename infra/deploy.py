@@ -36,10 +36,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__)
     parser.add_argument("environment", choices=[one.name for one in ALL])
     parser.add_argument("command", nargs="+", help="after `--`: what deploys")
+    parser.add_argument("--release", help="the id of the release that it deploys")
     given = parser.parse_args()
     (settings,) = (one for one in ALL if one.name == given.environment)
     session = credentials.session(settings)
-    if not preflight.passes(settings, session):
+    if not preflight.passes(settings, session, release=given.release):
         print(f"nothing is deployed: see above, and `make preflight ENV={settings.name}`", file=sys.stderr)
         return 1
     terminal = sys.stdin.isatty()

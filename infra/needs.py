@@ -1,63 +1,101 @@
-"""What an environment takes out of its account's quotas, read off its templates."""
+"""What an environment takes out of its account's quotas and its subnets, read off its templates."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from pathlib import Path
 
 from infra.chosen import ALL
-from infra.services import EC2, SPOT, Service, services
+from infra.services import EC2, ON_DEMAND, SPOT, Service, before_gate, services
 from infra.templates import Template, of_type, read
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """One kind of thing: at rest, while a second release stands beside the first, and at full scale.
+    """One kind of thing, by when it is taken.
 
-    At full scale each pool has all its workers on both brokers, as while it works off an outage.
+    At rest; while the first release runs its command before the gate; in that release's gate, which wakes
+    what sleeps, its workers on SQS among them; in the gate of a second release beside the first; and at full
+    scale, where each pool has all its workers on both brokers, as while it works off an outage.
     """
 
     what: str
     rest: float
+    before: float
+    gate: float
     release: float
     full: float
 
+    @classmethod
+    def steady(cls, what: str, count: float) -> Need:
+        """Of which the same is taken at all times."""
+        return cls(what=what, rest=count, before=count, gate=count, release=count, full=count)
+
     def __str__(self) -> str:
-        if self.rest == self.release == self.full:
+        if self == Need.steady(self.what, self.rest):
             return f"{self.what}: {self.rest:g}"
-        return (
-            f"{self.what}: {self.rest:g} at rest, {self.release:g} beside a second release, "
-            f"{self.full:g} at full scale"
-        )
+        times = {
+            "at rest": self.rest,
+            "with its command before the gate": self.before,
+            "in a first release's gate": self.gate,
+            "with a second release beside the first": self.release,
+            "at full scale": self.full,
+        }
+        more, so_far = [], 0.0
+        for when, count in times.items():
+            if count > so_far:
+                more.append(f"{count:g} {when}")
+                so_far = count
+        return f"{self.what}: {', '.join(more)}"
+
+    @property
+    def most(self) -> float:
+        """At any time."""
+        return max(self.release, self.full)
 
 
 VCPU, SPOT_VCPU = "Fargate vCPU", "Fargate Spot vCPU"
-ADDRESSES, INTERFACES = "Elastic IP addresses", "network interfaces"
+VPCS, ADDRESSES, INTERFACES = "VPCs", "Elastic IP addresses", "network interfaces"
 ALARMS, RULES = "CloudWatch alarms", "security group rules"
+IN_A_SUBNET = "addresses in each subnet"
+
+
+class _When(Enum):
+    REST = auto()
+    BEFORE = auto()
+    GATE = auto()
+    FULL = auto()
+
+
+_Count = Callable[[Template, _When], float]
 
 
 def needs(templates: Mapping[str, Template]) -> list[Need]:
     """Of an environment whose stacks have these templates (`infra.templates`)."""
-    base = {name: one for name, one in templates.items() if not name.startswith("release-")}
-    release = {name: one for name, one in templates.items() if name.startswith("release-")}
-
-    def need(what: str, count: Callable[[Template, bool], float]) -> Need:
-        rest = sum(count(one, False) for one in base.values())
-        one_release = sum(count(one, False) for one in release.values())
-        most = sum(count(one, True) for one in templates.values())
-        return Need(what=what, rest=rest + one_release, release=rest + 2 * one_release, full=most)
-
     rules = max((_rules(one) for one in templates.values()), default=0)
     found = [
-        need(VCPU, _vcpu),
-        need(SPOT_VCPU, _spot_vcpu),
-        need(ADDRESSES, lambda one, _: len(of_type(one, "AWS::EC2::EIP"))),
-        need(INTERFACES, _interfaces),
-        need(ALARMS, lambda one, _: len(of_type(one, "AWS::CloudWatch::Alarm"))),
-        Need(what=RULES, rest=rules, release=rules, full=rules),
+        _need(templates, VCPU, _vcpu),
+        _need(templates, SPOT_VCPU, _spot_vcpu),
+        _need(templates, VPCS, lambda one, _: len(of_type(one, "AWS::EC2::VPC"))),
+        _need(templates, ADDRESSES, lambda one, _: len(of_type(one, "AWS::EC2::EIP"))),
+        _need(templates, INTERFACES, _interfaces),
+        _need(templates, ALARMS, lambda one, _: len(of_type(one, "AWS::CloudWatch::Alarm"))),
+        Need.steady(RULES, rules),
     ]
     return [one for one in found if one.full]
+
+
+def in_a_subnet(templates: Mapping[str, Template], zones: int) -> Need:
+    """The addresses that are taken in each of the private subnets, one in each of so many zones."""
+
+    def count(template: Template, when: _When) -> float:
+        # What AWS spreads over the zones it spreads for each service on its own.
+        return sum(math.ceil(many / zones) for many in _spread(template, when)) + len(_endpoints(template))
+
+    return _need(templates, IN_A_SUBNET, count)
 
 
 def summary(assembly: Path) -> Iterator[str]:
@@ -70,42 +108,72 @@ def summary(assembly: Path) -> Iterator[str]:
             yield f"{environment} needs {needed} (make preflight ENV={environment} compares)"
 
 
-def _vcpu(template: Template, full: bool) -> float:
-    """On demand. A pool on Spot has its least there (`infra.constructs.capacity`) and a fifth of the rest."""
-    return sum(one.cpu_units / 1024 * _on_demand(one, full) for one in services(template))
+def _need(templates: Mapping[str, Template], what: str, count: _Count) -> Need:
+    base = [one for name, one in templates.items() if not name.startswith("release-")]
+    release = [one for name, one in templates.items() if name.startswith("release-")]
+
+    def at(when: _When) -> float:
+        return sum(count(one, _When.REST) for one in base) + sum(count(one, when) for one in release)
+
+    rest, before = at(_When.REST), at(_When.BEFORE)
+    gate = max(before, at(_When.GATE))
+    return Need(
+        what=what,
+        rest=rest,
+        before=before,
+        gate=gate,
+        release=gate + sum(count(one, _When.REST) for one in release),
+        full=sum(count(one, _When.FULL) for one in templates.values()),
+    )
 
 
-def _spot_vcpu(template: Template, full: bool) -> float:
+def _tasks(template: Template, when: _When) -> Iterator[tuple[Service, int]]:
+    """What runs then: the tasks of each service, and a command before the gate, which is never on Spot."""
+    for one in services(template):
+        match when:
+            case _When.FULL:
+                yield one, one.most
+            case _When.GATE:
+                yield one, max(1, one.least)
+            case _:
+                yield one, one.least
+    if when is _When.BEFORE and (command := before_gate(template)) is not None:
+        yield replace(command, capacity=EC2 if command.capacity == EC2 else ON_DEMAND), 1
+
+
+def _vcpu(template: Template, when: _When) -> float:
+    return sum(one.cpu_units / 1024 * one.on_demand(many) for one, many in _tasks(template, when))
+
+
+def _spot_vcpu(template: Template, when: _When) -> float:
     return sum(
-        one.cpu_units / 1024 * (_count(one, full) - _on_demand(one, full))
-        for one in services(template)
+        one.cpu_units / 1024 * (many - one.on_demand(many))
+        for one, many in _tasks(template, when)
         if one.capacity == SPOT
     )
 
 
-def _on_demand(service: Service, full: bool) -> float:
-    if service.capacity == EC2:
-        return 0
-    if service.capacity == SPOT:
-        return service.least
-    return _count(service, full)
+def _interfaces(template: Template, when: _When) -> float:
+    """Each NAT gateway has one too, and an endpoint one in each of its subnets."""
+    in_subnets = sum(len(subnets) for subnets in _endpoints(template))
+    return sum(_spread(template, when)) + len(of_type(template, "AWS::EC2::NatGateway")) + in_subnets
 
 
-def _count(service: Service, full: bool) -> int:
-    return service.most if full else service.least
+def _spread(template: Template, when: _When) -> Iterator[int]:
+    """The interfaces of what AWS spreads over the zones: each task (awsvpc) and each node of a cache.
+
+    On instances at worst each task has one to itself, which has an interface of its own.
+    """
+    for one, many in _tasks(template, when):
+        yield many * 2 if one.capacity == EC2 else many
+    for group in of_type(template, "AWS::ElastiCache::ReplicationGroup").values():
+        yield int(group["NumCacheClusters"])
 
 
-def _interfaces(template: Template, full: bool) -> float:
-    """One for each task (awsvpc), cache node and NAT gateway, and for an endpoint one in each subnet."""
-    tasks = sum(_count(one, full) for one in services(template))
-    groups = of_type(template, "AWS::ElastiCache::ReplicationGroup").values()
-    endpoints = of_type(template, "AWS::EC2::VPCEndpoint").values()
-    return (
-        tasks
-        + sum(int(group["NumCacheClusters"]) for group in groups)
-        + len(of_type(template, "AWS::EC2::NatGateway"))
-        + sum(len(endpoint.get("SubnetIds", ())) for endpoint in endpoints)
-    )
+def _endpoints(template: Template) -> list[list[object]]:
+    """The subnets of each interface endpoint; a gateway endpoint has none, and takes no address."""
+    found = of_type(template, "AWS::EC2::VPCEndpoint").values()
+    return [one["SubnetIds"] for one in found if one.get("SubnetIds")]
 
 
 def _rules(template: Template) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from taskfleet.contract.manifest import BeforeGate, PoolManifest, ReleaseManifest
 from taskfleet.errors import SettingsError
 
@@ -26,14 +28,23 @@ def release_manifest(settings: Settings, *, release: str, image: str) -> Release
         keep_failed_seconds=settings.keep_failed_seconds,
         max_live_releases=settings.max_live_releases,
     )
-    size = len(manifest.to_json().encode())
+    size = _bytes(manifest)
     if size > MAX_BYTES:
+        command = size - _bytes(replace(manifest, before_gate=None))
         raise SettingsError(
-            f"{settings.name}: the manifest of {len(settings.pools)} pools has {size} bytes, "
-            f"an SSM parameter holds {MAX_BYTES}; use "
-            "fewer or shorter names of pools and queues (infra/environments.py)"
+            f"{settings.name}: the release's manifest has {size} bytes, {command} of them before_gate, and "
+            f"an SSM parameter holds {MAX_BYTES}. Fix: "
+            + (
+                "put the command into a script of the image, and name that in before_gate"
+                if size - command <= MAX_BYTES
+                else "use fewer or shorter names of pools and queues (infra/environments.py)"
+            )
         )
     return manifest
+
+
+def _bytes(manifest: ReleaseManifest) -> int:
+    return len(manifest.to_json().encode())
 
 
 def _before_gate(settings: Settings) -> BeforeGate | None:

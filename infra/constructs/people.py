@@ -63,8 +63,13 @@ class People(Permissions):
                 {"ArnEquals": {"ecs:cluster": self._cluster()}},
             ),
             allow("Alarms", ("cloudwatch:DescribeAlarms",), [self._alarms()]),
-            allow("Broker", ("elasticache:DescribeReplicationGroups",), [self._group()]),
-            allow("BrokerSecret", ("secretsmanager:DescribeSecret",), [self.base.broker_secret_arn]),
+            allow("Caches", ("elasticache:DescribeReplicationGroups",), self._groups()),
+            allow(
+                "Passwords",
+                ("DescribeSecret", "ListSecretVersionIds"),  # how far a rotation is, not what it says
+                self._cache_secrets(),
+                service="secretsmanager",
+            ),
         ]
         wildcards = {
             "*": "ecs:ListTasks has no resource-level permission; a condition narrows it to this cluster.",
@@ -97,11 +102,11 @@ class People(Permissions):
             self._nothing_to_dead_letters(),
             self._data_key(),
             self._tools("Steer", "UpdateItem", _STEERED),
-            allow("RotateBroker", ("elasticache:ModifyReplicationGroup",), [self._group()]),
+            allow("RotateTokens", ("elasticache:ModifyReplicationGroup",), self._groups()),
             allow(
-                "RotatePassword",
+                "RotatePasswords",
                 ("GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"),
-                [self.base.broker_secret_arn],
+                self._cache_secrets(),
                 service="secretsmanager",
             ),
             *run.statements,
@@ -122,7 +127,7 @@ class People(Permissions):
         )
 
     def _data_key(self) -> iam.PolicyStatement:
-        """For what is sent to an encrypted queue, and a new version of the broker's secret."""
+        """For what is sent to an encrypted queue, and a new version of a cache's secret."""
         via = [f"{service}.{self.stack.region}.amazonaws.com" for service in ("secretsmanager", "sqs")]
         return allow(
             "Encrypt",
@@ -134,13 +139,25 @@ class People(Permissions):
     def _base(self) -> str:
         return f"{parameters.root(self._env)}/base"
 
-    def _group(self) -> str:
-        return self.stack.format_arn(
-            service="elasticache",
-            resource="replicationgroup",
-            resource_name=self.settings.broker_group,
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
+    def _groups(self) -> list[str]:
+        """Of the broker, and of the results' cache where there is one."""
+        found = [self.settings.broker_group]
+        if self.settings.results_cache is not None:
+            found.append(names.results_cache(self._env))
+        return [
+            self.stack.format_arn(
+                service="elasticache",
+                resource="replicationgroup",
+                resource_name=name,
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for name in found
+        ]
+
+    def _cache_secrets(self) -> list[str]:
+        """Theirs."""
+        results = self.base.results_secret_arn
+        return [self.base.broker_secret_arn, *([] if results is None else [results])]
 
     def _alarms(self) -> str:
         return self.stack.format_arn(

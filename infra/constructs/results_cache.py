@@ -50,8 +50,8 @@ class ResultsCache(Construct):
             secret,
             "AwsSolutions-SMG4",
             "An AUTH token is rotated in two steps on the replication group itself (ROTATE, then SET), for "
-            "which Secrets Manager has no rotation function: docs/results.md says how. Every process reads "
-            "the secret when it connects.",
+            "which Secrets Manager has no rotation function: `fleet results rotate-password` takes both. "
+            "Every process reads the secret when it connects.",
         )
         return secret
 

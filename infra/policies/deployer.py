@@ -17,9 +17,11 @@ BOOTSTRAP_ROLES = ("deploy", "file-publishing", "image-publishing", "lookup")
 # Asked by preflight, each of which AWS narrows to no resource, or only to what may not exist yet.
 READS = (
     "cloudformation:DescribeStacks",
+    "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricStatistics",
     "ec2:DescribeAddresses",
     "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",

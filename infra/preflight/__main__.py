@@ -13,8 +13,10 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m infra.preflight", description=preflight.__doc__)
     parser.add_argument("environment", choices=[one.name for one in ALL])
-    (settings,) = (one for one in ALL if one.name == parser.parse_args().environment)
-    if not preflight.passes(settings, credentials.session(settings)):
+    parser.add_argument("--release", help="the id of the release that is to be deployed")
+    given = parser.parse_args()
+    (settings,) = (one for one in ALL if one.name == given.environment)
+    if not preflight.passes(settings, credentials.session(settings), release=given.release):
         print(f"  next: mend what is missing, then `make preflight ENV={settings.name}` again")
         return 1
     if not settings.on_this_machine:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 from collections.abc import Iterator, Sequence
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.needs import Need
 from infra.preflight import vpc
 from infra.preflight.account import unknown
 from infra.preflight.finding import Finding, State
@@ -18,17 +18,17 @@ from infra.rules.existing import is_group
 from infra.settings import Egress, ExistingVpc, Settings
 
 
-def fits(settings: Settings, session: boto3.Session) -> Iterator[Finding]:
-    """Ask AWS, and judge."""
+def fits(settings: Settings, session: boto3.Session, addresses: Need) -> Iterator[Finding]:
+    """Ask AWS, and judge. ``addresses`` are those that are taken in each subnet."""
     try:
         seen = vpc.look(settings, session.client("ec2"))
     except (BotoCoreError, ClientError) as error:
         yield unknown("network", error)
         return
-    yield from judge(settings, seen)
+    yield from judge(settings, seen, addresses)
 
 
-def judge(settings: Settings, seen: Seen) -> Iterator[Finding]:
+def judge(settings: Settings, seen: Seen, addresses: Need) -> Iterator[Finding]:
     """A finding for each thing that a deploy stands on; of what is well one line. Pure."""
     existing = settings.network.existing
     if existing is None:
@@ -43,7 +43,7 @@ def judge(settings: Settings, seen: Seen) -> Iterator[Finding]:
     else:
         yield _vpc(seen.vpc)
         chosen = _chosen(settings, existing, seen.vpc)
-        yield from _subnets(settings, existing, seen.vpc, chosen)
+        yield from _subnets(settings, existing, seen.vpc, chosen, addresses)
         yield from _ways_out(settings, existing, chosen)
         yield from _endpoints(settings, existing, seen.vpc, chosen)
     yield from _groups(settings, seen)
@@ -98,7 +98,7 @@ def _chosen(settings: Settings, existing: ExistingVpc, found: Vpc) -> list[Subne
 
 
 def _subnets(
-    settings: Settings, existing: ExistingVpc, found: Vpc, chosen: Sequence[Subnet]
+    settings: Settings, existing: ExistingVpc, found: Vpc, chosen: Sequence[Subnet], addresses: Need
 ) -> Iterator[Finding]:
     zones = settings.network.availability_zones
     if lost := sorted(set(existing.subnet_ids) - {one.id for one in chosen}):
@@ -123,27 +123,21 @@ def _subnets(
             "tag them so, name the zones that have one, or give network.existing.subnet_ids",
         )
         return
-    needed = math.ceil(_addresses(settings) / len(zones))
-    tight = [one for one in chosen if one.free < needed]
-    if tight:
-        yield Finding(
-            what="subnets",
-            state=State.LOOK,
-            found=", ".join(f"{one.id} has {one.free} free addresses" for one in tight),
-            then=f"at full scale {needed} are taken in each: larger subnets, or fewer max_workers",
-        )
-        return
-    yield Finding(what="subnets", state=State.OK, found=", ".join(f"{s.id} in {s.zone}" for s in chosen))
+    yield _room(chosen, addresses)
 
 
-def _addresses(settings: Settings) -> int:
-    """One for each task and broker node; a deploy has two of a singleton at no time."""
-    workers = sum(
-        pool.max_workers
-        + (pool.max_workers if pool.max_fallback_workers is None else pool.max_fallback_workers)
-        for pool in settings.pools
+def _room(chosen: Sequence[Subnet], addresses: Need) -> Finding:
+    """Whether each subnet has the addresses; those that the environment has taken already are its."""
+    tight = [one for one in chosen if one.free + one.own < addresses.most]
+    if not tight:
+        return Finding(what="subnets", state=State.OK, found=", ".join(f"{s.id} in {s.zone}" for s in chosen))
+    least = min(one.free + one.own for one in tight)
+    return Finding(
+        what="subnets",
+        state=State.MISSING if least < addresses.gate else State.LOOK,
+        found=", ".join(f"{one.id} has room for {one.free + one.own} addresses" for one in tight),
+        then=f"{addresses}: name larger subnets, or lower max_workers",
     )
-    return workers + 2 + settings.broker.nodes
 
 
 def _ways_out(settings: Settings, existing: ExistingVpc, chosen: Sequence[Subnet]) -> Iterator[Finding]:

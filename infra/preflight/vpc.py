@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from taskfleet.contract import names
 
 from infra.rules.existing import is_group
 from infra.settings import Settings
@@ -12,12 +15,16 @@ from infra.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Subnet:
-    """``out``: where its default route leads, as an id (nat-…, igw-…, tgw-…); None without one that works."""
+    """``out``: where its default route leads, as an id (nat-…, igw-…, tgw-…); None without one that works.
+
+    ``own``: how many of its addresses this environment has already.
+    """
 
     id: str
     zone: str
     block: str
     free: int
+    own: int
     table: str | None
     out: str | None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -72,13 +79,11 @@ class Seen:
 
 def look(settings: Settings, ec2: Any) -> Seen:
     """Errors of AWS pass through as they are."""
-    existing, tags = settings.network.existing, {"environment": settings.name, "project": "taskfleet"}
-    every = _all(ec2, "describe_vpcs", "Vpcs")
-    mine = {one["VpcId"] for one in every if tags.items() <= _tags(one).items()}
-    named = next((one for one in every if existing and one["VpcId"] == existing.id), None)
+    existing, found = settings.network.existing, every(ec2, "describe_vpcs", "Vpcs")
+    named = next((one for one in found if existing and one["VpcId"] == existing.id), None)
     return Seen(
-        vpc=_vpc(ec2, named) if named else None,
-        others={one["VpcId"]: _blocks(one) for one in every if one["VpcId"] not in mine},
+        vpc=_vpc(settings, ec2, named) if named else None,
+        others={one["VpcId"]: _blocks(one) for one in found if not is_ours(settings, one)},
         groups={one.id: one for one in _groups(ec2, "group-id", sorted(_named_groups(settings)))},
     )
 
@@ -88,12 +93,38 @@ def _named_groups(settings: Settings) -> set[str]:
     return of_pools | {peer for peer in settings.broker.ingress if is_group(peer)}
 
 
-def _all(ec2: Any, operation: str, key: str, **request: Any) -> list[dict[str, Any]]:
+def every(ec2: Any, operation: str, key: str, **request: Any) -> list[dict[str, Any]]:
+    """All that EC2 lists, page by page."""
     return [one for page in ec2.get_paginator(operation).paginate(**request) for one in page[key]]
 
 
 def _in(vpc: str) -> list[dict[str, Any]]:
     return [{"Name": "vpc-id", "Values": [vpc]}]
+
+
+def is_ours(settings: Settings, resource: Mapping[str, Any]) -> bool:
+    """Whether it has the tags that the environment's stacks give to all that is in them."""
+    return names.stack_tags(settings.name).items() <= _tags(resource).items()
+
+
+def own_interfaces(
+    settings: Settings, ec2: Any, interfaces: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Those of the environment: all in a VPC of its own, else those that have a security group of its.
+
+    Interfaces that AWS's services make (of tasks, nodes, endpoints) have no tags of the stacks.
+    """
+    groups = {
+        one["GroupId"]
+        for one in every(ec2, "describe_security_groups", "SecurityGroups")
+        if is_ours(settings, one)
+    }
+    vpcs = {one["VpcId"] for one in every(ec2, "describe_vpcs", "Vpcs") if is_ours(settings, one)}
+    return [
+        one
+        for one in interfaces
+        if one.get("VpcId") in vpcs or groups & {group["GroupId"] for group in one.get("Groups", ())}
+    ]
 
 
 def _tags(given: Mapping[str, Any]) -> dict[str, str]:
@@ -105,16 +136,18 @@ def _blocks(vpc: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(associated or [vpc["CidrBlock"]])
 
 
-def _vpc(ec2: Any, vpc: Mapping[str, Any]) -> Vpc:
+def _vpc(settings: Settings, ec2: Any, vpc: Mapping[str, Any]) -> Vpc:
     id = str(vpc["VpcId"])
 
     def attribute(name: str) -> bool:
         answer = ec2.describe_vpc_attribute(VpcId=id, Attribute=name)
         return bool(answer[name[0].upper() + name[1:]]["Value"])
 
-    tables = _all(ec2, "describe_route_tables", "RouteTables", Filters=_in(id))
-    subnets = _all(ec2, "describe_subnets", "Subnets", Filters=_in(id))
-    endpoints = _all(ec2, "describe_vpc_endpoints", "VpcEndpoints", Filters=_in(id))
+    tables = every(ec2, "describe_route_tables", "RouteTables", Filters=_in(id))
+    subnets = every(ec2, "describe_subnets", "Subnets", Filters=_in(id))
+    endpoints = every(ec2, "describe_vpc_endpoints", "VpcEndpoints", Filters=_in(id))
+    interfaces = every(ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=_in(id))
+    own = Counter(one["SubnetId"] for one in own_interfaces(settings, ec2, interfaces))
     guards = sorted({group["GroupId"] for one in endpoints for group in one.get("Groups", ())})
     groups = {one.id: one for one in _groups(ec2, "group-id", guards)}
     return Vpc(
@@ -122,22 +155,23 @@ def _vpc(ec2: Any, vpc: Mapping[str, Any]) -> Vpc:
         blocks=_blocks(vpc),
         dns_support=attribute("enableDnsSupport"),
         dns_hostnames=attribute("enableDnsHostnames"),
-        subnets=tuple(_subnet(one, tables) for one in subnets),
+        subnets=tuple(_subnet(one, tables, own[one["SubnetId"]]) for one in subnets),
         endpoints=tuple(_endpoint(one, groups) for one in endpoints),
     )
 
 
-def _subnet(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Subnet:
+def _subnet(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]], own: int) -> Subnet:
     """A subnet with no association of its own has the VPC's main route table."""
     id = subnet["SubnetId"]
-    own = [t for t in tables if any(a.get("SubnetId") == id for a in t["Associations"])]
+    its = [t for t in tables if any(a.get("SubnetId") == id for a in t["Associations"])]
     main = [t for t in tables if any(a.get("Main") for a in t["Associations"])]
-    table = next(iter([*own, *main]), None)
+    table = next(iter([*its, *main]), None)
     return Subnet(
         id=id,
         zone=subnet["AvailabilityZone"],
         block=subnet["CidrBlock"],
         free=subnet["AvailableIpAddressCount"],
+        own=own,
         table=table["RouteTableId"] if table else None,
         out=_way_out(table) if table else None,
         tags=_tags(subnet),
@@ -171,7 +205,7 @@ def _groups(ec2: Any, by: str, values: list[str]) -> list[Group]:
     """By a filter: one that does not exist is then no error, and not among them."""
     if not values:
         return []
-    found = _all(ec2, "describe_security_groups", "SecurityGroups", Filters=[{"Name": by, "Values": values}])
+    found = every(ec2, "describe_security_groups", "SecurityGroups", Filters=[{"Name": by, "Values": values}])
     return [_group(one) for one in found]
 
 

@@ -1,4 +1,4 @@
-"""The passwords that the broker's nodes take are those that its replication group has: two after ROTATE.
+"""The passwords that the nodes of a cache take are those that its replication group has: two after ROTATE.
 
 Each look compares and mends, so that a node that was restarted, or promoted, takes the same ones.
 """
@@ -28,26 +28,38 @@ _log = logging.getLogger("supervisor")
 
 
 async def follow(ports: Ports) -> None:
-    """For ever."""
+    """For ever: the broker's, and those of the results' cache."""
+    await asyncio.gather(*(_follow(ports, group) for group in nodes(ports)))
+
+
+def nodes(ports: Ports) -> dict[str, tuple[int, ...]]:
+    """The ports of each replication group's servers, by its name."""
+    return {
+        names.broker(ENVIRONMENT): (ports.valkey, ports.replica),
+        names.results_cache(ENVIRONMENT): (ports.results_valkey,),
+    }
+
+
+async def _follow(ports: Ports, group: str) -> None:
     known: list[str] = []
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         try:
-            known = await asyncio.to_thread(look, ports, known)
+            known = await asyncio.to_thread(look, ports, group, known)
         except (OSError, ValueError, redis.RedisError) as error:
-            _log.debug("the broker's passwords were not compared: %s", error)
+            _log.debug("the passwords of %s were not compared: %s", group, error)
 
 
-def look(ports: Ports, known: Sequence[str]) -> list[str]:
-    """Once; what the nodes take now. Raises what the account or a node raises."""
-    wanted = _ask(ports, "GET")
+def look(ports: Ports, group: str, known: Sequence[str]) -> list[str]:
+    """Once; what the group's nodes take now. Raises what the account or a node raises."""
+    wanted = _ask(ports, "GET", {"group": group})
     tokens: list[str] = wanted["tokens"]
     if not tokens:
         return list(known)
-    reached = [_give(port, tokens, known) for port in (ports.valkey, ports.replica)]
+    reached = [_give(port, tokens, known) for port in nodes(ports)[group]]
     if not wanted["applied"] and any(reached):
-        _ask(ports, "PUT", {"tokens": tokens})
-        _log.info("the broker takes %d password(s)", len(tokens))
+        _ask(ports, "PUT", {"group": group, "tokens": tokens})
+        _log.info("%s takes %d password(s)", group, len(tokens))
     return tokens
 
 
@@ -84,10 +96,10 @@ def _client(port: int, token: str) -> redis.Redis:
     )
 
 
-def _ask(ports: Ports, method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def _ask(ports: Ports, method: str, body: dict[str, Any]) -> dict[str, Any]:
     request = urllib.request.Request(  # noqa: S310 - loopback
         f"{endpoint(ports)}{_PATH}",
-        json.dumps({"group": names.broker(ENVIRONMENT), **(body or {})}).encode(),
+        json.dumps(body).encode(),
         method=method,
     )
     with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310 - loopback

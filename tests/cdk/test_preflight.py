@@ -8,7 +8,7 @@ from dataclasses import replace
 import boto3
 import pytest
 
-from infra import preflight
+from infra import needs, preflight
 from infra.preflight import account as checks
 from infra.preflight.finding import Finding, State
 from tests.cdk.deploying import Cdk
@@ -74,13 +74,17 @@ def test_credentials_of_another_account_are_refused(session: boto3.Session) -> N
 
 def test_what_may_not_be_asked_is_unknown_and_stops_nothing(session: boto3.Session) -> None:
     """The emulated account has no Service Quotas."""
-    found = by_what(preflight.quotas.enough(DEV, session))
+    found = by_what(preflight.quotas.enough(DEV, session, [needs.Need.steady(needs.VCPU, 3.5)]))
 
     assert {one.state for one in found.values()} == {State.UNKNOWN}
 
 
-def test_on_this_machine_nothing_is_asked_for_but_the_account_and_its_stacks(session: boto3.Session) -> None:
-    assert list(by_what(preflight.findings(environments.LOCAL, session))) == ["credentials", "stacks"]
+def test_on_this_machine_nothing_is_asked_for_but_the_account_and_what_is_deployed(
+    session: boto3.Session,
+) -> None:
+    found = list(by_what(preflight.findings(environments.LOCAL, session)))
+
+    assert found == ["credentials", "stacks", "releases"]
 
 
 def test_the_bootstrap_that_is_asked_for_is_what_the_assemblies_require(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from taskfleet.contract import names, parameters
 from taskfleet.contract.manifest import BeforeGate, ReleaseManifest
+from taskfleet.errors import SettingsError
 
 from infra.checks.access import implied, policies
 from infra.checks.access.authorize import allowed
 from infra.checks.access.policies import CONTROLLER, OPERATOR
+from infra.constructs.manifest import release_manifest
 from local.emulator.calls import Asked, Place, asked
 from tests.infra.synthesis import RELEASE, Synthesis, of_type
 from tests.infra.test_access import account
@@ -40,6 +43,14 @@ def test_the_manifest_has_it(mixed: Synthesis) -> None:
     assert ReleaseManifest.from_json(plain).before_gate == BeforeGate(
         MIXED.before_gate, pool="low", timeout_seconds=MIXED.before_gate_timeout_seconds
     )
+
+
+def test_one_that_is_too_long_is_refused_at_synth_with_what_to_do() -> None:
+    """ECS would take twice as much (RunTask's overrides), the parameter that it is read from does not."""
+    long = replace(MIXED, before_gate=("python", "-c", "x" * 4000))
+
+    with pytest.raises(SettingsError, match=r"bytes, 40\d\d of them before_gate, .* script of the image"):
+        release_manifest(long, release="r1", image="x")
 
 
 @pytest.mark.parametrize("who", [CONTROLLER, OPERATOR])

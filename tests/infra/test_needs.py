@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,8 +14,11 @@ from infra.needs import Need
 from infra.preflight import machine
 from infra.preflight.finding import Finding, State, page
 from infra.preflight.quotas import QUOTAS, compare
-from infra.settings import Image
+from infra.rules.endpoints import interfaces
+from infra.services import services
+from infra.settings import Capacity, Image
 from tests.infra.synthesis import RELEASE, Synthesis
+from tests.infra.variants import EXISTING, MIXED
 from tests.support import reference as environments
 
 FARGATE = QUOTAS[0]
@@ -27,13 +31,66 @@ def of(blueprint: Synthesis, environment: str) -> Mapping[str, Need]:
 
 
 @pytest.mark.parametrize(("environment", "rest"), [("dev", 3.5), ("staging", 3.5), ("prod", 6.5)])
-def test_a_second_release_beside_the_first_takes_as_much_again_as_the_first(
+def test_a_gate_wakes_a_worker_on_sqs_in_each_pool_and_a_second_release_stands_beside_the_first(
     blueprint: Synthesis, environment: str, rest: float
 ) -> None:
     vcpu = of(blueprint, environment)[needs.VCPU]
 
-    singletons = 0.5  # beat and the controller
-    assert (vcpu.rest, vcpu.release) == (rest, 2 * rest - singletons)
+    singletons, pools = 0.5, 3  # beat and the controller
+    assert (vcpu.rest, vcpu.before, vcpu.gate) == (rest, rest, rest + pools)
+    assert vcpu.release == 2 * rest - singletons + pools
+
+
+def test_a_command_before_the_gate_is_a_task_more_and_never_on_spot(mixed: Synthesis) -> None:
+    found = of(mixed, "dev")
+    vcpu, spot, alarms = (found[one] for one in (needs.VCPU, needs.SPOT_VCPU, needs.ALARMS))
+
+    assert MIXED.default_pool.capacity is Capacity.FARGATE_SPOT
+    assert (vcpu.before - vcpu.rest, spot.before, found[needs.INTERFACES].before) == (
+        MIXED.default_pool.cpu_units / 1024,
+        spot.rest,
+        found[needs.INTERFACES].rest + 1,
+    )
+    assert alarms.before == alarms.rest
+    # Of three pools on Fargate two have no warm worker on SQS; it does not run while they are woken.
+    assert vcpu.gate == vcpu.rest + 2
+
+
+def test_of_a_pool_on_spot_its_least_and_a_fifth_of_the_others_are_on_demand(mixed: Synthesis) -> None:
+    (low,) = (
+        one
+        for one in services(mixed.of("dev", f"release-{RELEASE}"))
+        if one.name == names.service("low", RELEASE)
+    )
+
+    assert (low.base, low.most) == (2, 10)
+    assert [low.on_demand(count) for count in (1, 2, 3, 7, 8, 10)] == [1, 2, 3, 3, 4, 4]
+
+
+def test_what_takes_an_address_is_counted_in_each_subnet(variants: Synthesis) -> None:
+    """Of an existing VPC without a way out, with three zones and a cache for results of two nodes."""
+    made = {part: variants.of("existing", part) for part in (*names.LONG_LIVED, f"release-{RELEASE}")}
+    found = needs.in_a_subnet(made, 3)
+
+    endpoints = len(interfaces(EXISTING)) - len({"ssm", "sqs", "ecr.api", "ecr.dkr"})
+    singletons, broker, results, pools = 2, 1, 1, len(EXISTING.pools)
+    rest = endpoints + singletons + broker + results + pools
+    assert (EXISTING.broker.nodes, {pool.min_workers for pool in EXISTING.pools}) == (3, {2})
+    assert (found.rest, found.gate, found.release) == (rest, rest + pools, rest + 2 * pools)
+    workers = sum(2 * math.ceil(pool.max_workers / 3) for pool in EXISTING.pools)
+    assert found.full == endpoints + singletons + broker + results + workers
+
+
+def test_on_instances_a_worker_may_have_one_to_itself_which_takes_an_address_too(mixed: Synthesis) -> None:
+    found = of(mixed, "dev")[needs.INTERFACES]
+    big = next(pool for pool in MIXED.pools if pool.capacity is Capacity.EC2)
+
+    others = sum(
+        pool.max_workers + (pool.max_fallback_workers or pool.max_workers)
+        for pool in MIXED.pools
+        if pool is not big
+    )
+    assert found.full == others + 2 * 2 * big.max_workers + 2 + MIXED.broker.nodes + 1
 
 
 def test_at_full_scale_every_pool_has_all_its_workers_on_both_brokers(blueprint: Synthesis) -> None:
@@ -56,6 +113,8 @@ def test_each_task_node_gateway_and_endpoint_takes_an_interface(blueprint: Synth
     ("allowed", "taken", "state", "says"),
     [
         (6, 0, State.MISSING, "--quota-code L-3032A538 --desired-value 61"),
+        (7, 0, State.MISSING, "not enough for a first deploy"),
+        (8, 0, State.LOOK, "workers on SQS would have to wait for each other"),
         (12, 0, State.LOOK, "no room for a second release"),
         (20, 0, State.LOOK, "would not reach its full scale"),
         (100, 0, State.OK, ""),
@@ -65,13 +124,22 @@ def test_each_task_node_gateway_and_endpoint_takes_an_interface(blueprint: Synth
 def test_a_quota_that_is_too_small_comes_with_the_command_that_raises_it(
     allowed: float, taken: float, state: State, says: str
 ) -> None:
-    prod = Need(what=needs.VCPU, rest=6.5, release=12.5, full=60.5)
+    prod = Need(what=needs.VCPU, rest=6.5, before=7.5, gate=9.5, release=15.5, full=60.5)
 
     found = compare(prod, FARGATE, allowed=allowed, taken=taken)
 
     assert found.state is state
     assert says in " ".join((found.then, *found.run))
     assert f"the quota is {allowed:g}" in found.found
+
+
+def test_a_quota_that_only_a_second_release_goes_over_is_asked_for_as_a_whole() -> None:
+    alarms = Need(what=needs.ALARMS, rest=41, before=41, gate=41, release=74, full=41)
+
+    found = compare(alarms, FARGATE, allowed=60, taken=0)
+
+    assert found.found == "41 at rest, 74 with a second release beside the first; the quota is 60"
+    assert "--desired-value 74" in found.run[0]
 
 
 def test_an_image_that_is_given_needs_no_engine() -> None:

@@ -21,7 +21,7 @@ from taskfleet import stacks
 from taskfleet.contract import names, parameters
 from taskfleet.releases.store import Store
 
-from infra import deploy, destroy, preflight
+from infra import deploy, destroy, needs, preflight
 from infra.checks.access import calls as table
 from infra.checks.access.authorize import grants
 from infra.checks.access.calls import Call
@@ -331,11 +331,13 @@ def test_the_calls_of_preflight_deploy_and_destroy_are_those_that_the_policy_is_
     cloudformation, ssm = session.client("cloudformation"), session.client("ssm")
 
     list(preflight.findings(dev, session))
-    list(preflight.network.fits(_in_a_vpc(aws, dev), session))
+    addresses = needs.Need.steady(needs.IN_A_SUBNET, 1)
+    list(preflight.network.fits(_in_a_vpc(aws, dev), session, addresses))
     restored = replace(dev, broker=replace(dev.broker, restore_from_snapshot="friday"))
     list(preflight.restore.broker(restored, session))
     for quota in preflight.quotas.QUOTAS:
-        preflight.quotas._taken(dev, session, quota)
+        if quota.by_others is not None:
+            quota.by_others(dev, session)
     deploy.not_yet_made(dev, cloudformation)
     store = Store(session.client("dynamodb"), dev.name)
     for read in (lambda: deploy._say_outcome(store, since=time.time()), store.read_look):

@@ -9,13 +9,16 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from taskfleet.contract import names
 
+from infra.needs import IN_A_SUBNET, Need
 from infra.preflight import network
 from infra.preflight.finding import Finding, State
 from infra.settings import Broker, Egress, ExistingVpc, Network, Settings
 from tests.support import reference as environments
 
 REGION, ZONES = environments.REGION, environments.ZONES[:2]
+ADDRESSES = Need(what=IN_A_SUBNET, rest=6, before=7, gate=9, release=12, full=17)
 NOWHERE = {"network": "vpc-00000000", "subnet": "subnet-00000000", "group": "sg-00000000"}
 
 
@@ -92,7 +95,7 @@ def _address(ec2: Any) -> str:
 
 def said(settings: Settings, session: boto3.Session) -> list[Finding]:
     """All that is not well."""
-    return [one for one in network.fits(settings, session) if one.state is not State.OK]
+    return [one for one in network.fits(settings, session, ADDRESSES) if one.state is not State.OK]
 
 
 def only(settings: Settings, session: boto3.Session) -> Finding:
@@ -103,7 +106,7 @@ def only(settings: Settings, session: boto3.Session) -> Finding:
 def test_a_vpc_that_is_as_the_settings_say_is_well(team: Team, session: boto3.Session) -> None:
     for service in ("s3", "sqs"):
         team.endpoint(service)
-    found = list(network.fits(team.settings(endpoints=("s3", "sqs")), session))
+    found = list(network.fits(team.settings(endpoints=("s3", "sqs")), session, ADDRESSES))
 
     assert [(one.what, one.state) for one in found] == [
         (what, State.OK) for what in ("VPC", "subnets", "way out", "endpoints")
@@ -138,16 +141,31 @@ def test_subnets_exist_one_in_each_zone(team: Team, session: boto3.Session) -> N
     assert [one.state for one in untagged] == [State.MISSING]
 
 
-def test_a_subnet_that_is_too_small_for_full_scale_is_to_be_looked_at(
-    team: Team, session: boto3.Session
+@pytest.mark.parametrize(
+    ("others", "own", "state"),
+    [
+        (0, 0, State.LOOK),  # eleven of a /28 are free, and a second release takes twelve
+        (5, 0, State.MISSING),
+        (0, 5, State.LOOK),  # what the environment has already is none that it lacks
+    ],
+)
+def test_a_subnet_has_room_for_what_takes_an_address(
+    team: Team, session: boto3.Session, others: int, own: int, state: State
 ) -> None:
     small = team.ec2.create_subnet(VpcId=team.vpc, CidrBlock="10.99.8.0/28", AvailabilityZone=ZONES[0])
-    team.ec2.associate_route_table(SubnetId=small["Subnet"]["SubnetId"], RouteTableId=team.table)
+    subnet = small["Subnet"]["SubnetId"]
+    team.ec2.associate_route_table(SubnetId=subnet, RouteTableId=team.table)
+    mine = team.ec2.create_security_group(GroupName="workers", Description="x", VpcId=team.vpc)["GroupId"]
+    tags = [{"Key": key, "Value": value} for key, value in names.stack_tags("dev").items()]
+    team.ec2.create_tags(Resources=[mine], Tags=tags)
+    for group in [team.https] * others + [mine] * own:
+        team.ec2.create_network_interface(SubnetId=subnet, Groups=[group])
 
-    found = only(team.settings(subnet_ids=(small["Subnet"]["SubnetId"], team.subnets[1])), session)
+    found = only(team.settings(subnet_ids=(subnet, team.subnets[1])), session)
 
-    assert (found.what, found.state) == ("subnets", State.LOOK)
-    assert "free addresses" in found.found
+    assert (found.what, found.state) == ("subnets", state)
+    assert found.found == f"{subnet} has room for {11 - others} addresses"
+    assert "9 in a first release's gate" in found.then
 
 
 def test_private_subnets_have_the_way_out_that_the_settings_say(team: Team, session: boto3.Session) -> None:

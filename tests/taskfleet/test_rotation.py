@@ -1,4 +1,4 @@
-"""What is next in a rotation of the broker's password, from what the secret and the group say."""
+"""What is next in a rotation of a cache's password, from what the secret and the group say."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ AHEAD = {"token_changed_at": CHANGED + 0.1}
 
 def seen(labels: Mapping[str, Sequence[str]], **more: Any) -> Seen:
     given = {"group_status": "available", "token_status": None, "token_changed_at": CHANGED - 500}
-    return Seen(labels=labels, secret_changed_at=CHANGED, **{**given, "now": CHANGED + 10, **more})
+    given |= {"secret_changed_at": CHANGED, "written_at": {OLD: CHANGED - 900, NEW: CHANGED - 1}}
+    return Seen(labels=labels, **{**given, "now": CHANGED + 10, **more})
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,12 @@ def seen(labels: Mapping[str, Sequence[str]], **more: Any) -> Seen:
         (WRITTEN, {}, Step.ROTATE),
         (WRITTEN, WORKING, Step.WAIT),
         (WRITTEN, AHEAD, Step.NOTE),  # the run was interrupted just before it noted it
+        (
+            WRITTEN,
+            {**AHEAD, "secret_changed_at": CHANGED + 5},
+            Step.NOTE,
+        ),  # … and then a deploy tagged the secret
+        (WRITTEN, {"token_changed_at": None}, Step.ROTATE),
         (TAKEN, {}, Step.MOVE),
         (TAKEN, {"group_status": "snapshotting"}, Step.WAIT),
         (MOVED, {}, Step.FOLLOW),

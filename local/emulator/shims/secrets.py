@@ -1,5 +1,5 @@
-"""Secrets Manager: ``Ref`` of a secret is its ARN, a generated password keeps to its exclusions, and the date
-of a secret's last change is as precise as AWS's.
+"""Secrets Manager: ``Ref`` of a secret is its ARN, a generated password keeps to its exclusions, and dates
+(of a secret's last change, of its versions) are as precise as AWS's.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ def _dated(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
         _, secret = secretsmanager._resolve(asked.get("SecretId"))
         if secret and answer[0] < 400:
             secret["LastChangedDate"] = time.time()
+            if written := secret["Versions"].get(asked.get("ClientRequestToken")):
+                written["CreatedDate"] = secret["LastChangedDate"]
         return answer
 
     return changed
@@ -76,7 +78,7 @@ def register() -> None:
     update = table.handler(_TYPE, "update")
     delete = table.handler(_TYPE, "delete")
     provisioners._sm_secret_string = _secret_string
-    for change in ("_put_secret_value", "_update_secret_version_stage"):
+    for change in ("_put_secret_value", "_update_secret", "_update_secret_version_stage"):
         setattr(secretsmanager, change, _dated(getattr(secretsmanager, change)))
 
     def created(logical_id: str, properties: Properties, stack_name: str) -> Made:

@@ -85,10 +85,10 @@ class Supervised:
             NumCacheClusters=count,
         )
 
-    def broker(self, password: str = PASSWORD) -> redis.Redis:
+    def broker(self, password: str = PASSWORD, port: int | None = None) -> redis.Redis:
         return redis.Redis(
             host="localhost",
-            port=self.ports.broker,
+            port=port or self.ports.broker,
             password=password,
             ssl=True,
             ssl_ca_certs=str(self.places.ca),

@@ -1,10 +1,11 @@
-"""`fleet broker rotate-password` on the broker of this machine: two valid passwords, then one."""
+"""`fleet broker rotate-password`, and `fleet results …`, on this machine: two valid passwords, then one."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -13,27 +14,28 @@ from click.testing import CliRunner, Result
 from taskfleet import aws as aws_clients
 from taskfleet.cli import rotate
 from taskfleet.cli.main import fleet
-from taskfleet.contract import names
+from taskfleet.contract import names, parameters
 
 from local.account import aws_environment
 from tests.local.supervisor.conftest import PASSWORD, Supervised
 
 WRITES = ("PutSecretValue", "UpdateSecretVersionStage", "ModifyReplicationGroup")
+WRITES_UNTIL_ROTATE = ["PutSecretValue", "ModifyReplicationGroup"]
 
 
 class Interrupted(Exception):
     """The run ended just after something was written."""
 
 
-def takes(supervised: Supervised, password: str) -> bool:
+def takes(supervised: Supervised, password: str, port: int | None = None) -> bool:
     try:
-        return bool(supervised.broker(password).ping())
+        return bool(supervised.broker(password, port).ping())
     except redis.AuthenticationError:
         return False
 
 
-def current(supervised: Supervised) -> str:
-    answer = supervised.client("secretsmanager").get_secret_value(SecretId=names.broker_secret("local"))
+def current(supervised: Supervised, secret: str = names.broker_secret("local")) -> str:
+    answer = supervised.client("secretsmanager").get_secret_value(SecretId=secret)
     return str(json.loads(answer["SecretString"])["password"])
 
 
@@ -55,11 +57,20 @@ def deployed(supervised: Supervised, monkeypatch: pytest.MonkeyPatch) -> Supervi
     return supervised
 
 
-def run(*options: str) -> Result:
-    return CliRunner().invoke(fleet, ["-e", "local", "broker", "rotate-password", *options])
+def run(*options: str, of: str = "broker") -> Result:
+    return CliRunner().invoke(fleet, ["-e", "local", of, "rotate-password", *options])
 
 
-def test_interrupted_after_every_call_it_goes_on_and_locks_nobody_out(deployed: Supervised) -> None:
+def describe(supervised: Supervised, secret: str) -> None:
+    text = f"described at {time.time()}"
+    supervised.client("secretsmanager").update_secret(SecretId=secret, Description=text)
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_interrupted_after_every_call_it_goes_on_and_locks_nobody_out(
+    deployed: Supervised, touched: bool
+) -> None:
+    """``touched``: after ROTATE somebody changes the secret's description, as a deploy may."""
     interruptions: list[str] = []
 
     def interrupt(model: Any, **_: Any) -> None:
@@ -75,10 +86,12 @@ def test_interrupted_after_every_call_it_goes_on_and_locks_nobody_out(deployed: 
         assert takes(deployed, current(deployed)), interruptions
         if not isinstance(result.exception, Interrupted):
             break
+        if touched and interruptions == WRITES_UNTIL_ROTATE:
+            describe(deployed, names.broker_secret("local"))
 
     assert result.exit_code == 0, result.output
     assert "nothing to do; --again" in result.output, "the last one was at its end when it was interrupted"
-    assert interruptions[:3] == ["PutSecretValue", "ModifyReplicationGroup", "UpdateSecretVersionStage"]
+    assert interruptions[:3] == [*WRITES_UNTIL_ROTATE, "UpdateSecretVersionStage"]
     assert interruptions.count("ModifyReplicationGroup") == 2, "ROTATE once and SET once"
     assert current(deployed) != PASSWORD
     assert not takes(deployed, PASSWORD)
@@ -127,6 +140,36 @@ def test_between_rotate_and_set_both_hold_also_for_a_node_that_starts_anew(deplo
     assert not takes(deployed, PASSWORD)
     assert takes(deployed, new)
     assert kept.ping(), "a connection that has logged in stays"
+
+
+def test_that_of_the_results_cache_is_rotated_in_the_same_way(deployed: Supervised) -> None:
+    old, secret = "the-first-password-of-results", names.results_secret("local")
+    ssm, secrets = deployed.client("ssm"), deployed.client("secretsmanager")
+    none = run("--yes", of="results")
+    assert (none.exit_code, "local has no cache for results" in none.output) == (1, True)
+    made = secrets.create_secret(
+        Name=secret, SecretString=json.dumps({"username": "default", "password": old})
+    )
+    ssm.put_parameter(Name=parameters.base("local", "results-secret-arn"), Value=made["ARN"], Type="String")
+    deployed.client("elasticache").create_replication_group(
+        ReplicationGroupId=names.results_cache("local"),
+        ReplicationGroupDescription="results",
+        NumCacheClusters=1,
+        TransitEncryptionEnabled=True,
+        AuthToken=old,
+    )
+    deployed.wait(lambda: deployed.runs("results", "results-front"), what="the results' cache")
+    broker = current(deployed)
+
+    result = run("--yes", "--follow-seconds", "0", of="results")
+
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1] == "done: the results' cache has its new password alone"
+    new = current(deployed, secret)
+    assert new != old
+    assert takes(deployed, new, deployed.ports.results)
+    assert not takes(deployed, old, deployed.ports.results)
+    assert current(deployed) == broker, "the broker's is another"
 
 
 def test_without_yes_it_says_the_steps_and_changes_nothing(deployed: Supervised) -> None:

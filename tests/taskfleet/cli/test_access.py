@@ -73,6 +73,7 @@ LOOKS = (
     "chunks resume nightly",
     "chunks cancel nightly",
     "broker rotate-password",
+    "results rotate-password",
     "pipelines list",
     "pipelines show etl/a",
     "pipelines pause etl/a/1",
@@ -101,6 +102,7 @@ ACTS = (
     "chunks resume nightly",
     "chunks cancel nightly",
     "broker rotate-password --follow-seconds 0",
+    "results rotate-password --follow-seconds 0",
     "pipelines pause etl/a/1",
     "pipelines resume etl/a/1",
     "pipelines cancel etl/a/1",
@@ -159,21 +161,26 @@ def letters(up: Fleet) -> dict[str, str]:
 
 
 @pytest.fixture
-def broker(up: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replication group and its secret. MiniStack changes a token at once, and does not say so."""
+def caches(up: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replication groups and their secrets. MiniStack changes a token at once, and does not say so."""
     account, password = up.account, "a-password-of-this-test"
-    account.aws.client("secretsmanager").create_secret(
-        Name=names.broker_secret(account.name),
-        SecretString=json.dumps({"username": "default", "password": password}),
-    )
-    group = names.broker(account.name)
-    account.ssm.put_parameter(Name=parameters.base(account.name, "broker-group"), Value=group, Overwrite=True)
-    account.aws.client("elasticache").create_replication_group(
-        ReplicationGroupId=group,
-        ReplicationGroupDescription="broker",
-        TransitEncryptionEnabled=True,
-        AuthToken=password,
-    )
+    for parameter, group, secret in (
+        ("broker-group", names.broker(account.name), names.broker_secret(account.name)),
+        ("results-secret-arn", names.results_cache(account.name), names.results_secret(account.name)),
+    ):
+        made = account.aws.client("secretsmanager").create_secret(
+            Name=secret, SecretString=json.dumps({"username": "default", "password": password})
+        )
+        value = group if parameter == "broker-group" else made["ARN"]
+        account.ssm.put_parameter(
+            Name=parameters.base(account.name, parameter), Value=value, Type="String", Overwrite=True
+        )
+        account.aws.client("elasticache").create_replication_group(
+            ReplicationGroupId=group,
+            ReplicationGroupDescription=group,
+            TransitEncryptionEnabled=True,
+            AuthToken=password,
+        )
     monkeypatch.setattr(rotate, "_SIGN_SECONDS", 0.0)
     monkeypatch.setattr(rotate, "_LOOK_EVERY_SECONDS", 0.1)
 
@@ -236,7 +243,7 @@ def _command(leaf: tuple[str, ...]) -> click.Command:
 
 
 def test_the_calls_of_every_subcommand_are_those_that_the_policies_are_asked_about(
-    up: Fleet, recording: Recording, letters: dict[str, str], broker: None, tmp_path: Path
+    up: Fleet, recording: Recording, letters: dict[str, str], caches: None, tmp_path: Path
 ) -> None:
     for release in ("green", "red"):
         up.bring_up(release)

@@ -1,4 +1,4 @@
-"""Rotating the primary broker's password without losing a task: what is next, from what can be seen. Pure.
+"""Rotating the password of a cache, the primary broker's or the results': what is next, as can be seen. Pure.
 
 ElastiCache has one password more after ROTATE, and only the new one after SET. Secrets Manager remembers how
 far a rotation is, in the labels of the secret's versions: whoever runs it again goes on where it stopped.
@@ -47,10 +47,12 @@ class CannotRotate(TaskfleetError):
 class Seen:
     """The secret and the replication group. Times are seconds since the epoch.
 
-    ``labels`` of each version by its id; ``token_status`` is ROTATING or SETTING while ElastiCache works.
+    ``labels`` of each version by its id, and when each was ``written_at``; ``token_status`` is ROTATING or
+    SETTING while ElastiCache works.
     """
 
     labels: Mapping[str, Sequence[str]]
+    written_at: Mapping[str, float]
     secret_changed_at: float
     group_status: str
     token_status: str | None
@@ -66,7 +68,7 @@ class Seen:
         """Raises `CannotRotate` without one."""
         found = self.version(CURRENT)
         if found is None:
-            raise CannotRotate("the broker's secret has no current version: deploy the broker's stack")
+            raise CannotRotate("the secret has no current version: deploy the stack that it is in")
         return found
 
     @property
@@ -81,8 +83,18 @@ class Seen:
         return self.group_status != _AVAILABLE or self.token_status is not None
 
     @property
-    def group_is_ahead(self) -> bool:
-        """Whether the group's password was changed after the secret was: by a run that then stopped."""
+    def pending_is_taken(self) -> bool:
+        """Whether the group was given the pending version's password: by a run that then stopped.
+
+        A second ROTATE with it would take the current one away. So this goes by when that version was
+        written, not by when the secret was changed, which a tag of a deploy or a label is, too.
+        """
+        written = self.written_at.get(self.pending or "")
+        return self.token_changed_at is not None and written is not None and self.token_changed_at > written
+
+    @property
+    def current_is_set(self) -> bool:
+        """Whether the group's password was changed after it became the current one, which SET does."""
         return self.token_changed_at is not None and self.token_changed_at > self.secret_changed_at
 
     @property
@@ -108,19 +120,19 @@ def next_step(seen: Seen, *, follow_seconds: float) -> Step:
         return Step.WAIT
     rotated = seen.version(ROTATED)
     if rotated == seen.current:
-        if seen.group_is_ahead:
+        if seen.current_is_set:
             return Step.FINISH
         return Step.FOLLOW if seen.follow_left(follow_seconds) > 0 else Step.SET
     if rotated is not None and rotated != seen.pending:
         raise CannotRotate(
-            f"the secret has got another version since its version {rotated} was given to the broker: who "
+            f"the secret has got another version since its version {rotated} was given to the group: who "
             f"wrote that must say which password holds (docs/rotation.md), then remove the label {ROTATED}"
         )
     if seen.pending is None:
         return Step.WRITE
     if rotated is not None:
         return Step.MOVE
-    return Step.NOTE if seen.group_is_ahead else Step.ROTATE
+    return Step.NOTE if seen.pending_is_taken else Step.ROTATE
 
 
 def steps_from(step: Step) -> Sequence[Step]:

@@ -85,5 +85,6 @@ for command in (
 ):
     release.add_command(command)
 fleet.add_command(rotate.broker)
+fleet.add_command(rotate.results)
 fleet.add_command(dead.dead)
 dead.dead.add_command(redrive.redrive)

@@ -1,4 +1,4 @@
-"""`fleet broker rotate-password`: another password for the primary broker, while everything goes on."""
+"""`fleet broker rotate-password` and `fleet results …`: another password for a cache, while all goes on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import secrets
 import string
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -15,7 +16,9 @@ from taskfleet.cli.moves import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration
 from taskfleet.contract import names, parameters
+from taskfleet.contract import results as results_of
 from taskfleet.contract.limits import BROKER_PASSWORD_LENGTH
+from taskfleet.errors import TaskfleetError
 from taskfleet.rotation import (
     CURRENT,
     FOLLOW_SECONDS,
@@ -36,53 +39,101 @@ _SIGN_SECONDS = 120.0
 _LETTERS = string.ascii_letters + string.digits  # ElastiCache refuses some of the others
 
 
+@dataclass(frozen=True)
+class _Cache:
+    """What has a password: in words, its replication group, and the secret that says it."""
+
+    what: str
+    group: str
+    secret: str
+
+
+def _broker(operator: Operator) -> _Cache:
+    """The replication group's name an environment of an earlier version does not say."""
+    group = _base(operator, "broker-group") or names.broker(operator.environment)
+    return _Cache("the broker", group, names.broker_secret(operator.environment))
+
+
+def _results(operator: Operator) -> _Cache:
+    """Raises `TaskfleetError` where results have no cache of their own."""
+    environment = operator.environment
+    if _base(operator, "results-secret-arn") in (None, results_of.NONE):
+        raise TaskfleetError(
+            f"{environment} has no cache for results: results=ResultsCache() in its settings makes one"
+        )
+    return _Cache("the results' cache", names.results_cache(environment), names.results_secret(environment))
+
+
+def _base(operator: Operator, name: str) -> str | None:
+    found = operator.client("ssm").get_parameters(Names=[parameters.base(operator.environment, name)])
+    return next((str(one["Value"]) for one in found["Parameters"]), None)
+
+
 @click.group()
 def broker() -> None:
     """The primary broker."""
 
 
-@broker.command("rotate-password")
-@yes
-@click.option(
-    "--follow-seconds",
-    type=click.FloatRange(min=0),
-    default=FOLLOW_SECONDS,
-    show_default=True,
-    help="How long processes have to read the new password until the old one is taken away.",
+@click.group()
+def results() -> None:
+    """The cache for results."""
+
+
+def _rotating(find: Callable[[Operator], _Cache], says: str) -> click.Command:
+    """The command that rotates the password of what ``find`` names."""
+
+    @click.command("rotate-password", help=says)
+    @yes
+    @click.option(
+        "--follow-seconds",
+        type=click.FloatRange(min=0),
+        default=FOLLOW_SECONDS,
+        show_default=True,
+        help="How long processes have to read the new password until the old one is taken away.",
+    )
+    @click.option("--again", is_flag=True, help="Also if it was rotated within the last hour.")
+    @asks
+    def rotate_password(operator: Operator, yes: bool, follow_seconds: float, again: bool) -> None:
+        rotation = _Rotation(operator, find(operator), follow_seconds)
+        ago = rotation.seen().just_rotated_seconds
+        if ago is not None and not again:
+            step = (
+                f"the password was changed {duration(ago)} ago: nothing to do; --again changes it once more"
+            )
+            say(operator, done=True, steps=[step])
+            return
+        if not yes:
+            say(operator, done=False, steps=[rotation.says(step) for step in steps_from(rotation.next())])
+            return
+        done = rotation.run()
+        say(operator, done=True, steps=done if operator.json else [rotation.ended])
+
+    return rotate_password
+
+
+_HOW = (
+    "It takes ElastiCache some minutes twice. "
+    "If it is interrupted, run it again: it goes on where it stopped."
 )
-@click.option("--again", is_flag=True, help="Also if it was rotated within the last hour.")
-@asks
-def rotate_password(operator: Operator, yes: bool, follow_seconds: float, again: bool) -> None:
-    """Give the broker another password. No task is lost, and nothing is restarted.
-
-    It takes ElastiCache some minutes twice. If it is interrupted, run it again: it goes on where it stopped.
-    """
-    rotation = _Rotation(operator, follow_seconds)
-    ago = rotation.seen().just_rotated_seconds
-    if ago is not None and not again:
-        step = f"the password was changed {duration(ago)} ago: nothing to do; --again changes it once more"
-        say(operator, done=True, steps=[step])
-        return
-    if not yes:
-        say(operator, done=False, steps=[rotation.says(step) for step in steps_from(rotation.next())])
-        return
-    done = rotation.run()
-    say(operator, done=True, steps=done if operator.json else ["the broker has its new password alone"])
-
-
-def _group(operator: Operator) -> str:
-    """The replication group's name, which an environment of an earlier version does not say."""
-    name = parameters.base(operator.environment, "broker-group")
-    found = operator.client("ssm").get_parameters(Names=[name])["Parameters"]
-    return str(found[0]["Value"]) if found else names.broker(operator.environment)
+broker.add_command(
+    _rotating(
+        _broker, f"Give the broker another password. No task is lost, and nothing is restarted.\n\n{_HOW}"
+    )
+)
+results.add_command(
+    _rotating(
+        _results,
+        f"Give the results' cache another password. No result is lost, and nothing is restarted.\n\n{_HOW}",
+    )
+)
 
 
 class _Rotation:
     """One run of the command."""
 
-    def __init__(self, operator: Operator, follow_seconds: float) -> None:
-        self._secret_id = names.broker_secret(operator.environment)
-        self._group = _group(operator)
+    def __init__(self, operator: Operator, cache: _Cache, follow_seconds: float) -> None:
+        self._secret_id, self._group = cache.secret, cache.group
+        self.ended = f"{cache.what} has its new password alone"
         self._secrets, self._elasticache = operator.client("secretsmanager"), operator.client("elasticache")
         self._follow_seconds = follow_seconds
         self._quiet = operator.json
@@ -122,11 +173,13 @@ class _Rotation:
     def seen(self) -> Seen:
         """How it stands."""
         secret = self._secrets.describe_secret(SecretId=self._secret_id)
+        versions = self._secrets.list_secret_version_ids(SecretId=self._secret_id)["Versions"]
         found = self._elasticache.describe_replication_groups(ReplicationGroupId=self._group)
         group = found["ReplicationGroups"][0]
         changed = group.get("AuthTokenLastModifiedDate")
         return Seen(
             labels=secret["VersionIdsToStages"],
+            written_at={one["VersionId"]: one["CreatedDate"].timestamp() for one in versions},
             secret_changed_at=secret["LastChangedDate"].timestamp(),
             group_status=group["Status"],
             token_status=group.get("PendingModifiedValues", {}).get("AuthTokenStatus"),

@@ -10,6 +10,7 @@ from taskfleet.releases.actions import Action, Move, PassGate, SendCheck, SendGa
 from taskfleet.releases.before import towards_gating
 from taskfleet.releases.model import TAKES_ROOM, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
+from taskfleet.releases.room import make_room, no_room
 
 
 def towards_current(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
@@ -36,22 +37,16 @@ def towards_current(record: Record, seen: Observation, memory: Memory, rules: Ru
 
 def _too_many(record: Record, seen: Observation) -> str | None:
     """Why there is no room for it beside those that were there before, or None."""
-    most = record.manifest.max_live_releases
     order = (record.registered_at, record.release)
     others = [
         other
         for other in seen.records.values()
         if other.state in TAKES_ROOM and (other.registered_at, other.release) < order
     ]
-    if most is None or len(others) < most:
+    most = record.manifest.max_live_releases
+    if most is None or (why := no_room(others, most)) is None:
         return None
-    drained = sorted((o for o in others if o.state is State.DRAINED), key=lambda o: o.since)
-    retire = f"fleet release retire {drained[0].release} --yes" if drained else "wait until one has drained"
-    names = ", ".join(sorted(other.release for other in others))
-    return (
-        f"{len(others)} releases have workers already ({names}), and max_live_releases is {most}: "
-        f"make room ({retire}), then deploy it again"
-    )
+    return f"{why}: make room ({make_room(others) or 'wait until one has drained'}), then deploy it again"
 
 
 def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
