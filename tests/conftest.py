@@ -70,6 +70,7 @@ _SLOW = (
     "tests/infra/test_cli",
     "tests/local",
     "tests/taskfleet/test_testing",
+    "tests/taskfleet/test_throttling_readers",
     "tests/test_image",
     "tests/test_readme",
 )

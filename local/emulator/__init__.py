@@ -54,8 +54,10 @@ under `/_local/`, for the parts of `local` only (nothing that is deployed may us
     ``{"tokens": [...], "applied": false}``. PUT with the ``tokens`` that they take now, and the group is
     ``available`` again.
 
-``PUT /_local/faults`` - one service fails, the others answer
-    ``{"service": "sqs", "fault": "error"}``; `local.emulator.faults` has the others, ``pass`` heals.
+``GET``, ``PUT /_local/faults`` - one service fails, the others answer
+    ``{"service": "sqs", "fault": "error"}``; `local.emulator.faults` has the others, ``pass`` heals. With
+    ``{"service": "ssm", "fault": "limit", "per_second": 40}`` only what is too much is throttled; the answer
+    says how many requests were, by service.
 
 ``POST /_local/save``
     Writes the account's state to disk now (it is written every few seconds anyway).

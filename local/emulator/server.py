@@ -90,9 +90,10 @@ class Server:
             return 200, answer
         if (method, path) == ("GET", "/_local/sqs/sent"):
             return 200, dict(queues.SENT)
-        if (method, path) == ("PUT", "/_local/faults"):
-            self._faults.put(**json.loads(body))
-            return 200, {}
+        if path == "/_local/faults":
+            if method == "PUT":
+                self._faults.put(**json.loads(body))
+            return 200, self._faults.throttled()
         if (method, path) == ("POST", "/_local/scaling/activities"):
             with app_scope():
                 autoscaling.record_activity(json.loads(body))

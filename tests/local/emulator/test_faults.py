@@ -41,6 +41,21 @@ def test_what_hung_arrives_after_healing(failing: Account) -> None:
     assert message["Body"] == "late"
 
 
+def test_a_limit_throttles_what_is_too_much_in_a_second(failing: Account) -> None:
+    once = failing.client("sqs").meta.config.merge(Config(retries={"total_max_attempts": 1}))
+    sqs, refused = failing.client("sqs", once), 0
+    failing.local("PUT", "/_local/faults", {"service": "sqs", "fault": "limit", "per_second": 2})
+
+    for _ in range(12):  # more than two for each of the seconds that they could take here
+        try:
+            sqs.list_queues()
+        except sqs.exceptions.ClientError as error:
+            refused += error.response["Error"]["Code"] == "ThrottlingException"
+
+    assert 0 < refused < 12
+    assert failing.local("GET", "/_local/faults")["sqs"] == refused
+
+
 def test_a_fault_that_is_not_known_is_refused(failing: Account) -> None:
     with pytest.raises(urllib.error.HTTPError):
         failing.local("PUT", "/_local/faults", {"service": "sqs", "fault": "tired"})

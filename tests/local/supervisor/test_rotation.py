@@ -164,7 +164,7 @@ def test_that_of_the_results_cache_is_rotated_in_the_same_way(deployed: Supervis
     result = run("--yes", "--follow-seconds", "0", of="results")
 
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[-1] == "done: the results' cache has its new password alone"
+    assert result.output.splitlines()[-1] == "the results' cache has its new password alone"
     new = current(deployed, secret)
     assert new != old
     assert takes(deployed, new, deployed.ports.results)
