@@ -94,7 +94,9 @@ class Network:
     @property
     def block(self) -> str | None:
         """The addresses of its VPC; None where somebody else chose them."""
-        return None if self.existing else self.cidr or "10.40.0.0/16"
+        if self.existing:
+            return None
+        return "10.40.0.0/16" if self.cidr is None else self.cidr
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,13 @@ def findings(settings: Settings, session: boto3.Session, release: str | None = N
         yield from releases.room(settings, session, release or default_release_id(settings))
     if settings.on_this_machine:
         return
+    if not reached:
+        yield Finding(
+            what="the rest",
+            state=State.UNKNOWN,
+            found="not asked: the account's stacks, bootstrap, zones, network and quotas",
+            then="mend what is above first",
+        )
     yield from machine.builds(settings)
     if reached:
         yield from account.prepared(settings, session)

@@ -98,17 +98,17 @@ def ours(settings: Settings, session: boto3.Session) -> Iterator[Finding]:
 def paged(settings: Settings) -> Iterator[Finding]:
     """Somebody hears of an alarm."""
     if settings.alarm_email:
-        yield Finding(what="alarms", state=State.OK, found=f"go to {settings.alarm_email}")
+        yield Finding(what="alarm recipients", state=State.OK, found=f"go to {settings.alarm_email}")
         return
     if not rules.pages_nobody(settings):
         yield Finding(
-            what="alarms",
+            what="alarm recipients",
             state=State.OK,
             found=f"go to the topic {names.alarm_topic(settings.name)}, where you subscribe what pages you",
         )
         return
     yield Finding(
-        what="alarms",
+        what="alarm recipients",
         state=State.MISSING if settings.keep_data else State.LOOK,
         found="nobody is notified of them",
         then="set alarm_email, or alarms_elsewhere=True and subscribe what pages you to the topic "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,10 +37,12 @@ def page(environment: str, findings: Sequence[Finding], *, quiet: bool = False) 
     shown = [one for one in findings if not (quiet and one.state is State.OK)]
     width = max((len(one.what) for one in shown), default=0)
     lines = [f"{environment}: before a deploy", ""]
-    for one in shown:
+    for one, after in itertools.zip_longest(shown, shown[1:]):
         lines.append(f"  {one.state:<8} {one.what:<{width}}  {one.found}")
+        # What is to be done about several lines is said once, below the last of them.
+        then = "" if after is not None and not one.run and one.then == after.then else one.then
         lines += textwrap.wrap(
-            one.then,
+            then,
             width=108,
             initial_indent=" " * 11 + "-> ",
             subsequent_indent=" " * 14,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -51,13 +51,14 @@ def enough(settings: Settings, session: boto3.Session, needed: Iterable[needs.Ne
             taken = quota.by_others(settings, session) if quota.by_others else 0
             yield compare(need, quota, allowed=_allowed(session, quota), taken=taken)
         except (BotoCoreError, ClientError) as error:
-            yield unknown(quota.need, error)
+            asked = unknown(need.what, error)
+            yield replace(asked, found=f"{_counts(need)}; the quota {asked.found}")
 
 
 def compare(need: needs.Need, quota: Quota, *, allowed: float, taken: float) -> Finding:
     """``taken`` is what others in the account use already: environments, other teams."""
     by_others = f", {taken:g} in use by others" if taken else ""
-    found = f"{need}; the quota is {allowed:g}{by_others}".removeprefix(f"{need.what}: ")
+    found = f"{_counts(need)}; the quota is {allowed:g}{by_others}"
     short = _short(need, allowed - taken)
     if short is None:
         return Finding(what=need.what, state=State.OK, found=found)
@@ -68,6 +69,10 @@ def compare(need: needs.Need, quota: Quota, *, allowed: float, taken: float) -> 
     )
     then = f"{why}: ask for more, which is answered within hours to days:"
     return Finding(what=need.what, state=state, found=found, then=then, run=run)
+
+
+def _counts(need: needs.Need) -> str:
+    return str(need).removeprefix(f"{need.what}: ")
 
 
 def _short(need: needs.Need, free: float) -> tuple[State, str] | None:

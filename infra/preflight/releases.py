@@ -41,9 +41,7 @@ def judge(settings: Settings, records: Mapping[str, Record], release: str) -> Fi
         return Finding(
             what="releases",
             state=Answer.OK,
-            found=f"{release} beside {len(others)} with workers; {most} may have them"
-            if others
-            else f"{release}, and no other with workers",
+            found=f"{release} is to be deployed, {_beside(len(others))} (at most {most} may)",
         )
     command = make_room(others)
     return Finding(
@@ -54,6 +52,12 @@ def judge(settings: Settings, records: Mapping[str, Record], release: str) -> Fi
         if command
         else "wait until one has drained (`fleet status`), or raise max_live_releases",
         run=(command.replace("fleet ", f"fleet -e {settings.name} ", 1),) if command else (),
+    )
+
+
+def _beside(others: int) -> str:
+    return {0: "and no other has workers", 1: "beside one with workers"}.get(
+        others, f"beside {others} with workers"
     )
 
 

@@ -27,7 +27,10 @@ def _valid_names(settings: Settings) -> Iterator[Problem]:
         except names.InvalidName as error:
             rule = str(error).partition(": it ")[2]
             yield Problem(
-                setting=setting, value=name, rule=f"the name of a {kind} {rule}", fix="choose another name"
+                setting=setting,
+                value=name,
+                rule=f"the name of {'an' if kind[0] in 'aeiou' else 'a'} {kind} {rule}",
+                fix="choose another name",
             )
 
 

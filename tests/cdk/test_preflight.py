@@ -65,6 +65,15 @@ def test_without_a_bootstrap_the_command_is_given(session: boto3.Session, accoun
     assert found.run == ("node_modules/.bin/cdk bootstrap aws://000000000000/us-east-1",)
 
 
+def test_where_the_account_is_not_reached_it_says_that_nothing_else_was_asked(
+    session: boto3.Session,
+) -> None:
+    found = by_what(preflight.findings(environments.PROD, session))
+
+    assert (found["account"].state, found["the rest"].state) == (State.MISSING, State.UNKNOWN)
+    assert "not asked: the account's stacks" in found["the rest"].found
+
+
 def test_credentials_of_another_account_are_refused(session: boto3.Session) -> None:
     (found,) = checks.reached(replace(DEV, account="123456789012"), session)
 
@@ -77,6 +86,7 @@ def test_what_may_not_be_asked_is_unknown_and_stops_nothing(session: boto3.Sessi
     found = by_what(preflight.quotas.enough(DEV, session, [needs.Need.steady(needs.VCPU, 3.5)]))
 
     assert {one.state for one in found.values()} == {State.UNKNOWN}
+    assert found[needs.VCPU].found.startswith("3.5; the quota could not be asked: ")
 
 
 def test_on_this_machine_nothing_is_asked_for_but_the_account_and_what_is_deployed(

@@ -175,3 +175,16 @@ def test_the_page_says_in_its_last_line_whether_a_deploy_can_succeed() -> None:
     assert "           -> once:" in lines
     # A command is copied from one line.
     assert any(line.strip().startswith("cdk bootstrap") and line.endswith("end") for line in lines)
+
+
+def test_what_is_to_be_done_about_several_lines_is_said_once() -> None:
+    asked = [Finding(what=what, state=State.UNKNOWN, found="?", then="ask again") for what in ("a", "b")]
+
+    lines = page("dev", [*asked, Finding(what="c", state=State.OK, found="fine")]).splitlines()
+
+    assert lines[2:6] == [
+        "  unknown  a  ?",
+        "  unknown  b  ?",
+        "           -> ask again",
+        "  ok       c  fine",
+    ]

@@ -62,7 +62,7 @@ def test_those_that_sleep_take_none() -> None:
     asleep = [record(name, State.ASLEEP) for name in ("one", "two", "three")]
 
     assert judge(CURRENT, *asleep) == (
-        Answer.OK, "green beside 1 with workers; 3 may have them", (),
+        Answer.OK, "green is to be deployed, beside one with workers (at most 3 may)", (),
     )  # fmt: skip
 
 
@@ -89,5 +89,8 @@ def test_the_state_table_is_asked_where_there_is_one(session: boto3.Session) -> 
 
     (then,) = releases.room(DEV, session, "green")
 
-    assert (first.state, first.found) == (Answer.OK, "green, and no other with workers")
+    assert (first.state, first.found) == (
+        Answer.OK,
+        "green is to be deployed, and no other has workers (at most 3 may)",
+    )
     assert (then.state, then.run) == (Answer.MISSING, ("fleet -e dev release retire older --yes",))

@@ -181,6 +181,7 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "more NAT gateways than zones": (network(nat_gateways=3), "= 3:", ("number of zones (2)",)),
     "no NAT gateway": (network(nat_gateways=0), "= 0:", ("number of zones (2)",)),
     "not a network": (network(cidr="10.40.0.1/16"), "'10.40.0.1/16'", ("not a network",)),
+    "no network": (network(cidr=""), "''", ("not a network",)),
     "public network": (network(cidr="8.8.0.0/16"), "'8.8.0.0/16'", ("a private IPv4 block",)),
     "network of one's own machine": (
         network(cidr="127.0.0.0/16"),
