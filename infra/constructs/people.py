@@ -84,7 +84,7 @@ class People(Permissions):
 
     def operator(self) -> Grants:
         """What a viewer may, every subcommand with ``--yes``, and `fleet run`."""
-        look, run, releases = self.viewer(), self._one_off(self.settings.pools), self._releases()
+        look, run, releases = self.viewer(), self._one_off(), self._releases()
         statements = [
             *look.statements,
             allow(

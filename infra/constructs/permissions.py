@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aws_cdk import ArnFormat, Stack
@@ -197,44 +197,47 @@ class Permissions:
             self._releases(): "The stacks of releases, which come and go, and their ids, which AWS makes.",
         }
         shared = {**_exec_wildcards(self), **self._manifest_wildcards(), **self._queue_wildcards()}
-        run = self._one_off([self.settings.default_pool] if self.settings.before_gate else [])
+        if not self.settings.before_gate:
+            return Grants(statements=statements, wildcards={**shared, **own})
+        run = self._one_off(self.settings.default_pool)
         return Grants(statements=[*statements, *run.statements], wildcards={**shared, **own, **run.wildcards})
 
-    def _one_off(self, pools: Sequence[Pool]) -> Grants:
-        """Run a command beside the workers of these pools (`taskfleet.one_off`), read its output, stop it."""
-        if not pools:
-            return Grants(statements=[], wildcards={})
-        definitions = [self._definitions(pool) for pool in pools]
-        output = [self._output(pool) for pool in pools]
+    def _one_off(self, pool: Pool | None = None) -> Grants:
+        """Run a command beside a pool's workers (`taskfleet.one_off`), read its output, stop it.
+
+        Without ``pool`` of any: named one by one they would not fit into a managed policy. Roles of releases
+        are all that is handed over, so that nothing else can be started.
+        """
+        definitions, output = self._definitions(pool), self._output(pool)
         roles, tasks = self._release_roles(), self._ecs("task", "*")
         to_ecs: dict[str, str | list[str]] = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
         statements = [
-            allow("Run", ("ecs:RunTask",), definitions, {"ArnEquals": {"ecs:cluster": self._cluster()}}),
+            allow("Run", ("ecs:RunTask",), [definitions], {"ArnEquals": {"ecs:cluster": self._cluster()}}),
             allow("PassRoles", ("iam:PassRole",), [roles], {"StringEquals": to_ecs}),
             allow("Stop", ("ecs:StopTask",), [tasks]),
-            allow("Output", ("logs:GetLogEvents",), output),
+            allow("Output", ("logs:GetLogEvents",), [output]),
         ]
-        come_and_go = "of releases, which come and go; of this environment's pools."
         wildcards = {
-            **dict.fromkeys(definitions, f"The task definitions {come_and_go}"),
-            **dict.fromkeys(output, f"The log streams {come_and_go}"),
+            definitions: "The task definitions of releases, which come and go; of this environment.",
+            output: "The log streams of releases, which come and go; of this environment.",
             roles: "The roles of releases, which come and go: their path has no others in it.",
             tasks: "The tasks of this cluster, which come and go.",
         }
         return Grants(statements=statements, wildcards=wildcards)
 
-    def _definitions(self, pool: Pool) -> str:
+    def _definitions(self, pool: Pool | None) -> str:
         return self.stack.format_arn(
             service="ecs",
             resource="task-definition",
-            resource_name=f"{names.task_family(self._env, pool.name)}-*",
+            resource_name=names.task_family(self._env, f"{pool.name}-*" if pool else "*"),
         )
 
-    def _output(self, pool: Pool) -> str:
+    def _output(self, pool: Pool | None) -> str:
+        group = names.log_group(self._env, f"{pool.name}-*" if pool else "*")
         return self.stack.format_arn(
             service="logs",
             resource="log-group",
-            resource_name=f"{names.log_group(self._env, pool.name)}-*:log-stream:*",
+            resource_name=f"{group}:log-stream:*",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
 

@@ -198,6 +198,28 @@ def test_a_managed_policy_is_no_longer_than_iam_takes(
     assert len(json.dumps(document, separators=(",", ":"))) < 6144
 
 
+@EVERYWHERE
+@pytest.mark.parametrize("who", [PRODUCER, VIEWER, OPERATOR, DEPLOYER])
+def test_a_managed_policy_does_not_grow_with_the_pools(
+    blueprint: Synthesis, settings: Settings, who: str
+) -> None:
+    text = json.dumps(policies_of(settings, account(blueprint, settings)).identity[who])
+
+    assert [pool.name for pool in settings.pools if f"{pool.name}-*" in text] == []
+
+
+def test_an_operator_starts_nothing_with_a_role_that_is_not_a_releases(blueprint: Synthesis) -> None:
+    prod = environments.PROD
+    found = policies_of(prod, account(blueprint, prod))
+    to_ecs = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+
+    for role in ("BeatTaskRole", "ControllerTaskRole", "BeatExecutionRole"):
+        question = Asked(
+            "iam:PassRole", f"arn:aws:iam::{prod.account}:role/taskfleet-prod-fleet-{role}", to_ecs
+        )
+        assert not allowed(found, OPERATOR, question, account=prod.account, region=prod.region)
+
+
 @cache
 def _table() -> frozenset[calls.Call]:
     return frozenset(calls.read())

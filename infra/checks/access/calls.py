@@ -19,7 +19,11 @@ TABLE = Path(__file__).with_name("calls.jsonl")
 
 _ROLES = ((r"-ControllerTaskRole", CONTROLLER), (r"-BeatTaskRole", BEAT), (r"-release-.*TaskRole", WORKER))
 
-_RESULTS_SECRET = ":secret:" + names.results_secret("<env>")  # there is one where results have a cache
+# There are such where results have a cache.
+_OF_RESULTS = (
+    f":secret:{names.results_secret('<env>')}",
+    f":replicationgroup:{names.results_cache('<env>')}",
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -33,7 +37,7 @@ class Call:
 
     def questions(self, settings: Settings, release: str) -> Iterator[Asked]:
         """The call in an environment: once for each of its queues and pools; none of what it has not."""
-        if self.resource.endswith(_RESULTS_SECRET) and settings.results_cache is None:
+        if self.resource.endswith(_OF_RESULTS) and settings.results_cache is None:
             return
         fixed = {
             "<account>": settings.account,
