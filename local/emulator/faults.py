@@ -55,7 +55,7 @@ class Faults:
         """How many requests of each service went over its limit."""
         return {service: limit.throttled for service, limit in self._limits.items()}
 
-    async def met(self, scope: dict[str, Any], send: Any) -> bool:
+    async def met(self, scope: dict[str, Any], receive: Any, send: Any) -> bool:
         """Whether the request got a fault for its answer."""
         if not any(fault != PASS for fault in self._by_service.values()):
             return False
@@ -67,6 +67,9 @@ class Faults:
             fault = THROTTLE
         if fault not in _ANSWERS:
             return False
+        # Of a request that was not read to its end the connection is closed, before its client has the answer.
+        while (await receive()).get("more_body"):
+            pass
         status, code = _ANSWERS[fault]
         body = json.dumps({"__type": code, "message": "a fault on purpose: make drill"}).encode()
         headers = [(b"content-type", b"application/x-amz-json-1.0"), (b"content-length", b"%d" % len(body))]

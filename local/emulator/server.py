@@ -39,7 +39,7 @@ class Server:
             await self._lifespan(scope, receive, send)
         elif scope["type"] == "http" and scope["path"].startswith("/_local/"):
             await self._answer(scope, receive, send)
-        elif scope["type"] != "http" or not await self._faults.met(scope, send):
+        elif scope["type"] != "http" or not await self._faults.met(scope, receive, send):
             if self._recorder is not None and scope["type"] == "http":
                 receive = await self._recorder.see(scope, receive)
             await app.app(scope, receive, send)

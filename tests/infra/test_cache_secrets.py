@@ -26,7 +26,7 @@ GENERATED = {
 SECRETS = [
     (environments.PROD, "broker", "SecretA720EF05", "taskfleet/prod/broker"),
     (EXISTING, "broker", "SecretA720EF05", "taskfleet/existing/broker"),
-    (EXISTING, "fleet", "ResultsCacheSecret", "taskfleet/existing/results"),
+    (EXISTING, "fleet", "ResultsCacheSecret3CBFDBB2", "taskfleet/existing/results"),
 ]
 
 
