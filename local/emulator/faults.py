@@ -67,7 +67,7 @@ class Faults:
             fault = THROTTLE
         if fault not in _ANSWERS:
             return False
-        # Of a request that was not read to its end the connection is closed, before its client has the answer.
+        # Where a request was not read to its end, its connection may be closed before the answer is read.
         while (await receive()).get("more_body"):
             pass
         status, code = _ANSWERS[fault]
