@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taskfleet.testing import leash
+
 from local.agent import procfs
 from local.places import REPOSITORY
-from local.supervisor import leash
 from local.supervisor.status import ChildStatus, State
 
 _log = logging.getLogger("supervisor")

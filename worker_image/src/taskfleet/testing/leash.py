@@ -1,4 +1,4 @@
-"""A child must not outlive the supervisor, whatever kills that.
+"""A child must not outlive the process that started it, whatever kills that.
 
 On Linux the kernel sees to it. Elsewhere the child is started by this module as a script, which looks
 every second whether its parent is still the one that started it.
@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,8 +19,12 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def die_with_parent(parent: int) -> Callable[[], None] | None:
-    """To be called in the child before it becomes its command; None where the kernel has no such thing."""
-    if not sys.platform.startswith("linux"):
+    """To be called in the child before it becomes its command; None where the kernel has no such thing.
+
+    The kernel's parent is a thread: a child that another than the main thread starts is left alone, since
+    that thread may end long before the process does.
+    """
+    if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
         return None
     prctl = ctypes.CDLL(None).prctl
 
@@ -35,7 +40,7 @@ def leashed(command: Sequence[str]) -> list[str]:
     """The command to start instead, where the kernel does not help."""
     if sys.platform.startswith("linux"):
         return list(command)
-    return [sys.executable, "-m", "local.supervisor.leash", str(os.getpid()), *command]
+    return [sys.executable, "-m", "taskfleet.testing.leash", str(os.getpid()), *command]
 
 
 def _main(parent: int, command: Sequence[str]) -> int:
