@@ -28,7 +28,7 @@ _SHAPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "kwargsrepr": (_TEXT, "text"),
     "eta": ((*_TEXT, datetime), "a time in ISO 8601"),
     "expires": ((*_TEXT, datetime), "a time in ISO 8601"),
-    "ignore_result": ((bool, type(None)), "true or false"),
+    "ignore_result": ((int, type(None)), "true or false"),
     "group_index": ((int, type(None)), "a number"),
     "replaced_task_nesting": ((int, type(None)), "a number"),
     "stamped_headers": ((list, tuple, type(None)), "a list"),
@@ -66,6 +66,20 @@ def strange(headers: Mapping[str, Any], properties: Mapping[str, Any]) -> str | 
         if _is_deeper(mapping, MOST_NESTED):
             return f"its {what} are nested more than {MOST_NESTED} deep"
     return None
+
+
+def are_options(options: Any) -> bool:
+    """Whether a body's third part is what Celery writes there, and reads when the task ends."""
+    return isinstance(options, Mapping | None) and all(map(_are_signatures, (options or {}).items()))
+
+
+def _are_signatures(option: tuple[str, Any]) -> bool:
+    name, value = option
+    if name == "chord":
+        return isinstance(value, Mapping | None)
+    if name not in ("callbacks", "errbacks", "chain") or value is None:
+        return True
+    return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
 
 
 def _of_another_type(

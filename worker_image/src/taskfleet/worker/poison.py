@@ -9,7 +9,7 @@ from kombu.exceptions import ContentDisallowed
 from kombu.message import Message
 from kombu.utils.encoding import safe_str
 
-from taskfleet.contract.headers import strange
+from taskfleet.contract.headers import are_options, strange
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER, RELEASE_HEADER
 from taskfleet.dead_letters.letter import Finding, Kind
@@ -92,7 +92,7 @@ def _arguments(payload: Any, task: Any) -> Finding | None:
     args, kwargs, options = payload
     if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
         return Finding(Kind.BAD_ARGUMENTS, "its arguments are no list, or its keywords no object")
-    if not isinstance(options, Mapping | None) or not all(map(_are_signatures, (options or {}).items())):
+    if not are_options(options):
         return Finding(Kind.BAD_ARGUMENTS, "its options (callbacks, chain, chord) are not what Celery writes")
     signature = getattr(task, "__header__", None)
     if signature is None or not task.typing:
@@ -103,12 +103,3 @@ def _arguments(payload: Any, task: Any) -> Finding | None:
     except TypeError as error:
         return Finding(Kind.BAD_ARGUMENTS, f"the task does not take its arguments: {error}")
     return None
-
-
-def _are_signatures(option: tuple[str, Any]) -> bool:
-    name, value = option
-    if name == "chord":
-        return isinstance(value, Mapping | None)
-    if name not in ("callbacks", "errbacks", "chain") or value is None:
-        return True
-    return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
