@@ -45,7 +45,7 @@ class Agent:
         self._settings = settings
         self._account = Account(endpoint=settings.endpoint, region=settings.region)
         self._protections = Protections()
-        self._endpoint = Endpoint(self._protections)
+        self._endpoint = Endpoint(self._protections, self._ask_for_protection)
         self._wake, self._ending = asyncio.Event(), asyncio.Event()
         preparer = Preparer.of(settings, self._account, self._endpoint.uri)
         self._roster = Roster(
@@ -104,6 +104,11 @@ class Agent:
     def _look(self) -> Seen:
         services = self._account.services()
         return Seen(services, {service.id for service in services if self._is_live(service)})
+
+    def _ask_for_protection(self, task_id: str, protected: bool, minutes: int) -> None:
+        task = next((one for one in self._roster.tasks if one.id == task_id), None)
+        if task is not None and task.definition is not None:
+            self._account.protect(task_id, task.service.cluster, task.definition.role, protected, minutes)
 
     def _is_live(self, service: Service) -> bool:
         try:

@@ -1,7 +1,8 @@
 """``$ECS_AGENT_URI``: where a container asks for protection from scale-in, as the ECS agent serves it.
 
 Only ``/task-protection/v1/state``, GET and PUT, on a loopback port. Times and shapes as in the
-documentation of the ECS task scale-in protection endpoint: 1 to 2880 minutes, 120 unless said.
+documentation of the ECS task scale-in protection endpoint: 1 to 2880 minutes, 120 unless said. ECS is asked
+with the task's role, as AWS's agent does (amazon-ecs-agent, pull requests 3397 and 3411).
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 PATH = "/task-protection/v1/state"
 DEFAULT_MINUTES = 120
 MAX_MINUTES = 2880
+
+# (task's id, whether it shall be protected, for how many minutes): asks ECS. Raises botocore's errors.
+Ask = Callable[[str, bool, int], None]
 
 
 class Protections:
@@ -37,6 +43,7 @@ class Protections:
         """The task asked; a time that has passed ends its protection."""
         with self._lock:
             self._asked_by_task[task_id] = until
+            self._asked_by_api.pop(task_id, None)
 
     def api_says(self, protected: Mapping[str, float]) -> None:
         """What ``ecs:UpdateTaskProtection`` set, all of it."""
@@ -52,8 +59,8 @@ class Protections:
 class Endpoint:
     """The server. ``uri(task_id)`` is the task's ``ECS_AGENT_URI``."""
 
-    def __init__(self, protections: Protections) -> None:
-        handler = type("Handler", (_Handler,), {"protections": protections})
+    def __init__(self, protections: Protections, ask: Ask) -> None:
+        handler = type("Handler", (_Handler,), {"protections": protections, "ask": staticmethod(ask)})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self._server.serve_forever, daemon=True, name="ecs-agent-uri").start()
 
@@ -69,6 +76,7 @@ class Endpoint:
 
 class _Handler(BaseHTTPRequestHandler):
     protections: Protections
+    ask: Ask
 
     def do_GET(self) -> None:
         """The state as it is."""
@@ -81,13 +89,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-            enabled, minutes = asked["ProtectionEnabled"], asked.get("ExpiresInMinutes", DEFAULT_MINUTES)
-            if not isinstance(enabled, bool) or not 1 <= int(minutes) <= MAX_MINUTES:
+            enabled, minutes = asked["ProtectionEnabled"], int(asked.get("ExpiresInMinutes", DEFAULT_MINUTES))
+            if not isinstance(enabled, bool) or not 1 <= minutes <= MAX_MINUTES:
                 raise ValueError(f"ExpiresInMinutes is {minutes!r}, allowed is 1 to {MAX_MINUTES}")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._answer(400, {"error": {"Code": "InvalidParameterException", "Message": str(error)}})
             return
-        self.protections.protect(task_id, time.time() + 60 * int(minutes) if enabled else 0.0)
+        try:
+            self.ask(task_id, enabled, minutes)
+        except (BotoCoreError, ClientError) as error:
+            self._answer(500, {"error": {"Code": "ServerException", "Message": str(error)}})
+            return
+        self.protections.protect(task_id, time.time() + 60 * minutes if enabled else 0.0)
         self._answer(200, {"protection": self._state(task_id)})
 
     def _task_id(self) -> str | None:

@@ -132,6 +132,9 @@ def test_a_protected_task_is_not_chosen_for_scale_in(fleet: Fleet, asked: str) -
         assert protected(uri, ProtectionEnabled=True, ExpiresInMinutes=5) is True
         with pytest.raises(urllib.error.HTTPError, match="400"):
             protected(uri, ProtectionEnabled=True, ExpiresInMinutes=0)
+        # ECS was asked, as AWS's agent asks it.
+        known = fleet.ecs.get_task_protection(cluster=CLUSTER, tasks=[newest["taskArn"]])
+        assert known["protectedTasks"][0]["protectionEnabled"] is True
     else:
         arns = [newest["taskArn"]]
         fleet.ecs.update_task_protection(cluster=CLUSTER, tasks=arns, protectionEnabled=True)
