@@ -20,7 +20,7 @@ from taskfleet.contract import names
 from taskfleet.errors import SettingsError
 
 from infra import rules
-from infra.checks import guard, nag
+from infra.checks import guard, iam_sizes, nag
 from infra.chosen import ALL
 from infra.release_id import default_release_id
 from infra.settings import Settings
@@ -76,6 +76,7 @@ def build(app: App, *, settings: Sequence[Settings] = ALL) -> App:
             Annotations.of(stage.stacks[-1]).add_info_v2(f"taskfleet:remark{number}", remark)
     nag.add_to(app)
     guard.add_to(app)
+    iam_sizes.add_to(app)
     return app
 
 

@@ -15,6 +15,7 @@ _ACTION = re.compile(r"[a-z0-9-]+:[A-Za-z0-9]+")
 # Without `?`, IAM's wildcard of one character: cdk-nag asks for no reason of it, so no ledger would have it.
 _RESOURCE = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[^:\s?]*:[^:\s?]*:[^\s?]+")
 _POLICY = re.compile(r"arn:aws[a-z-]*:iam::(aws|\d{12}):policy/\S+")
+_MOST_MANAGED = 10
 _TOO_MUCH = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess")
 
 
@@ -60,6 +61,13 @@ def _statement(where: str, allow: Allow) -> Iterator[Problem]:
 
 def _managed(settings: Settings) -> Iterator[Problem]:
     for pool in settings.pools:
+        if len(pool.managed_policies) > _MOST_MANAGED:
+            yield Problem(
+                setting=f"pool {pool.name}: managed_policies",
+                value=len(pool.managed_policies),
+                rule=f"IAM attaches {_MOST_MANAGED} managed policies to a role (quota L-0DA4ABF3)",
+                fix="write one managed policy that allows what several of them do, and name that",
+            )
         for arn in pool.managed_policies:
             if not _POLICY.fullmatch(arn) or arn.rpartition("/")[2] in _TOO_MUCH:
                 yield Problem(

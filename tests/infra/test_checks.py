@@ -15,7 +15,7 @@ from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_iam as iam_resources
 from aws_cdk import aws_sqs as sqs
 
-from infra.checks import guard, iam, ledger, lint, nag
+from infra.checks import guard, iam, iam_sizes, ledger, lint, nag
 from tests.infra.synthesis import FLAGS, Synthesis
 from tests.support import reference as environments
 
@@ -47,7 +47,30 @@ WRONG = {
     "Negative": "taskfleet_desired_count_not_negative",
     "Misspelt": "F3002",  # of the CDK's own rules, which must stay on beside ours
     "Unexplained": "AwsSolutions-SQS3",
+    **dict.fromkeys(("LargeRole", "LargePolicy", "TrustsMany", "ManyPolicies"), "taskfleet_iam_limits"),
 }
+
+
+def _too_large_for_iam(app: cdk.App) -> None:
+    """A role's statement that the CDK can't split, a managed policy, a trust policy, and eleven policies."""
+    service = iam_resources.ServicePrincipal("ecs-tasks.amazonaws.com")
+
+    def role(stack: str, **given: Any) -> iam_resources.Role:
+        return iam_resources.Role(cdk.Stack(app, stack), "Role", **{"assumed_by": service, **given})
+
+    def large(count: int) -> iam_resources.PolicyStatement:
+        buckets = [f"arn:aws:s3:::a-bucket-of-a-team-{number:04}/reports" for number in range(count)]
+        return iam_resources.PolicyStatement(actions=["s3:GetObject"], resources=buckets)
+
+    role("LargeRole").attach_inline_policy(
+        iam_resources.Policy(app.node.find_child("LargeRole"), "Own", statements=[large(300)])
+    )
+    iam_resources.ManagedPolicy(cdk.Stack(app, "LargePolicy"), "Policy", statements=[large(200)])
+    accounts = [iam_resources.AccountPrincipal(f"{number:012}") for number in range(60)]
+    role("TrustsMany", assumed_by=iam_resources.CompositePrincipal(*accounts))
+    here = cdk.Stack(app, "ManyPolicies")
+    arns = [f"arn:aws:iam::111111111111:policy/p{number}" for number in range(11)]
+    iam_resources.CfnRole(here, "Role", assume_role_policy_document={}, managed_policy_arns=arns)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +80,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     app = cdk.App(outdir=str(directory), context=FLAGS, analytics_reporting=False)
     guard.add_to(app)
     nag.add_to(app)
+    iam_sizes.add_to(app)
     for name, (changes, _) in WRONG_BROKERS.items():
         elasticache.CfnReplicationGroup(cdk.Stack(app, name), "Group", **{**GOOD_BROKER, **changes})
     elasticache.CfnReplicationGroup(cdk.Stack(app, "Good"), "Group", **GOOD_BROKER)
@@ -77,6 +101,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     ecs.CfnService(cdk.Stack(app, "Negative"), "Service", desired_count=-1, task_definition="x")
     cdk.CfnResource(cdk.Stack(app, "Misspelt"), "Queue", type="AWS::SQS::Queue", properties={"Nmae": "x"})
     sqs.Queue(cdk.Stack(app, "Unexplained"), "Queue", enforce_ssl=True)
+    _too_large_for_iam(app)
     explained = sqs.Queue(cdk.Stack(app, "Explained"), "Queue", enforce_ssl=True)
     nag.acknowledge(explained, "AwsSolutions-SQS3", "it is the dead-letter queue")
     with pytest.raises(RuntimeError, match="ValidationFailed"):

@@ -80,6 +80,10 @@ def of_pool(**changes: Any) -> Settings:
         ({"allow": (Allow(actions=(), resources=OBJECTS),)}, "names actions and resources"),
         ({"managed_policies": ("arn:aws:iam::aws:policy/AdministratorAccess",)}, "nearly everything"),
         ({"managed_policies": ("SES",)}, "the ARN of a managed policy"),
+        (
+            {"managed_policies": tuple(f"arn:aws:iam::111111111111:policy/p{n}" for n in range(11))},
+            "attaches 10 managed policies.*one managed policy that allows what several",
+        ),
     ],
 )
 def test_what_would_allow_too_much_is_refused(changes: dict[str, Any], says: str) -> None:
