@@ -6,6 +6,7 @@ refers to that gets an ARN that stands for it.
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import re
@@ -216,5 +217,10 @@ def _policies(iam: Any) -> dict[str, Any]:
     ]:
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-            found[name] = plain(document if isinstance(document, dict) else json.loads(document))
+            found[name] = plain(document if isinstance(document, dict) else _parsed(document))
     return found
+
+
+def _parsed(document: str) -> Any:
+    """moto keeps a policy that stands in its role's template as Python writes it."""
+    return ast.literal_eval(document) if document.startswith("{'") else json.loads(document)

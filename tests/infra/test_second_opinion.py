@@ -107,30 +107,36 @@ def test_nothing_is_left_out_that_moto_makes(blueprint: Synthesis) -> None:
     assert {one for one in used if resource_class_from_type(one) is None} == NOT_MADE
 
 
+@pytest.fixture
+def emulator() -> Iterator[Account]:
+    account = Account()
+    account.start()
+    yield account
+    account.stop()
+
+
 @pytest.mark.usefixtures("moto")
-def test_both_make_the_same_of_the_same_templates(blueprint: Synthesis) -> None:
-    wanted = stacks(blueprint, environments.LOCAL)
-    emulator = Account()
-    emulator.start()
-    try:
-        moto, ours = [
-            _deployed(client, blueprint, wanted)
-            for client in (Moto(environments.LOCAL).client, emulator.client)
-        ]
-    finally:
-        emulator.stop()
+@pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
+def test_both_make_the_same_of_the_same_templates(
+    blueprint: Synthesis, emulator: Account, settings: Settings
+) -> None:
+    """In the account and region of the environment."""
+
+    def client(service: str) -> Any:
+        return emulator.client(service, account=settings.account, region=settings.region)
+
+    moto, ours = [_deployed(each, blueprint, settings) for each in (Moto(settings).client, client)]
 
     assert all(ours.values())
     for kind in ours:
         assert moto[kind] == ours[kind], kind
 
 
-def _deployed(
-    client: second_opinion.Client, blueprint: Synthesis, wanted: dict[str, Template]
-) -> dict[str, Any]:
-    second_opinion.bootstrap(client, blueprint.directory, "local")
-    second_opinion.deploy(client, wanted)
-    return {kind: _comparable(found) for kind, found in second_opinion.read(client, "local").items()}
+def _deployed(client: second_opinion.Client, blueprint: Synthesis, settings: Settings) -> dict[str, Any]:
+    second_opinion.bootstrap(client, blueprint.directory, settings.name)
+    second_opinion.deploy(client, stacks(blueprint, settings))
+    found = second_opinion.read(client, settings.name)
+    return {kind: _comparable(each) for kind, each in found.items()}
 
 
 def _comparable(value: Any) -> Any:

@@ -56,13 +56,21 @@ class Account:
         self.process.kill()
         self.process.wait()
 
-    def client(self, service: str, config: Config | None = None) -> Any:
+    def client(
+        self,
+        service: str,
+        config: Config | None = None,
+        *,
+        account: str = "test",
+        region: str = "us-east-1",
+    ) -> Any:
+        """In the account that its access key says (ministack), or its own."""
         return boto3.client(
             service,
             config=config,
             endpoint_url=f"http://localhost:{self.port}",
-            region_name="us-east-1",
-            aws_access_key_id="test",
+            region_name=region,
+            aws_access_key_id=account,
             aws_secret_access_key="test",
         )
 
