@@ -14,6 +14,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.ministack import MiniStack
+from tests.support.seen_calls import SeenCalls
 from tests.support.valkey import Valkey
 
 # Which tests share a process when several run at once (pytest-xdist): those that share a fleet, a synthesis
@@ -74,6 +75,10 @@ _SLOW = (
     "tests/test_image",
     "tests/test_readme",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SeenCalls(config))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

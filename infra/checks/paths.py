@@ -2,7 +2,8 @@
 
 Security groups, routes, NAT gateways and VPC endpoints, as EC2 evaluates them: a path is open when the
 sender's group lets it out, a route leads there, and the receiver's group lets it in. Network ACLs are the
-VPC's default one, which lets all pass; a template with another is refused, since nothing here reads it.
+VPC's default one, which lets all pass, and so are endpoints' policies; a template with another is refused,
+since nothing here reads it.
 Of a VPC that exists the settings are believed: its way out, and the endpoints that it has.
 """
 
@@ -153,7 +154,9 @@ class Paths:
     @cached_property
     def _endpoints(self) -> dict[str, Mapping[str, Any]]:
         """By the service's name, without the region before it."""
-        found = (properties for _, properties in self.resources("AWS::EC2::VPCEndpoint"))
+        found = [properties for _, properties in self.resources("AWS::EC2::VPCEndpoint")]
+        if policed := [one["ServiceName"] for one in found if "PolicyDocument" in one]:
+            raise ValueError(f"{policed[0]}: this check knows no policy of an endpoint but the default one")
         return {one["ServiceName"].partition(f"{self.account.region}.")[2]: one for one in found}
 
     @cached_property

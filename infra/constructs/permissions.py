@@ -229,11 +229,11 @@ class Permissions:
         return self.stack.format_arn(
             service="ecs",
             resource="task-definition",
-            resource_name=names.task_family(self._env, f"{pool.name}-*" if pool else "*"),
+            resource_name=names.task_family(self._env, f"{pool.name}-*" if pool else "*-*"),
         )
 
     def _output(self, pool: Pool | None) -> str:
-        group = names.log_group(self._env, f"{pool.name}-*" if pool else "*")
+        group = names.log_group(self._env, f"{pool.name}-*" if pool else "*-*")
         return self.stack.format_arn(
             service="logs",
             resource="log-group",

@@ -23,6 +23,8 @@ _SINGLE = {
 }
 # Of ECS tasks, which are never the same twice; MiniStack's own have dashes.
 _RELEASE_STACK = re.compile(rf"{names.PROJECT}-([a-z0-9]+)-release-")
+_ASSETS = re.compile(r"[0-9a-f]{64}\.\w+$")
+_OF_BUCKET = {"encryption": "GetEncryptionConfiguration", "location": "GetBucketLocation"}
 _IDS = re.compile(r"\b(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
@@ -52,16 +54,24 @@ def asked(service: str, operation: str, params: Params, place: Place) -> Iterato
     if service == "dynamodb":
         yield from _dynamodb(operation, params, place)
         return
+    if service == "s3":
+        yield _s3(operation, params, place)
+        return
     action = f"{_PREFIXES.get(service, service)}:{_SINGLE.get(operation, operation)}"
     context = _CONTEXTS.get(service, _no_context)(params, place)
     for resource in _RESOURCES.get(service, _any_resource)(operation, params, place):
         yield Asked(action, _IDS.sub("<id>", resource), context)
+    if service == "cloudformation" and "RoleARN" in params:
+        to = {"iam:PassedToService": "cloudformation.amazonaws.com"}
+        yield Asked("iam:PassRole", str(params["RoleARN"]), to)
 
 
 def _dynamodb(operation: str, params: Params, place: Place) -> Iterator[Asked]:
     if operation == "BatchGetItem":
+        # IAM is asked once, about all keys: a policy allows a set of them if it allows each.
         for table, wanted in params["RequestItems"].items():
-            yield _item(operation, {"TableName": table}, place, keys=wanted["Keys"])
+            for key in wanted["Keys"]:
+                yield _item(operation, {"TableName": table, "Key": key}, place)
     elif operation == "TransactWriteItems":
         for write in params["TransactItems"]:
             ((kind, inner),) = write.items()
@@ -70,15 +80,25 @@ def _dynamodb(operation: str, params: Params, place: Place) -> Iterator[Asked]:
         yield _item(operation, params, place)
 
 
-def _item(operation: str, params: Params, place: Place, keys: list[Params] | None = None) -> Asked:
+def _item(operation: str, params: Params, place: Place) -> Asked:
     table = str(params["TableName"]).rpartition("/")[2]
     index = f"/index/{params['IndexName']}" if params.get("IndexName") else ""
-    wanted = keys if keys is not None else [params.get("Key") or params.get("Item") or {}]
-    leading = sorted({key[state.KEY]["S"] for key in wanted if state.KEY in key})
+    key = params.get("Key") or params.get("Item") or {}
     # The other tables' keys are of no policy's concern, and without number.
-    known = leading and table.endswith(("-state", "-tools"))
-    narrowed = {"dynamodb:LeadingKeys": leading} if known else {}
+    known = state.KEY in key and table.endswith(("-state", "-tools"))
+    narrowed = {"dynamodb:LeadingKeys": [key[state.KEY]["S"]]} if known else {}
     return Asked(f"dynamodb:{operation}", place.arn("dynamodb", f"table/{table}{index}"), narrowed)
+
+
+def _s3(operation: str, params: Params, place: Place) -> Asked:
+    """What the CDK asks of the bucket of its assets; Service Authorization Reference, "Amazon S3"."""
+    owner = {"aws:ResourceAccount": place.account, "s3:ResourceAccount": place.account}
+    method, _, named = operation.partition(" ")
+    bucket, key = params["Bucket"], params["Key"]
+    if key:
+        action = {"GET": "GetObject", "HEAD": "GetObject", "DELETE": "DeleteObject"}.get(method, "PutObject")
+        return Asked(f"s3:{action}", f"arn:aws:s3:::{bucket}/{_ASSETS.sub('<asset>', key)}", owner)
+    return Asked(f"s3:{_OF_BUCKET.get(named, 'ListBucket')}", f"arn:aws:s3:::{bucket}", owner)
 
 
 def _sqs(operation: str, params: Params, place: Place) -> list[str]:
@@ -150,6 +170,8 @@ def _namespace(params: Params, place: Place) -> dict[str, Any]:
 
 def _cluster(params: Params, place: Place) -> dict[str, Any]:
     """IAM has its ARN, whichever of the two a request names."""
+    if "protectionEnabled" in params:  # not confirmed of UpdateTaskProtection: the task's ARN has the cluster
+        return {}
     name = str(params.get("cluster", "default")).rpartition("/")[2]
     return {"ecs:cluster": place.arn("ecs", f"cluster/{name}")} if "cluster" in params else {}
 

@@ -1,7 +1,8 @@
 """Writes down who asked AWS for what: each question to IAM once, one JSON line each.
 
 The agent gives every container its role's name as its access key (`local.agent.environment`), which each
-request carries in its signature. Who has another key is not recorded: this machine's own processes, the CDK.
+request carries in its signature; whoever assumed a role has a key that STS made. Who has another key is not
+recorded: this machine's own processes, an administrator.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
-from local.account import CALLERS
+from ministack.services import sts
+
+from local.account import CALLERS, ROLE
 from local.emulator.calls import Asked, Place, asked
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -36,18 +39,23 @@ class Recorder:
         """Look at a request; what is returned gives its body to the next."""
         headers = dict(scope["headers"])
         signed = _SCOPE.search(headers.get(b"authorization", b""))
-        if signed is None or not (caller := signed[1].decode()).startswith(CALLERS):
+        if signed is None or not (caller := _who(signed[1].decode())).startswith(CALLERS):
+            return receive
+        place, service = Place(signed[2].decode(), _ACCOUNT), signed[3].decode()
+        if service == "s3":  # which says what it wants in its path, and may bring a file
+            self._note_all(caller, service, *_of_s3(scope), place)
             return receive
         messages = await _messages(receive)
         body = b"".join(message.get("body", b"") for message in messages)
-        place = Place(signed[2].decode(), _ACCOUNT)
         try:
-            operation, params = _read(headers, body)
-            for each in asked(signed[3].decode(), operation, params, place):
-                self._note(caller, each)
+            self._note_all(caller, service, *_read(headers, body), place)
         except (ValueError, KeyError, TypeError) as error:
             _log.warning("a call of %s was not recorded: %r", caller, error)
         return _replay(messages, receive)
+
+    def _note_all(self, caller: str, service: str, operation: str, params: Any, place: Place) -> None:
+        for each in asked(service, operation, params, place):
+            self._note(caller, each)
 
     def _note(self, caller: str, question: Asked) -> None:
         said = {"caller": caller, "action": question.action, "resource": question.resource}
@@ -64,6 +72,19 @@ def _read(headers: dict[bytes, bytes], body: bytes) -> tuple[str, Any]:
         return target.decode().rpartition(".")[2], json.loads(body or b"{}")
     params = dict(parse_qsl(body.decode()))
     return params.pop("Action"), params
+
+
+def _who(key: str) -> str:
+    """The key, or of one that STS made `ROLE` and the name of the role that was assumed."""
+    session = sts._sessions.get(key)
+    return f"{ROLE}{session['Arn'].split('/')[1]}" if session else key
+
+
+def _of_s3(scope: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """The HTTP method and the first name of the query, by which S3 tells its operations apart."""
+    bucket, _, key = unquote(scope["path"]).lstrip("/").partition("/")
+    named = scope["query_string"].decode().partition("&")[0].partition("=")[0]
+    return f"{scope['method']} {named}".strip(), {"Bucket": bucket, "Key": key}
 
 
 async def _messages(receive: Receive) -> list[dict[str, Any]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from infra.checks.access import calls, policies, report
+from infra.checks.access import policies, report
+from infra.checks.access.calls import Call
 from infra.checks.access.resolve import Account
 from local.agent import procfs
 from tests.fleet.deployed import Deployed
 from tests.infra.synthesis import Synthesis
+from tests.support import seen_calls
 from tests.support.reference import LOCAL
 
 HERE = Path(__file__).parent
@@ -25,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # Of the package, not of the session: an idle fleet would slow down the tests that its process runs next.
 @pytest.fixture(scope="package")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def fleet(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Deployed]:
     """A fleet to work on, to break and to mend: every test leaves it as it was.
 
     But those whose work can't be taken back (releases that end, `cdk destroy`): they are the last on theirs.
@@ -35,8 +37,11 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     try:
         assert up.returncode == 0, f"{up.stdout}\n{up.stderr}"
         yield deployed
+        seen = seen_calls.read(deployed.places.calls, LOCAL)
+        seen_calls.keep(pytestconfig, seen)
         # Each call that a container or a producer made, asked of the policies that were deployed.
-        assert denied_calls(deployed) == []
+        assert denied_calls(deployed, seen) == []
+        assert not seen_calls.unknown(deployed.places.calls, LOCAL)
     finally:
         down = deployed.local("down")
         left = processes_of(deployed)
@@ -44,12 +49,11 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         assert left == []
 
 
-def denied_calls(deployed: Deployed) -> list[str]:
+def denied_calls(deployed: Deployed, seen: Iterable[Call]) -> list[str]:
     """The statements that AWS would have missed on this fleet (`infra.checks.access`)."""
-    recorded = deployed.places.calls.read_text().splitlines()
     of = Account(LOCAL.account, LOCAL.region, Synthesis(deployed.places.cdk_out).templates)
-    seen = {calls.generalize(line, LOCAL) for line in recorded}
-    return report.denied(policies.of(of), of, report.questions(seen, LOCAL, of, release="live"))
+    found = policies.of(of, LOCAL)
+    return report.denied(found, of, report.questions(seen, LOCAL, of, release="live", found=found))
 
 
 def processes_of(deployed: Deployed) -> list[str]:

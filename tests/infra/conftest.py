@@ -8,14 +8,10 @@ import os
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 os.environ.setdefault("NODE_NO_WARNINGS", "1")
 
-from dataclasses import replace
-
 import pytest
 
-from infra.settings import Egress, Engine
 from tests.infra.synthesis import Synthesis, synthesize
-from tests.infra.variants import EXISTING, MIXED
-from tests.support import reference as environments
+from tests.infra.variants import MIXED, VARIANTS
 
 
 @pytest.fixture(scope="session")
@@ -27,19 +23,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
 @pytest.fixture(scope="session")
 def variants(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     """Production with one setting changed each, named by the change; every check included."""
-    prod = environments.PROD
-    changed = [
-        replace(prod, name="endpoints", network=replace(prod.network, egress=Egress.ENDPOINTS)),
-        replace(
-            prod,
-            name="redis",
-            broker=replace(prod.broker, engine=Engine.REDIS, engine_version="7.1"),
-            ecs_exec=True,
-        ),
-        replace(prod, name="nofailover", broker=replace(prod.broker, failover=False)),
-        EXISTING,
-    ]
-    return synthesize(tmp_path_factory.mktemp("variants"), changed)
+    return synthesize(tmp_path_factory.mktemp("variants"), VARIANTS)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from aws_cdk import App
 from taskfleet.contract import names, parameters
 
 from infra.app import build
+from infra.checks.access.resolve import Account
 from infra.settings import Settings
 from tests.support import reference as environments
 
@@ -43,6 +44,12 @@ class Synthesis:
     def of(self, environment: str, stack: str) -> Template:
         """The template of one stack: ``of("dev", "network")``."""
         return self.templates[names.stack(environment, stack)]
+
+    def account(self, settings: Settings) -> Account:
+        """The templates of one environment, in its account."""
+        begins = f"{names.PROJECT}-{settings.name}-"
+        mine = {name: one for name, one in self.templates.items() if name.startswith(begins)}
+        return Account(settings.account, settings.region, mine)
 
     def resources(self, type: str | None = None) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """(stack name, logical id, resource) of every resource of a type in all stacks."""

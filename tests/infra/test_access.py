@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -12,62 +12,144 @@ import pytest
 
 from infra.checks.access import calls, implied, policies, report
 from infra.checks.access.authorize import allowed, grants
-from infra.checks.access.policies import BEAT, CONTROLLER, DEPLOYER, OPERATOR, PRODUCER, VIEWER, WORKER
+from infra.checks.access.policies import (
+    BEAT,
+    CONTROLLER,
+    DEPLOYER,
+    OPERATOR,
+    PRODUCER,
+    VIEWER,
+    WORKER,
+    Policies,
+)
 from infra.checks.access.resolve import Account
 from infra.checks.access.unused import UNUSED, name
-from infra.policies import deployer
 from infra.settings import Settings
 from local.emulator.calls import Asked, Place, asked
 from tests.infra.synthesis import RELEASE, Synthesis
+from tests.infra.variants import KEY, KEY_STATEMENT, MIXED, VARIANTS
 from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 
-
-def account(synthesis: Synthesis, settings: Settings) -> Account:
-    mine = {
-        name: template
-        for name, template in synthesis.templates.items()
-        if name.startswith(f"taskfleet-{settings.name}-")
-    }
-    return Account(settings.account, settings.region, mine)
+# The roles that no caller of ours has, by how their logical ids begin: a service of AWS acts with them.
+OF_SERVICES = {
+    "VpcFlowLogRole": "VPC writes its flow logs",
+    "CustomVpcRestrictDefaultSGCustomResourceProviderRole": "a function of the CDK empties the default group",
+    "InstancesbigInstanceRole": "an instance's ECS agent joins the cluster",
+}
 
 
-def policies_of(settings: Settings, of: Account) -> policies.Policies:
-    return policies.with_deployer(policies.of(of), deployer.document(settings))
+@dataclass(frozen=True)
+class Environment:
+    """One that was synthesized: its templates and policies."""
+
+    settings: Settings
+    account: Account
+    policies: Policies
+
+    @classmethod
+    def of(cls, synthesis: Synthesis, settings: Settings) -> Environment:
+        account = synthesis.account(settings)
+        return cls(settings, account, policies.of(account, settings))
+
+    def asks(self) -> Iterator[tuple[str, Asked]]:
+        """All that was ever seen, and what ECS does to start containers."""
+        yield from report.questions(
+            _table(), self.settings, self.account, release=RELEASE, found=self.policies
+        )
+        yield from report.at_start(self.account, self.settings)
+
+    def allows(self, who: str, question: Asked) -> bool:
+        here = {"account": self.settings.account, "region": self.settings.region}
+        return allowed(self.policies, who, question, **here)
+
+    def denied(self) -> list[str]:
+        return report.denied(self.policies, self.account, self.asks())
 
 
-def asked_of(settings: Settings, of: Account) -> Iterator[tuple[str, Asked]]:
-    """All that was ever seen, and what ECS does to start containers."""
-    yield from report.questions(calls.read(), settings, of, release=RELEASE)
-    yield from report.at_start(of, settings)
+@pytest.fixture(scope="module")
+def prod(blueprint: Synthesis) -> Environment:
+    return Environment.of(blueprint, environments.PROD)
 
 
 @EVERYWHERE
 def test_every_call_is_allowed(blueprint: Synthesis, settings: Settings) -> None:
-    of = account(blueprint, settings)
-    found = policies_of(settings, of)
-
-    assert report.denied(found, of, asked_of(settings, of)) == []
+    assert Environment.of(blueprint, settings).denied() == []
 
 
-def unused(synthesis: Synthesis, settings: Settings) -> set[tuple[str, str, str]]:
-    """(who, statement, action) of what is allowed, and nobody was seen to use."""
-    of = account(synthesis, settings)
-    found = policies_of(settings, of)
+@pytest.mark.parametrize("settings", VARIANTS, ids=lambda settings: settings.name)
+def test_every_call_is_allowed_whatever_a_team_changes(variants: Synthesis, settings: Settings) -> None:
+    assert Environment.of(variants, settings).denied() == []
+
+
+def test_every_call_of_a_worker_is_allowed_to_a_pools_own_role(mixed: Synthesis) -> None:
+    found = Environment.of(mixed, MIXED)
+    resources = {**found.policies.resource, KEY: (KEY_STATEMENT,)}
+    whole = replace(found, policies=replace(found.policies, resource=resources))
+
+    assert {who for who, _ in whole.asks()} >= {WORKER, f"{WORKER} web"}
+    assert whole.denied() == []
+
+
+def test_each_role_is_somebodys_whose_calls_are_asked_about(
+    blueprint: Synthesis, variants: Synthesis, mixed: Synthesis
+) -> None:
+    begins = {where for _, where in policies.ROLES.values()}
+    others = {
+        logical_id[:-8]
+        for synthesis in (blueprint, variants, mixed)
+        for _, logical_id, _ in synthesis.resources("AWS::IAM::Role")
+        if logical_id[:-8] not in begins and not policies.POOL_ROLE.fullmatch(logical_id)
+    }
+
+    assert others == OF_SERVICES.keys()
+
+
+def test_each_resource_that_has_a_policy_is_asked_too(
+    blueprint: Synthesis, variants: Synthesis, mixed: Synthesis
+) -> None:
+    """But for topics: nobody of ours sends to one."""
+    documents = {"PolicyDocument", "KeyPolicy", "ResourcePolicy", "RepositoryPolicyText", "Policy"}
+    types = {
+        resource["Type"]
+        for synthesis in (blueprint, variants, mixed)
+        for _, _, resource in synthesis.resources()
+        if documents & resource.get("Properties", {}).keys()
+    }
+
+    assert types - {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"} == {
+        "AWS::KMS::Key",
+        "AWS::SQS::QueuePolicy",
+        "AWS::SNS::TopicPolicy",
+    }
+    assert not [call for call in _table() if call.action.startswith("sns:")]
+
+
+def unused(of: Environment) -> set[tuple[str, str, str]]:
+    """(who, statement, action) of what is allowed, and nobody was seen to use.
+
+    But for pools' own roles: what they have beside the workers' own role, a team's settings name.
+    """
     asks: dict[tuple[str, str], list[Asked]] = {}
-    for who, one in asked_of(settings, of):
+    for who, one in of.asks():
         asks.setdefault((who, one.action), []).append(one)
     return {
         (who, name(statement), action)
-        for who, statement, action in report.allows(found)
-        if not any(grants(statement, one) for one in asks.get((who, action), ()))
+        for who, statement, action in report.allows(of.policies)
+        if not who.startswith(f"{WORKER} ")
+        and not any(grants(statement, one) for one in asks.get((who, action), ()))
     }
 
 
-def test_nothing_else_is_allowed(blueprint: Synthesis) -> None:
+def test_nothing_else_is_allowed(blueprint: Synthesis, variants: Synthesis, mixed: Synthesis) -> None:
     """An action that nobody was seen to use has its reason, or goes."""
-    found = set().union(*(unused(blueprint, settings) for settings in environments.ALL))
+    everywhere = [
+        *(Environment.of(blueprint, settings) for settings in environments.ALL),
+        *(Environment.of(variants, settings) for settings in VARIANTS),
+        Environment.of(mixed, MIXED),
+    ]
+    found = set().union(*map(unused, everywhere))
 
     assert sorted(found - UNUSED.keys()) == [], "allowed, and no test uses it"
     assert sorted(UNUSED.keys() - found) == [], "has a reason to be unused, and is used, or not allowed"
@@ -137,6 +219,9 @@ FORBIDDEN = [
         "PutItem",
         {"TableName": "taskfleet-prod-state", "Item": {"id": {"S": "pointer"}}},
     ),
+    (OPERATOR, "ecs", "RunTask", {"cluster": "taskfleet-prod", "taskDefinition": "taskfleet-prod-beat:1"}),
+    (OPERATOR, "ecs", "RunTask", {"cluster": "taskfleet-prod", "taskDefinition": "taskfleet-dev-low-r1:1"}),
+    (OPERATOR, "logs", "GetLogEvents", {"logGroupName": "/taskfleet/prod/beat", "logStreamName": "x"}),
     (OPERATOR, "cloudformation", "DeleteStack", {"StackName": "taskfleet-prod-fleet"}),
     (OPERATOR, "cloudformation", "DeleteStack", {"StackName": "taskfleet-staging-release-r1"}),
     (OPERATOR, "sqs", "SendMessage", {"QueueUrl": "https://sqs/1/taskfleet-prod-dead-high"}),
@@ -153,36 +238,37 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize(("who", "service", "operation", "params"), FORBIDDEN)
 def test_what_is_like_it_is_denied(
-    blueprint: Synthesis, who: str, service: str, operation: str, params: Mapping[str, Any]
+    prod: Environment, who: str, service: str, operation: str, params: Mapping[str, Any]
 ) -> None:
-    prod = environments.PROD
-    found = policies_of(prod, account(blueprint, prod))
-
-    (question,) = asked(service, operation, params, Place(prod.region, prod.account))
-    assert not allowed(found, who, question, account=prod.account, region=prod.region)
+    (question,) = asked(service, operation, params, Place(prod.settings.region, prod.settings.account))
+    assert not prod.allows(who, question)
 
 
-def test_the_key_is_no_ones_but_through_the_services_that_hold_its_data(blueprint: Synthesis) -> None:
-    prod = environments.PROD
-    of = account(blueprint, prod)
-    found = policies.of(of)
-    (via,) = implied.of_key(Asked("secretsmanager:GetSecretValue", "*"), of)
-    directly = Asked(via.action, via.resource)
+def test_the_key_is_no_ones_but_through_the_services_that_hold_its_data(prod: Environment) -> None:
+    (via,) = implied.of_key(Asked("secretsmanager:GetSecretValue", "*"), prod.account)
 
-    assert allowed(found, PRODUCER, via, account=prod.account, region=prod.region)
-    assert not allowed(found, PRODUCER, directly, account=prod.account, region=prod.region)
+    assert prod.allows(PRODUCER, via)
+    assert not prod.allows(PRODUCER, Asked(via.action, via.resource))
 
 
-def test_a_statement_that_is_missing_is_named(blueprint: Synthesis) -> None:
-    prod = environments.PROD
-    of = account(blueprint, prod)
-    found = policies_of(prod, of)
-    without = replace(
-        found,
-        identity={**found.identity, BEAT: tuple(s for s in found.identity[BEAT] if s.get("Sid") != "Tick")},
-    )
+def test_a_role_of_the_bootstrap_is_assumed_by_this_account_and_passed_to_cloudformation_only(
+    prod: Environment,
+) -> None:
+    (here,) = (one for one in prod.policies.resource if ":role/cdk-hnb659fds-deploy-" in one)
+    assume = Asked("sts:AssumeRole", here)
+    executes = Asked("iam:PassRole", here.replace("deploy-role", "cfn-exec-role"))
 
-    missing, *_ = report.denied(without, of, asked_of(prod, of))
+    assert prod.allows(DEPLOYER, assume)
+    assert not prod.allows(DEPLOYER, replace(assume, context={"sts:ExternalId": "a stranger's"}))
+    assert prod.allows("cdk-deploy", executes)
+    assert not prod.allows("cdk-deploy", replace(executes, resource=here))
+
+
+def test_a_statement_that_is_missing_is_named(prod: Environment) -> None:
+    kept = tuple(one for one in prod.policies.identity[BEAT] if one.get("Sid") != "Tick")
+    without = replace(prod.policies, identity={**prod.policies.identity, BEAT: kept})
+
+    missing, *_ = replace(prod, policies=without).denied()
     assert missing.startswith('beat needs {"Effect": "Allow", "Action": "dynamodb:PutItem"')
 
 
@@ -192,7 +278,7 @@ def test_a_managed_policy_is_no_longer_than_iam_takes(
     blueprint: Synthesis, settings: Settings, who: str
 ) -> None:
     """6,144 characters, white space not counted (IAM user guide, "IAM and AWS STS quotas")."""
-    statements = policies_of(settings, account(blueprint, settings)).identity[who]
+    statements = Environment.of(blueprint, settings).policies.identity[who]
     document = {"Version": "2012-10-17", "Statement": statements}
 
     assert len(json.dumps(document, separators=(",", ":"))) < 6144
@@ -203,21 +289,17 @@ def test_a_managed_policy_is_no_longer_than_iam_takes(
 def test_a_managed_policy_does_not_grow_with_the_pools(
     blueprint: Synthesis, settings: Settings, who: str
 ) -> None:
-    text = json.dumps(policies_of(settings, account(blueprint, settings)).identity[who])
+    text = json.dumps(Environment.of(blueprint, settings).policies.identity[who])
 
     assert [pool.name for pool in settings.pools if f"{pool.name}-*" in text] == []
 
 
-def test_an_operator_starts_nothing_with_a_role_that_is_not_a_releases(blueprint: Synthesis) -> None:
-    prod = environments.PROD
-    found = policies_of(prod, account(blueprint, prod))
-    to_ecs = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
-
-    for role in ("BeatTaskRole", "ControllerTaskRole", "BeatExecutionRole"):
-        question = Asked(
-            "iam:PassRole", f"arn:aws:iam::{prod.account}:role/taskfleet-prod-fleet-{role}", to_ecs
-        )
-        assert not allowed(found, OPERATOR, question, account=prod.account, region=prod.region)
+@pytest.mark.parametrize("role", ["BeatTaskRole", "ControllerTaskRole", "BeatExecutionRole"])
+def test_an_operator_starts_nothing_with_a_role_that_is_not_a_releases(prod: Environment, role: str) -> None:
+    arn = f"arn:aws:iam::{prod.settings.account}:role/taskfleet-prod-fleet-{role}"
+    assert not prod.allows(
+        OPERATOR, Asked("iam:PassRole", arn, {"iam:PassedToService": "ecs-tasks.amazonaws.com"})
+    )
 
 
 @cache

@@ -10,13 +10,12 @@ from taskfleet.contract import names, parameters
 from taskfleet.contract.manifest import BeforeGate, ReleaseManifest
 from taskfleet.errors import SettingsError
 
-from infra.checks.access import implied, policies
-from infra.checks.access.authorize import allowed
+from infra.checks.access import implied
 from infra.checks.access.policies import CONTROLLER, OPERATOR
 from infra.constructs.manifest import release_manifest
 from local.emulator.calls import Asked, Place, asked
 from tests.infra.synthesis import RELEASE, Synthesis, of_type
-from tests.infra.test_access import account
+from tests.infra.test_access import Environment
 from tests.infra.variants import MIXED
 from tests.support import reference as environments
 
@@ -55,21 +54,20 @@ def test_one_that_is_too_long_is_refused_at_synth_with_what_to_do() -> None:
 
 @pytest.mark.parametrize("who", [CONTROLLER, OPERATOR])
 def test_it_may_be_started_and_read_where_it_is(mixed: Synthesis, who: str) -> None:
-    of = account(mixed, MIXED)
-    found, start = policies.of(of), started("low")
+    of, start = Environment.of(mixed, MIXED), started("low")
     service = names.service("low", RELEASE)
     stream = {"logGroupName": names.log_group("dev", service), "logStreamName": f"{service}/taskfleet/1"}
-    roles = list(implied.of_roles(start, of))
+    roles = list(implied.of_roles(start, of.account))
     (read,) = asked("logs", "GetLogEvents", stream, HERE)
     (stop,) = asked("ecs", "StopTask", {"cluster": CLUSTER, "task": "1"}, HERE)
 
     assert len(roles) == 2
     for question in (start, *roles, read, stop):
-        assert allowed(found, who, question, account=HERE.account, region=HERE.region), question
+        assert of.allows(who, question), question
 
 
 def test_the_controller_starts_nothing_else_and_hands_over_no_other_role(mixed: Synthesis) -> None:
-    found = policies.of(account(mixed, MIXED))
+    of = Environment.of(mixed, MIXED)
     to_ecs = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
     own = f"arn:aws:iam::{HERE.account}:role/taskfleet-dev-fleet-ControllerTaskRole"
     worker = f"arn:aws:iam::{HERE.account}:role{names.release_roles('dev')}TaskRole"
@@ -81,11 +79,8 @@ def test_the_controller_starts_nothing_else_and_hands_over_no_other_role(mixed: 
         Asked("iam:PassRole", own, to_ecs),
         Asked("iam:PassRole", worker, {"iam:PassedToService": "lambda.amazonaws.com"}),
     ):
-        assert not allowed(found, CONTROLLER, question, account=HERE.account, region=HERE.region), question
+        assert not of.allows(CONTROLLER, question), question
 
 
 def test_without_one_the_controller_starts_nothing(blueprint: Synthesis) -> None:
-    dev = environments.DEV
-    found = policies.of(account(blueprint, dev))
-
-    assert not allowed(found, CONTROLLER, started("low"), account=dev.account, region=dev.region)
+    assert not Environment.of(blueprint, environments.DEV).allows(CONTROLLER, started("low"))

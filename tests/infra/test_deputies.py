@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from taskfleet.contract import container, names
 
+from infra.checks.access import bootstrap, policies
+from infra.checks.access.policies import BEAT, CONTROLLER, WORKER
 from infra.settings import Settings
 from tests.infra.synthesis import RELEASE, Synthesis, of_type, task
-from tests.infra.variants import MIXED
+from tests.infra.variants import MIXED, VARIANTS
 from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
@@ -68,6 +70,29 @@ def test_the_key_is_used_through_the_services_that_hold_the_data(
                 ]
             }
         }
+
+
+def test_nobody_else_uses_the_key_but_a_shell_in_a_container(
+    blueprint: Synthesis, variants: Synthesis, mixed: Synthesis
+) -> None:
+    """ECS Exec's agent decrypts its session itself (ECS guide, "Logging for ECS Exec"), where it is on."""
+    everywhere = [
+        *((blueprint, settings) for settings in environments.ALL),
+        *((variants, settings) for settings in VARIANTS),
+        (mixed, MIXED),
+    ]
+    for synthesis, settings in everywhere:
+        of = synthesis.account(settings)
+        directly = {
+            who
+            for who, given in policies.of(of, settings).identity.items()
+            for one in given
+            if who not in bootstrap.ROLES
+            and "kms:" in json.dumps(one["Action"])
+            and "kms:ViaService" not in json.dumps(one.get("Condition", {}))
+        }
+        shells = {WORKER, BEAT, CONTROLLER} if settings.allows_exec else set()
+        assert {who.partition(" ")[0] for who in directly} == shells, settings.name
 
 
 def test_who_sends_by_a_pattern_does_not_send_to_dead_letter_queues(blueprint: Synthesis) -> None:

@@ -15,7 +15,6 @@ from infra.checks.access.resolve import Account
 from infra.checks.paths import Paths, Rule
 from infra.settings import Egress, Settings
 from tests.infra.synthesis import RELEASE, Synthesis, of_type
-from tests.infra.test_access import account
 from tests.infra.variants import DATABASE, EXISTING, SCRAPER, SCRAPER_RANGE, WEB, WEB_RANGE
 from tests.support import reference as environments
 
@@ -40,7 +39,7 @@ ENDPOINTS = replace(
 
 
 def paths_of(synthesis: Synthesis, settings: Settings) -> Paths:
-    return Paths(account(synthesis, settings), settings)
+    return Paths(synthesis.account(settings), settings)
 
 
 def called(caller: str) -> set[str]:
@@ -116,7 +115,7 @@ def test_nobody_else_reaches_the_broker_or_the_results(blueprint: Synthesis, set
 @EVERYWHERE
 def test_only_containers_are_in_the_workers_group(blueprint: Synthesis, settings: Settings) -> None:
     """Whoever is in it reaches the broker."""
-    of = account(blueprint, settings)
+    of = blueprint.account(settings)
     (workers,) = {place.groups[0] for place in Paths(of, settings).services().values()}
     members = {
         resource["Type"]
@@ -133,7 +132,7 @@ def test_in_an_existing_vpc_all_is_open_that_must_be(variants: Synthesis) -> Non
     """What the settings say of its endpoints counts: with one fewer, one path is closed."""
     vpc = EXISTING.network.existing
     assert vpc is not None
-    of = account(variants, EXISTING)
+    of = variants.account(EXISTING)
     fewer = replace(vpc, endpoints=("s3", "ssm", "ecr.api", "ecr.dkr"))
     less = replace(EXISTING, network=replace(EXISTING.network, existing=fewer))
 
@@ -195,6 +194,7 @@ def test_a_pools_own_security_groups_are_its_workers_alone(variants: Synthesis) 
     assert having == {f"low-{RELEASE}", f"low-{RELEASE}-fallback"}
 
 
+ENDPOINT_TYPE = "AWS::EC2::VPCEndpoint"
 CUTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     # What is broken → the type of the resources that get these properties; what is then closed.
     "no way in to the broker": (
@@ -209,14 +209,19 @@ CUTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "no way out of the workers": ("AWS::EC2::SecurityGroup", "to sqs", {"SecurityGroupEgress": []}),
     "NAT gateways in a private subnet": ("AWS::EC2::NatGateway", "to sqs", {"SubnetId": "nowhere"}),
+    "endpoints without names": (ENDPOINT_TYPE, "to sqs", {"PrivateDnsEnabled": False}),
+    "endpoints that let nobody in": (ENDPOINT_TYPE, "to ssm", {"SecurityGroupIds": []}),
+    "gateways in no route table": (ENDPOINT_TYPE, "to dynamodb", {"RouteTableIds": []}),
+    "endpoints of other services": (ENDPOINT_TYPE, "to logs", {"ServiceName": "com.amazonaws.eu-west-1.x"}),
 }
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_path_that_is_cut_is_found(blueprint: Synthesis, cut: str) -> None:
+def test_a_path_that_is_cut_is_found(blueprint: Synthesis, variants: Synthesis, cut: str) -> None:
     type, says, properties = CUTS[cut]
     settings = environments.LOCAL if says == "to the results" else environments.DEV
-    of = account(blueprint, settings)
+    settings = ENDPOINTS if type == ENDPOINT_TYPE else settings
+    whole = (variants if settings is ENDPOINTS else blueprint).account(settings)
 
     def changed(template: dict[str, Any]) -> dict[str, Any]:
         resources = {
@@ -225,6 +230,24 @@ def test_a_path_that_is_cut_is_found(blueprint: Synthesis, cut: str) -> None:
         }
         return {**template, "Resources": resources}
 
-    cut_off = Account(of.account, of.region, {name: changed(dict(one)) for name, one in of.templates.items()})
+    templates = {name: changed(dict(one)) for name, one in whole.templates.items()}
+    paths = Paths(Account(whole.account, whole.region, templates), settings)
 
-    assert any(says in one for one in closed(Paths(cut_off, settings), settings))
+    assert any(says in one for one in closed(paths, settings))
+
+
+def test_what_the_check_can_not_read_is_refused(variants: Synthesis) -> None:
+    """A network ACL of one's own, and an endpoint with a policy."""
+    of = variants.account(ENDPOINTS)
+    stack = names.stack(ENDPOINTS.name, "network")
+    network = of.templates[stack]
+    endpoints = [name for name, one in network["Resources"].items() if one["Type"] == ENDPOINT_TYPE]
+    acl = {"Type": "AWS::EC2::NetworkAcl", "Properties": {}}
+    first = network["Resources"][endpoints[0]]
+    policed = {**first, "Properties": {**first["Properties"], "PolicyDocument": {}}}
+
+    for name, resource, says in (("Acl", acl, "no network ACL"), (endpoints[0], policed, "no policy")):
+        added = {**network, "Resources": {**network["Resources"], name: resource}}
+        paths = Paths(Account(of.account, of.region, {**of.templates, stack: added}), ENDPOINTS)
+        with pytest.raises(ValueError, match=says):
+            closed(paths, ENDPOINTS)

@@ -36,7 +36,6 @@ from infra.settings import ExistingVpc, Network, Settings
 from local.emulator import calls
 from local.emulator.calls import Asked
 from tests.infra.synthesis import Synthesis
-from tests.infra.test_access import account
 from tests.infra.variants import EXISTING
 from tests.support import reference as environments
 from tests.support.ministack import MiniStack
@@ -90,7 +89,7 @@ def test_each_reason_to_leave_something_out_is_needed(
 
 def arns(blueprint: Synthesis) -> Iterator[tuple[str, str]]:
     """(type, ARN) of what production makes, where our names are in it."""
-    of = account(blueprint, environments.PROD)
+    of = blueprint.account(environments.PROD)
     for stack, template in of.templates.items():
         for logical_id, resource in template["Resources"].items():
             type = resource["Type"]

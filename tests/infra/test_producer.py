@@ -20,7 +20,6 @@ from infra.checks.access import policies
 from infra.checks.access.policies import PRODUCER
 from infra.settings import Settings
 from tests.infra.synthesis import ROOT, Synthesis, of_type
-from tests.infra.test_access import account
 from tests.support.ministack import MiniStack
 from tests.support.reference import ALL, LOCAL
 from tests.support.tiny_fleet import TinyFleet
@@ -49,7 +48,7 @@ def fleet(enforcing: MiniStack, own_valkey: Valkey, tmp_path: Path) -> Iterator[
 
 def credentials(blueprint: Synthesis, aws: MiniStack) -> dict[str, str]:
     """Of a user who has the synthesized policy and no other."""
-    statements = policies.of(account(blueprint, LOCAL)).identity[PRODUCER]
+    statements = policies.of(blueprint.account(LOCAL), LOCAL).identity[PRODUCER]
     iam = aws.client("iam")
     iam.create_user(UserName="web")
     secret = aws.client("secretsmanager").describe_secret(SecretId=names.broker_secret(LOCAL.name))["ARN"]

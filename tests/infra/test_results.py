@@ -17,7 +17,6 @@ from taskfleet.contract import parameters as parameters_of
 from infra.checks.access import policies
 from infra.settings import Results
 from tests.infra.synthesis import RELEASE, Synthesis, managed_policy, of_type, only, synthesize
-from tests.infra.test_access import account
 from tests.infra.test_tables import allowed, statements, tables
 from tests.infra.variants import EXISTING
 from tests.support import reference as environments
@@ -106,7 +105,7 @@ def test_a_full_cache_forgets_the_oldest_and_a_full_broker_refuses(variants: Syn
 
 
 def test_its_url_names_where_the_password_is_read_and_every_worker_has_it(variants: Synthesis) -> None:
-    of = account(variants, CACHED)
+    of = variants.account(CACHED)
     host = f"{names.stack(CACHED.name, 'fleet')}-ResultsCacheReplicationGroup"
     expected = re.compile(
         rf"rediss://{host}\w+-PrimaryEndPoint.Address:{host}\w+-PrimaryEndPoint.Port/0\?ssl_cert_reqs=required"
@@ -123,12 +122,12 @@ def test_its_url_names_where_the_password_is_read_and_every_worker_has_it(varian
 
 
 def test_who_may_read_its_password_is_who_uses_results(variants: Synthesis) -> None:
-    of = account(variants, CACHED)
+    of = variants.account(CACHED)
     where = f"{CACHED.region}:{CACHED.account}"
     secret = f"arn:aws:secretsmanager:{where}:secret:{names.results_secret(CACHED.name)}-AbCdEf"
     may = {
         who: statement["Action"]
-        for who, statements in policies.of(of).identity.items()
+        for who, statements in policies.of(of, CACHED).identity.items()
         for statement in statements
         if secret in statement["Resource"]
     }

@@ -14,7 +14,7 @@ from infra.release_id import runs
 from infra.settings import Secret
 from local.emulator.calls import Asked
 from tests.infra.synthesis import RELEASE, Synthesis, of_type
-from tests.infra.variants import KEY, MAIL, MIXED, SHOP_DATABASE, STRIPE
+from tests.infra.variants import KEY, KEY_STATEMENT, MAIL, MIXED, SHOP_DATABASE, STRIPE
 from tests.support import reference as environments
 
 STARTS = ["worker-start", "beat-start", "controller-start"]
@@ -31,15 +31,8 @@ def account(mixed: Synthesis) -> Account:
 
 @pytest.fixture(scope="module")
 def found(account: Account) -> Policies:
-    """With the policy that the team's key has by default: its account's IAM decides."""
-    root = {
-        "Effect": "Allow",
-        "Principal": {"AWS": f"arn:aws:iam::{MIXED.account}:root"},
-        "Action": "kms:*",
-        "Resource": "*",
-    }
-    known = policies.of(account)
-    return replace(known, resource={**known.resource, KEY: (root,)})
+    known = policies.of(account, MIXED)
+    return replace(known, resource={**known.resource, KEY: (KEY_STATEMENT,)})
 
 
 def may(found: Policies, who: str, question: Asked) -> bool:

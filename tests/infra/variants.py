@@ -9,6 +9,7 @@ from infra.settings import (
     Architecture,
     Capacity,
     Egress,
+    Engine,
     Execution,
     ExistingVpc,
     Image,
@@ -50,12 +51,32 @@ EXISTING = replace(
     ),
 )
 
+_PROD = environments.PROD
+VARIANTS = [
+    replace(_PROD, name="endpoints", network=replace(_PROD.network, egress=Egress.ENDPOINTS)),
+    replace(
+        _PROD,
+        name="redis",
+        broker=replace(_PROD.broker, engine=Engine.REDIS, engine_version="7.1"),
+        ecs_exec=True,
+    ),
+    replace(_PROD, name="nofailover", broker=replace(_PROD.broker, failover=False)),
+    EXISTING,
+]
+
 # A team's secrets: one as it is, a field of one under a key of the team's, and a parameter under it.
 _HERE = "eu-west-1:111111111111"
 STRIPE = f"arn:aws:secretsmanager:{_HERE}:secret:stripe-AbCdEf"
 SHOP_DATABASE = f"arn:aws:secretsmanager:{_HERE}:secret:shop/database-GhIjKl"
 MAIL = f"arn:aws:ssm:{_HERE}:parameter/shop/mail"
 KEY = f"arn:aws:kms:{_HERE}:key/01234567-89ab-cdef-0123-456789abcdef"
+# The policy that the team's key has by default: its account's IAM decides.
+KEY_STATEMENT = {
+    "Effect": "Allow",
+    "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+    "Action": "kms:*",
+    "Resource": "*",
+}
 
 MIXED = replace(
     environments.DEV,

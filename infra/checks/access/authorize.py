@@ -19,8 +19,9 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from infra.checks.access.policies import Policies, Statement
 from local.emulator.calls import Asked
 
-# What its own policy does not give to the account, IAM can give to nobody (KMS guide, "Key policies").
-_NEEDS_BOTH = ":kms:"
+# What its own policy does not give to the account, IAM can give to nobody (KMS guide, "Key policies"; IAM
+# user guide, "How IAM roles differ from resource-based policies").
+_NEEDS_BOTH = ("kms:", "sts:AssumeRole")
 
 
 class Disagreement(Exception):
@@ -59,7 +60,7 @@ def _combined(own: str, attached: str, question: Asked) -> bool:
     """IAM user guide, "Policy evaluation logic", within one account."""
     if "deny" in (own, attached):
         return False
-    if _NEEDS_BOTH in question.resource:
+    if question.action.startswith(_NEEDS_BOTH):
         return own == attached == "allow"
     return "allow" in (own, attached)
 
@@ -95,7 +96,7 @@ def _bare(statement: Statement) -> Statement:
 def _means(principal: Any, account: str) -> bool:
     if principal == "*":
         return True
-    named = principal.get("AWS", [])
+    named = principal.get("AWS", [])  # of a service, none: no caller here is one
     given = [named] if isinstance(named, str) else named
     return any(one in ("*", account) or one.startswith(f"arn:aws:iam::{account}:") for one in given)
 
@@ -111,6 +112,10 @@ def _holds(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, An
 
 def _applies(named: str, wanted: list[str], given: list[str]) -> bool:
     quantifier, _, name = named.rpartition(":")
+    if name == "Null":
+        return wanted == ["false" if given else "true"]
+    if name.startswith("StringNot"):
+        return not _applies(named.replace("Not", ""), wanted, given)
     matches = _OPERATORS[name]
     held = [any(matches(one, pattern) for pattern in wanted) for one in given]
     return all(held) if quantifier == "ForAllValues" else any(held)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from taskfleet.contract import names
 
+from infra.checks.access import bootstrap
 from infra.checks.access.policies import BEAT, CONTROLLER, WORKER
 from infra.settings import Settings
 from local.account import ROLE
@@ -18,6 +19,11 @@ from local.emulator.calls import Asked
 TABLE = Path(__file__).with_name("calls.jsonl")
 
 _ROLES = ((r"-ControllerTaskRole", CONTROLLER), (r"-BeatTaskRole", BEAT), (r"-release-.*TaskRole", WORKER))
+
+# What the controller asks for where the settings name a command, in the pool of the default queue.
+_BEFORE_GATE = ("ecs:RunTask", "ecs:StopTask", "logs:GetLogEvents")
+
+_STACK = re.compile(r"\bstack/.+")
 
 # There are such where results have a cache.
 _OF_RESULTS = (
@@ -39,15 +45,20 @@ class Call:
         """The call in an environment: once for each of its queues and pools; none of what it has not."""
         if self.resource.endswith(_OF_RESULTS) and settings.results_cache is None:
             return
+        pools = settings.pools
+        if self.caller == CONTROLLER and self.action in _BEFORE_GATE:
+            pools = (settings.default_pool,) if settings.before_gate else ()
         fixed = {
             "<account>": settings.account,
             "<region>": settings.region,
             "<env>": settings.name,
             "<qualifier>": settings.bootstrap_qualifier,
             "<release>": release,
+            "<group>": settings.broker_group,
+            "<stack>": names.stack(settings.name, "fleet"),
             "<parameter>": "key-arn",
         }
-        for queue, pool in [(queue, one.name) for one in settings.pools for queue in one.queues]:
+        for queue, pool in [(queue, one.name) for one in pools for queue in one.queues]:
             text = json.dumps([self.resource, json.loads(self.context)])
             for placeholder, value in {**fixed, "<queue>": queue, "<pool>": pool}.items():
                 text = text.replace(placeholder, value)
@@ -60,8 +71,12 @@ class Call:
 def generalize(line: str, settings: Settings) -> Call:
     """What `local.emulator.recorder` wrote on the environment of ``settings``."""
     said = json.loads(line)
+    caller = _caller(said["caller"])
+    if caller in bootstrap.ROLES and said["action"].startswith("cloudformation:"):
+        # The bootstrap's policies name no stack.
+        said = {**said, "resource": _STACK.sub("stack/<stack>/*", said["resource"]), "context": {}}
     return Call(
-        caller=_caller(said["caller"]),
+        caller=caller,
         action=said["action"],
         resource=_general(said["resource"], settings),
         context=_general(json.dumps(said.get("context", {}), sort_keys=True), settings),
@@ -86,6 +101,8 @@ def write(calls: Iterable[Call], file: Path = TABLE) -> None:
 def _caller(recorded: str) -> str:
     if not recorded.startswith(ROLE):
         return recorded.partition(".")[0]
+    if found := re.match(rf"{re.escape(ROLE)}(cdk-)[A-Za-z0-9_]+-([a-z-]+)-role-", recorded):
+        return f"{found[1]}{found[2]}"  # `infra.checks.access.bootstrap`
     for pattern, who in _ROLES:
         if re.search(pattern, recorded):
             return who
@@ -100,10 +117,14 @@ def _general(text: str, settings: Settings) -> str:
     for pattern, general in (
         (rf"{settings.region}:{settings.account}", "<region>:<account>"),
         (rf"iam::{settings.account}", "iam::<account>"),
+        (rf'(ResourceAccount": )"{settings.account}"', r'\1"<account>"'),
         (
             rf"cdk-{settings.bootstrap_qualifier}-([a-z-]+)-{settings.account}-{settings.region}",
             r"cdk-<qualifier>-\1-<account>-<region>",
         ),
+        # One that is restored from a snapshot has another name.
+        (rf"replicationgroup:{names.broker(env)}(-[0-9a-f]{{6}})?(?=$|\")", "replicationgroup:<group>"),
+        (rf"cdk-bootstrap/{settings.bootstrap_qualifier}/", "cdk-bootstrap/<qualifier>/"),
         (
             rf"task-definition/{names.PROJECT}-{env}-({pools})-{id}:[0-9]+",
             "task-definition/taskfleet-<env>-<pool>-<release>:1",
@@ -131,15 +152,4 @@ def _general(text: str, settings: Settings) -> str:
         (rf"([-/]){env}\b", r"\1<env>"),
     ):
         text = re.sub(pattern, general, text)
-    return _once_each(text)
-
-
-def _once_each(text: str) -> str:
-    """A list of keys that has become a list of equals."""
-    if not text.startswith("{"):
-        return text
-    context = json.loads(text)
-    return json.dumps(
-        {key: sorted(set(value)) if isinstance(value, list) else value for key, value in context.items()},
-        sort_keys=True,
-    )
+    return text

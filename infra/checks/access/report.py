@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from infra.checks.access import implied, policies
+from infra.checks.access import bootstrap, implied, policies
 from infra.checks.access.authorize import allowed
 from infra.checks.access.calls import Call
 from infra.checks.access.policies import Policies, Statement
@@ -17,15 +17,21 @@ FREE = frozenset({"sts:GetCallerIdentity"})
 
 
 def questions(
-    calls: Iterable[Call], settings: Settings, account: Account, *, release: str
+    calls: Iterable[Call], settings: Settings, account: Account, *, release: str, found: Policies
 ) -> Iterator[tuple[str, Asked]]:
-    """(who, question): the calls, and what the services that answer ask of KMS for them."""
+    """(who, question): the calls, and what the services that answer ask of KMS for them.
+
+    What a worker asks for, one of each pool with a role of its own asks for, too.
+    """
+    workers = [who for who in found.identity if who.partition(" ")[0] == policies.WORKER]
     for call in sorted(calls):
-        if call.caller in {*policies.ROLES, *policies.MANAGED, policies.DEPLOYER} and call.action not in FREE:
+        if call.caller in found.identity and call.action not in FREE:
+            callers = workers if call.caller == policies.WORKER else [call.caller]
             for question in call.questions(settings, release):
-                yield call.caller, question
-                yield from ((call.caller, more) for more in implied.of_key(question, account))
-                yield from ((call.caller, more) for more in implied.of_roles(question, account))
+                for caller in callers:
+                    yield caller, question
+                    yield from ((caller, more) for more in implied.of_key(question, account))
+                    yield from ((caller, more) for more in implied.of_roles(question, account))
 
 
 def at_start(account: Account, settings: Settings) -> Iterator[tuple[str, Asked]]:
@@ -48,9 +54,9 @@ def denied(found: Policies, account: Account, asks: Iterable[tuple[str, Asked]])
 
 
 def allows(found: Policies) -> Iterator[tuple[str, Statement, str]]:
-    """(who, statement, action) of all that is allowed."""
+    """(who, statement, action) of all that is allowed by us: the bootstrap's policies are the CDK's."""
     for who, statements in found.identity.items():
-        for statement in statements:
+        for statement in () if who in bootstrap.ROLES else statements:
             if statement["Effect"] == "Allow":
                 actions = statement["Action"]
                 for action in [actions] if isinstance(actions, str) else actions:

@@ -69,7 +69,7 @@ class Account:
     def properties(self, resource: Resource, stack: str) -> Resource:
         """A resource's properties without functions, those aside that nobody names a resource by."""
         wanted = {"TableName", "Name", "QueueName", "LogGroupName", "TopicName", "ClusterName", "ServiceName"}
-        wanted |= {"Path", "Family"}
+        wanted |= {"Path", "Family", "RoleName", "BucketName", "RepositoryName"}
         given = resource.get("Properties", {})
         return {key: self.value(given[key], stack) for key in wanted & given.keys()}
 
@@ -86,7 +86,8 @@ def _named(service: str, before: str, key: str, after: str = "") -> Make:
 
 
 def _role(account: Account, properties: Resource, logical_id: str) -> str:
-    return f"arn:aws:iam::{account.account}:role{properties.get('Path', '/')}{logical_id}"
+    name = properties.get("RoleName", logical_id)
+    return f"arn:aws:iam::{account.account}:role{properties.get('Path', '/')}{name}"
 
 
 _SECRET = _named("secretsmanager", "secret:", "Name", "-AbCdEf")
@@ -98,12 +99,16 @@ _ARNS: dict[str, Make] = {
     "AWS::KMS::Key": _named("kms", "key/", ""),
     "AWS::ECS::Cluster": _named("ecs", "cluster/", "ClusterName"),
     "AWS::IAM::Role": _role,
+    "AWS::S3::Bucket": lambda account, properties, name: f"arn:aws:s3:::{properties['BucketName']}",
+    "AWS::ECR::Repository": _named("ecr", "repository/", "RepositoryName"),
     "AWS::SNS::Topic": _TOPIC,
     "AWS::SecretsManager::Secret": _SECRET,
 }
 _REFS: dict[str, Make] = {
     "AWS::SecretsManager::Secret": _SECRET,
     "AWS::SNS::Topic": _TOPIC,
+    # What the CDK's bootstrap names by a parameter's path.
+    "AWS::SSM::Parameter": lambda account, properties, name: str(properties.get("Name", name)),
     "AWS::Logs::LogGroup": lambda account, properties, name: str(properties.get("LogGroupName", name)),
     "AWS::ECS::Cluster": lambda account, properties, name: str(properties.get("ClusterName", name)),
     # The CDK asks for the URL of a queue only to send to it.
@@ -134,7 +139,12 @@ def _select(account: Account, argument: Any, stack: str) -> Any:
 
 def _sub(account: Account, argument: Any, stack: str) -> str:
     text = argument if isinstance(argument, str) else argument[0]
-    return re.sub(r"\$\{([^}]+)\}", lambda found: str(account.ref(found[1], stack)), text)
+
+    def put(found: re.Match[str]) -> str:
+        name, _, attribute = found[1].partition(".")
+        return str(account.arn(name, attribute, stack) if attribute else account.ref(name, stack))
+
+    return re.sub(r"\$\{([^}]+)\}", put, text)
 
 
 _FUNCTIONS: dict[str, Callable[[Account, Any, str], Any]] = {

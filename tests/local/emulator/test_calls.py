@@ -38,7 +38,13 @@ CASES: list[tuple[str, str, dict[str, Any], list[Asked]]] = [
         "dynamodb",
         "BatchGetItem",
         {"RequestItems": {"taskfleet-dev-state": {"Keys": [{"id": {"S": "look"}}, {"id": {"S": "beat"}}]}}},
-        [Asked("dynamodb:BatchGetItem", STATE, {"dynamodb:LeadingKeys": ["beat", "look"]})],
+        [Asked("dynamodb:BatchGetItem", STATE, {"dynamodb:LeadingKeys": [key]}) for key in ("look", "beat")],
+    ),
+    (
+        "ecs",
+        "UpdateTaskProtection",
+        {"cluster": "c", "tasks": ["0f" * 16], "protectionEnabled": True},
+        [Asked("ecs:UpdateTaskProtection", "arn:aws:ecs:eu-west-1:1:task/c/<id>")],
     ),
     (
         "monitoring",
