@@ -58,7 +58,6 @@ UNSEEN: tuple[Unseen, ...] = (
     Unseen(CONTROLLER, ("cloudformation:DeleteStack", "cloudformation:DescribeStacks"), _RETIRED),
     Unseen(CONTROLLER, ("ecs:UpdateService",), _RETIRED),
     Unseen(CONTROLLER, ("sqs:ReceiveMessage", "sqs:DeleteMessage"), _PARKED, "-<queue>-<release>"),
-    Unseen(CONTROLLER, ("sqs:SetQueueAttributes",), _RETIRED),
     Unseen(CONTROLLER, ("dynamodb:DeleteItem",), _PARKED, "-dead-letters"),
     Unseen(CONTROLLER, ("dynamodb:BatchGetItem",), _GATES, "gate#check#"),
     Unseen(CONTROLLER, ("ecs:RunTask", "ecs:StopTask", "logs:GetLogEvents"), _COMMAND),
