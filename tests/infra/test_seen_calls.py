@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,8 @@ from tests.support import seen_calls
 from tests.support.reference import LOCAL
 
 TABLE = calls.read()
+ROOT = Path(__file__).parents[2]
+SENDS = ("sqs:SendMessage", "arn:aws:sqs:<region>:<account>:taskfleet-<env>-<queue>-<release>")
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:taskfleet-local-high-r1"
 
 
@@ -46,8 +50,25 @@ def test_a_reason_without_a_row_is_named(one: object) -> None:
     assert one in seen_calls.stale(TABLE, less)[1]
 
 
+def test_a_run_of_all_that_record_fails_for_such_a_row(tmp_path: Path) -> None:
+    config: Any = SimpleNamespace(_tmp_path_factory=SimpleNamespace(getbasetemp=lambda: tmp_path))
+    session: Any = SimpleNamespace(exitstatus=pytest.ExitCode.OK)
+    plugin, gone = seen_calls.SeenCalls(config), Call(WORKER, *SENDS)
+    assert gone in TABLE
+    seen_calls.keep(config, TABLE - {gone})
+
+    plugin.pytest_sessionfinish(session)  # other tests ran, or only some of them
+    assert session.exitstatus is pytest.ExitCode.OK
+
+    for name in seen_calls._tests(ROOT):
+        plugin.pytest_runtest_logreport(SimpleNamespace(when="call", passed=True, nodeid=f"{name}[x]"))
+    plugin.pytest_sessionfinish(session)
+    assert session.exitstatus is pytest.ExitCode.TESTS_FAILED
+    assert str(gone) in plugin._says
+
+
 def test_the_run_knows_which_tests_record() -> None:
-    found = set(seen_calls._tests(Path(__file__).parents[2]))
+    found = set(seen_calls._tests(ROOT))
 
     assert "tests/fleet/test_drills.py::test_the_short_form_holds" in found
     assert {name.partition("/test_")[0] for name in found} == {"tests/fleet", "tests/cdk"}
