@@ -121,18 +121,18 @@ def test_its_url_names_where_the_password_is_read_and_every_worker_has_it(varian
     assert expected.fullmatch(of.published(parameters_of.base(CACHED.name, "result-backend")))
 
 
-def test_who_may_read_its_password_is_who_uses_results(variants: Synthesis) -> None:
+def test_who_may_read_its_password_is_who_uses_results_and_who_rotates_it(variants: Synthesis) -> None:
     of = variants.account(CACHED)
     where = f"{CACHED.region}:{CACHED.account}"
     secret = f"arn:aws:secretsmanager:{where}:secret:{names.results_secret(CACHED.name)}-AbCdEf"
     may = {
-        who: statement["Action"]
+        who
         for who, statements in policies.of(of, CACHED).identity.items()
         for statement in statements
-        if secret in statement["Resource"]
+        if secret in statement["Resource"] and "secretsmanager:GetSecretValue" in statement["Action"]
     }
 
-    assert may == dict.fromkeys((policies.WORKER, policies.PRODUCER), "secretsmanager:GetSecretValue")
+    assert may == {policies.WORKER, policies.PRODUCER, policies.OPERATOR}
 
 
 def shown(synthesis: Synthesis) -> object:
