@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from typing import Any
 
 import pytest
+from taskfleet.contract.environment import FALLBACK
+from taskfleet.publishing.breaker import State
+from taskfleet.publishing.publisher import only
 
+from tests.support.publishing import in_threads
 from tests.support.tiny_fleet import TinyFleet
 
 CROWDS = {
@@ -60,3 +65,34 @@ def test_when_redis_hangs_all_of_them_turn_to_sqs(fleet: TinyFleet, crowd: str) 
     brokers = Counter(broker for *_, broker in seen["publishes"])
     assert brokers["fallback"] > 0
     assert fleet.waiting_on_sqs("low", "r1") == brokers["fallback"]
+
+
+def test_who_waits_while_redis_is_silent_waits_for_no_second_connection(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    app.send_task("anything", queue="low")
+    with only(FALLBACK):
+        app.send_task("anything", queue="low")
+    fleet.valkey.pause()
+    primary = app.taskfleet.publisher._primary
+
+    took, refused = in_threads(app, threads=20, times=1)
+
+    # The second failure in a row, that of another connection, would have opened it.
+    assert primary._breaker.state is State.CLOSED
+    assert not refused
+    assert fleet.waiting_on_sqs("low", "r1") == 21
+    assert len(took) == 20
+
+
+def test_nor_for_the_next_one_when_a_connection_was_in_vain(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    primary = app.taskfleet.publisher._primary
+    fleet.valkey.pause()
+    primary._pipeline.close()
+
+    began = time.monotonic()
+    in_threads(app, threads=20)
+
+    assert primary._breaker.state is State.CLOSED
+    assert time.monotonic() - began < 5
+    assert fleet.waiting_on_sqs("low", "r1") == 20

@@ -99,6 +99,15 @@ class GroupCommit:
         finally:
             self._leave(entries)
 
+    def give_up(self, why: Refusal) -> None:
+        """End the wait of all that are in no round trip yet: they were not sent. Probes wait on."""
+        with self._lock:
+            given_up = [entry for entry in self._waiting if not entry.probe]
+            self._waiting = deque(entry for entry in self._waiting if entry.probe)
+        for entry in given_up:
+            entry.settle(why)
+            entry.wake()
+
     def _see_to(self, entry: Entry) -> None:
         while not entry.done:
             if entry in self._leading:

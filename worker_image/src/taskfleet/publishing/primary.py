@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from taskfleet.brokers.eta import seconds_until
 from taskfleet.brokers.redis import commands
@@ -28,6 +29,8 @@ MOST_BYTES = 1024 * 1024
 CONFIRM_TIMEOUT_MS = 200
 
 BREAKER_OPEN = Refusal("its circuit breaker is open: it did not answer lately")
+# The round trip after a silence connects anew, which may be in vain for as long again.
+SILENT = Refusal("it did not answer those before this one, which waited for them")
 
 # kombu's names, and no prefix.
 _KEYS = Keys(unacked="unacked", index="unacked_index", prefix="")
@@ -104,6 +107,8 @@ class Primary:
         try:
             self._pipeline.run([*sent, *waits], answers)
         except NOT_ACCEPTED as error:
+            if isinstance(error, RedisTimeoutError):
+                self._commit.give_up(SILENT)
             answers += [error] * (len(sent) + len(waits) - len(answers))
         return answers[: len(sent)], answers[len(sent)] if waits else 0
 

@@ -28,6 +28,7 @@ CONNECT_SECONDS = 0.6
 AFTER_SILENCE_SECONDS = 0.4
 # The first time the password is read, too, by a process that is just starting.
 FIRST_CONNECT_SECONDS = 1.5
+_TIME_OUTS = (RedisTimeoutError, TimeoutError)
 
 
 class Pipeline:
@@ -79,7 +80,8 @@ class Pipeline:
             connection.disconnect()
             if "connecting to" in str(error):
                 raise
-            raise RedisConnectionError(f"Error connecting to the server: {error}") from error
+            kind = RedisTimeoutError if isinstance(error, _TIME_OUTS) else RedisConnectionError
+            raise kind(f"Error connecting to the server: {error}") from error
         except BaseException:
             connection.disconnect()
             raise
