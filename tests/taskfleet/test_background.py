@@ -21,6 +21,7 @@ from taskfleet.brokers.redis.session import Session
 from taskfleet.contract import names, state
 from taskfleet.kept import Interrupted, Kept
 from taskfleet.publishing.breaker import Breaker, State
+from taskfleet.publishing.leasing import ProducerLease, Who
 from taskfleet.publishing.probe import Probe
 from taskfleet.revokes import SLOT_SECONDS, Revokes
 from taskfleet.worker import forking, revoking
@@ -138,10 +139,6 @@ def test_a_probe_whose_start_was_interrupted_is_started_again(monkeypatch: pytes
     for _ in range(Breaker.FAILURES_TO_OPEN):
         breaker.failed()
     probe = Probe(breaker, lambda: True)
-
-    def interrupted(_thread: Any) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as once:
         once.setattr("threading.Thread.start", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -149,6 +146,38 @@ def test_a_probe_whose_start_was_interrupted_is_started_again(monkeypatch: pytes
     probe.start()
 
     wait_for(lambda: breaker.state is State.HALF_OPEN, seconds=30, what="the probe")
+
+
+def interrupted(_thread: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_read_whose_start_was_interrupted_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept("a value", lambda: "it", keep_seconds=60)
+    with monkeypatch.context() as once:
+        once.setattr("threading.Thread.start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            kept.get()
+
+    with deadline.within(5):
+        assert kept.get() == "it"
+
+
+def test_a_producers_lease_whose_start_was_interrupted_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+    store = SimpleNamespace(write=written.append, forget=lambda _process: None)
+    releases = SimpleNamespace(known="r1", held=lambda **_: "r1", leased=lambda _began: None)
+    monkeypatch.setattr("taskfleet.publishing.leasing.FIRST_SECONDS", 0.01)
+    lease = ProducerLease(Who("host", 1, "app"), store, releases, bound_release=None)  # type: ignore[arg-type]
+    with monkeypatch.context() as once:
+        once.setattr("threading.Thread.start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lease.used("r1")
+
+    lease.used("r1")
+
+    wait_for(lambda: written, what="its first lease")
+    lease.end()
 
 
 def test_a_lease_is_renewed_though_its_connection_could_not_be_made_at_first(valkey: Valkey) -> None:

@@ -116,6 +116,10 @@ class Kept(Generic[T]):
             thread.start()
         except RuntimeError:  # no thread can be started now; nobody would ever end this wait
             self._run(future)
+        except BaseException as error:  # a time limit of whoever publishes
+            if not thread.is_alive() and not future.done():
+                future.set_exception(Interrupted(repr(error)))
+            raise
 
     def _run(self, future: Future[T]) -> None:
         try:

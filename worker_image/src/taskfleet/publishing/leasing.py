@@ -93,11 +93,15 @@ class ProducerLease:
             if self._runs or self._used_at < self._not_before:
                 return
             self._runs = True
+        run = partial(self._run, self._ended)
+        thread = threading.Thread(target=run, name="taskfleet-lease", daemon=True)
         try:
-            run = partial(self._run, self._ended)
-            threading.Thread(target=run, name="taskfleet-lease", daemon=True).start()
+            thread.start()
         except RuntimeError:  # no thread can be started now
             self._runs, self._not_before = False, self._used_at + THREAD_AGAIN_SECONDS
+        except BaseException:  # a time limit of whoever publishes
+            self._runs = thread.is_alive()
+            raise
 
     def _run(self, ended: threading.Event) -> None:
         due = max(FIRST_SECONDS, self._written_at + RENEW_SECONDS - self._clock())
