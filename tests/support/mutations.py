@@ -40,11 +40,16 @@ def _message(chance: random.Random, queue: str, release: str) -> str:
     content = _valid(chance, names.versioned_queue(queue, release), release)
     for _ in range(chance.randint(1, 3)):
         chance.choice(_STEPS)(chance, content)
-    try:
-        text = json.dumps(content)
-    except RecursionError:
-        text = "[" * 2000
+    text = _written(json.dumps, content)
     return _bytes_changed(chance, text) if chance.random() < 0.1 else text
+
+
+def _written(write: Callable[[Any], str], content: Any) -> str:
+    """What is too deep for Python to write, a message from elsewhere can be all the same."""
+    try:
+        return write(content)
+    except RecursionError:
+        return "[" * 2000
 
 
 def _valid(chance: random.Random, routing_key: str, release: str) -> dict[str, Any]:
@@ -129,7 +134,7 @@ def _change_body(chance: random.Random, content: dict[str, Any]) -> None:
 
 
 def _encode(chance: random.Random, content: dict[str, Any]) -> None:
-    body = str(content.get("body")).encode(errors="replace")
+    body = _written(str, content.get("body")).encode(errors="replace")
     how = chance.choice(("base64", "zlib", "lies", "names", "bomb"))
     packed = zlib.compress(body if how != "bomb" else bytes(3_000_000))
     if how == "names":

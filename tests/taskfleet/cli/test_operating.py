@@ -80,7 +80,7 @@ def test_a_number_that_the_scaling_would_take_back_is_refused(
     assert _desired(up, "low-blue") == 1
 
 
-@pytest.mark.parametrize("wrong", ["many", "2 --for soon", "2 --for 9d", "2 --for 1s"])
+@pytest.mark.parametrize("wrong", ["many", "²", "2 --for ²h", "2 --for soon", "2 --for 9d", "2 --for 1s"])
 def test_what_is_no_number_or_time_is_wrong_usage(up: Fleet, wrong: str) -> None:
     assert up.run("scale", "low", *wrong.split()).exit_code == 2
 

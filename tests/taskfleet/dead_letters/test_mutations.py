@@ -61,3 +61,7 @@ def test_none_ends_or_deafens_a_worker(fleet: TinyFleet, broker: str, execution:
     wait_for(lambda: left(fleet, broker) == 0, seconds=60 + MANY / 10, what="nothing left, nothing looping")
     assert worker.poll() is None
     assert fleet.executed("good") == list(range(0, MANY, GOOD_EVERY))
+
+
+def test_what_is_nested_too_deep_to_be_written_is_made_all_the_same() -> None:
+    assert len(list(messages(6, 176, queue="low", release="r1"))) == 176

@@ -34,13 +34,13 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise ValueError("must be a whole number of at least 1")
     return int(text)
 
 
 def _not_negative(text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ValueError("must be a whole number of at least 0")
     return int(text)
 

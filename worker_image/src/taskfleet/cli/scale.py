@@ -29,7 +29,7 @@ class _Workers(click.ParamType[int | None]):
         text = str(value)
         if text == AUTO:
             return None
-        if not text.isdigit():
+        if not text.isdecimal():
             self.fail(f"{text!r} is neither a number of workers nor {AUTO!r}", param, ctx)
         return int(text)
 
@@ -41,7 +41,7 @@ class _Time(click.ParamType[int]):
         if isinstance(value, int):
             return value  # the default, read before
         number, unit = value[:-1], _UNITS.get(value[-1:], 0)
-        seconds = int(number) * unit if number.isdigit() else 0
+        seconds = int(number) * unit if number.isdecimal() else 0
         if not 60 <= seconds <= _LONGEST_SECONDS:
             self.fail(f"{value!r} is no time from 1m to 7d: 30m, 2h, 1d", param, ctx)
         return seconds
