@@ -53,7 +53,8 @@ def _line(record: Record, snapshot: Snapshot) -> str:
     if record.ready and record.state is State.GATING:
         promote = f"fleet release promote {name} --yes"
         return f"release {name} has passed its gate; make it current: {promote}{took(record)}"
-    return f"release {name} is {record.state}: {reason}{took(record)}"
+    gate = took(record) if record.state is State.CURRENT else ""
+    return f"release {name} is {record.state}: {reason}{gate}"
 
 
 def took(record: Record) -> str:

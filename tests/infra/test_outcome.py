@@ -35,6 +35,10 @@ def _said(*records: Record, since: float = T0, looked_at: float | None = T0 + 5)
             "release green is current: for the test; its gate took 3 s on Redis and 5 s until "
             "shop.database_answers had ended",
         ),
+        (
+            record(state=S.DRAINING, gate_took=(("primary", 3.2),)),
+            "release green is draining: for the test",
+        ),
         (replace(READY, gate_passed_at=None), "release green is gating: for the test"),
     ],
 )

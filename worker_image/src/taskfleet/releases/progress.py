@@ -120,7 +120,8 @@ def _draining(
     if producers is None:
         waits.append("its producers, which are not known")
     elif producers:
-        waits.append(f"{producers} producers that may still publish to it (`fleet producers list`)")
+        who = f"{producers} producer{'s' if producers > 1 else ''}"
+        waits.append(f"{who} that may still publish to it (`fleet producers list`)")
     if not waits:
         waits.append(f"looks that find nothing in a row: {empty_looks} of {rules.zero_samples}")
     deadline = record.since + record.manifest.drain_deadline_seconds
