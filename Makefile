@@ -8,6 +8,8 @@ SETUP_LOG := build/setup.log
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export NODE_NO_WARNINGS := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
+# Where a machine says that no bytecode is written, each of a fleet's processes and each synth would compile it anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 READY := .venv/.ready node_modules/.ready
 CONTEXT = -c env=$(ENV) $(if $(RELEASE),-c release=$(RELEASE))
