@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,11 @@ def test_a_reason_without_a_row_is_named(one: object) -> None:
     less = {call for call in TABLE if not one.covers(call)}  # type: ignore[attr-defined]
 
     assert one in seen_calls.stale(TABLE, less)[1]
+
+
+@pytest.mark.parametrize("reason", sorted({one.reason for one in UNSEEN}))
+def test_a_reason_names_tests_that_there_are(reason: str) -> None:
+    assert all((ROOT / path).exists() for path in re.findall(r"tests/[\w/.]+", reason))
 
 
 def test_a_run_of_all_that_record_fails_for_such_a_row(tmp_path: Path) -> None:

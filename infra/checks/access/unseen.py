@@ -30,8 +30,8 @@ class Unseen:
 
 _DUE = "only while an entry of the schedule is due; it publishes by the code that producers publish with"
 _RETIRED = "an hour or more after a release has drained: tests/taskfleet/controller/test_retiring.py"
-_PARKED = "while a queue is emptied, or gate tasks are left over: tests/taskfleet/controller/test_leaving.py"
-_GATES = "of a release that has gate tasks of its own: tests/taskfleet/releases/test_checking.py"
+_PARKED = "while a queue is emptied, or gate tasks are left over: tests/taskfleet/controller/test_retiring.py"
+_GATES = "of a release that has gate tasks of its own: tests/taskfleet/test_gate_checks.py"
 _COMMAND = "where the settings name a command before the gate; `fleet run` has the same code, and is recorded"
 _REVOKES = "when a task is revoked: tests/taskfleet/test_control.py"
 _LIMITS = "under a limited rate: make drill DRILL=limit-restart, tests/taskfleet/tools"
