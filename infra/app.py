@@ -6,6 +6,8 @@
 - ``live=true``: the local fleet runs the working tree itself, and reloads it when a file changes
 - ``unprotected=network,broker``: these long-lived stacks without protection, for as long as they are made
   for the first time: a create that fails must be able to take back what it made (`infra.deploy` passes it)
+- ``fleet-beat=kept``: the fleet's stack has a beat for current releases that have none of their own: those of
+  the version before (`infra.deploy` passes it)
 - ``placeholder-account=allowed``: templates may be looked at (``make synth``) before there is an
   account, and before it is said who is paged; nothing that deploys passes it
 """
@@ -35,6 +37,7 @@ class Choices:
     release: str | None = None
     live: bool = False
     unprotected: tuple[str, ...] = ()
+    keeps_beat: bool = False
     placeholder_account_allowed: bool = False
 
     @classmethod
@@ -50,6 +53,7 @@ class Choices:
             release=get("release") or None,
             live=_one_of("live", get("live"), no="false", yes="true"),
             unprotected=_unprotected(get("unprotected")),
+            keeps_beat=_one_of("fleet-beat", get("fleet-beat"), no="none", yes="kept"),
             placeholder_account_allowed=_one_of(
                 "placeholder-account", get("placeholder-account"), no="refused", yes="allowed"
             ),
@@ -70,6 +74,7 @@ def build(app: App, *, settings: Sequence[Settings] = ALL) -> App:
             release=_release_id(choices, one),
             live=choices.live and one.on_this_machine,
             unprotected=choices.unprotected,
+            keeps_beat=choices.keeps_beat,
         )
         _refuse_unready(stage, one, choices)
         for number, remark in enumerate([*rules.remarks(one), *rules.overlaps(one, settings)]):

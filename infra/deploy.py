@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet import stacks
 from taskfleet.contract import names
+from taskfleet.releases.model import TAKES_ROOM
 from taskfleet.releases.store import Store
 
 from infra import credentials, outcome, preflight
@@ -52,8 +53,10 @@ def main() -> int:
     command = [*given.command, *_approval(settings, terminal=terminal)]
     began = time.time()
     try:
+        store = Store(session.client("dynamodb"), settings.name)
+        command += fleet_beat(store)
         code = deploy(settings, session.client("cloudformation"), command, run=_run)
-        _say_outcome(Store(session.client("dynamodb"), settings.name), since=began)
+        _say_outcome(store, since=began)
         return code
     except (BotoCoreError, ClientError) as error:
         print(f"{settings.name} is not deployed: {error}", file=sys.stderr)
@@ -70,6 +73,21 @@ def deploy(settings: Settings, cloudformation: Any, command: Sequence[str], *, r
         return code
     print(f"{', '.join(first)}: made; now they are protected against deletion", flush=True)
     return run(command)
+
+
+def fleet_beat(store: Store) -> list[str]:
+    """Keeps the fleet's beat while a release with workers has none of its own: one of the version before.
+
+    Such a release is current, or may be gone back to. The first deploy after the last of them removes it.
+    """
+    try:
+        seen = store.scan()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return []  # the environment's first deploy
+        raise
+    without = any(record.state in TAKES_ROOM and not record.manifest.beat for record in seen.records.values())
+    return ["-c", "fleet-beat=kept"] if without else []
 
 
 def not_yet_made(settings: Settings, cloudformation: Any) -> list[str]:

@@ -31,6 +31,7 @@ class EnvironmentStage(cdk.Stage):
         release: str,
         live: bool,
         unprotected: Collection[str] = (),
+        keeps_beat: bool = False,
     ) -> None:
         super().__init__(
             scope, settings.name, env=cdk.Environment(account=settings.account, region=settings.region)
@@ -40,7 +41,14 @@ class EnvironmentStage(cdk.Stage):
         network = NetworkStack(self, "network", settings=settings, protected=protected["network"])
         broker = BrokerStack(self, "broker", settings=settings, protected=protected["broker"])
         image = WorkerImage(settings=settings, live=live)
-        fleet = FleetStack(self, "fleet", settings=settings, image=image, protected=protected["fleet"])
+        fleet = FleetStack(
+            self,
+            "fleet",
+            settings=settings,
+            image=image,
+            protected=protected["fleet"],
+            keeps_beat=keeps_beat,
+        )
         deployed = ReleaseStack(self, f"release-{release}", settings=settings, release=release, image=image)
         self.stacks: tuple[cdk.Stack, ...] = (network, broker, fleet, deployed)
         # Nothing in the templates ties them together.

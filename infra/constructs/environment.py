@@ -19,9 +19,12 @@ class Endpoint:
     results: str | None = None
 
 
-def service_variables(settings: Settings, endpoint: Endpoint) -> dict[str, str]:
-    """For beat and the controller."""
-    return _named(settings, _shared(settings, endpoint))
+def service_variables(
+    settings: Settings, endpoint: Endpoint, *, release: str | None = None
+) -> dict[str, str]:
+    """For the controller, and for the beat of a ``release``."""
+    own: dict[contract.Variable, object] = {contract.RELEASE: release} if release else {}
+    return _named(settings, {**_shared(settings, endpoint), **own})
 
 
 def worker_variables(

@@ -27,6 +27,7 @@ def release_manifest(settings: Settings, *, release: str, image: str) -> Release
         delete_after_seconds=settings.delete_after_seconds,
         keep_failed_seconds=settings.keep_failed_seconds,
         max_live_releases=settings.max_live_releases,
+        beat=True,
     )
     size = _bytes(manifest)
     if size > MAX_BYTES:

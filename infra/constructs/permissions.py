@@ -51,8 +51,7 @@ class Permissions:
 
     def worker(self, release: str) -> Grants:
         """Consume and publish its own release's queues, park dead letters, prove gates."""
-        queues = [queue for pool in self.settings.pools for queue in pool.queues]
-        own = [self._queue(names.fallback_queue(self.settings.name, queue, release)) for queue in queues]
+        own = self._own_queues(release)
         statements = [
             *self._find_release(),
             self._broker_password(),
@@ -83,22 +82,26 @@ class Permissions:
             },
         )
 
-    def beat(self) -> Grants:
-        """Publish to whichever release is current, say that it ticks, remember what it sent."""
-        publish = self._publish()
+    def beat(self, release: str | None = None) -> Grants:
+        """Publish to its release, or to whichever is current; say that it ticks, take turns, remember what it
+        sent.
+        """
+        publish = self._publish() if release is None else self._publish(release)
+        shared = [state.BEAT_RUNS, state.BEAT_TURN]
+        ready = [] if release is None else [state.gate_beat(release)]
         statements = [
             *publish.statements,
             allow(
                 "Tick",
                 ("dynamodb:PutItem",),
                 [self.base.state_table_arn],
-                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT, state.BEAT_RUNS]}},
+                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT, *shared, *ready]}},
             ),
             allow(
                 "RecallRuns",
                 ("dynamodb:GetItem",),
                 [self.base.state_table_arn],
-                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [state.BEAT_RUNS]}},
+                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": shared}},
             ),
         ]
         return Grants(statements=statements, wildcards={**_exec_wildcards(self), **publish.wildcards})
@@ -109,18 +112,19 @@ class Permissions:
         revoke = self._revoke("dynamodb:UpdateItem")
         return Grants(statements=[*publish.statements, revoke, *self._results()], wildcards=publish.wildcards)
 
-    def _publish(self) -> Grants:
+    def _publish(self, release: str | None = None) -> Grants:
+        """To the queues of one release, or of all."""
+        queues = [self._fallbacks()] if release is None else self._own_queues(release)
         statements = [
             *self._find_release(),
             self._broker_password(),
             self._key("kms:Decrypt", "kms:GenerateDataKey"),
-            allow("Publish", _SEND, [self._fallbacks()]),
+            allow("Publish", _SEND, queues),
             allow("Lease", ("dynamodb:PutItem", "dynamodb:DeleteItem"), [self._producers()]),
-            self._nothing_to_dead_letters(),
+            *([self._nothing_to_dead_letters()] if release is None else []),
         ]
-        return Grants(
-            statements=statements, wildcards={**self._manifest_wildcards(), **self._queue_wildcards()}
-        )
+        wildcards = self._queue_wildcards() if release is None else {}
+        return Grants(statements=statements, wildcards={**self._manifest_wildcards(), **wildcards})
 
     def controller(self) -> Grants:
         """Measure, move releases through their states, and publish the pointer.
@@ -324,6 +328,10 @@ class Permissions:
 
     def _queue(self, name: str) -> str:
         return self.stack.format_arn(service="sqs", resource=name)
+
+    def _own_queues(self, release: str) -> list[str]:
+        queues = [queue for pool in self.settings.pools for queue in pool.queues]
+        return [self._queue(names.fallback_queue(self._env, queue, release)) for queue in queues]
 
     def _fallbacks(self) -> str:
         return self._queue(f"{names.fallback_prefix(self._env)}*")

@@ -27,6 +27,11 @@ def roles(scope: Construct, *, settings: Settings, grants: Grants, path: str | N
     return Roles(task=_task(scope, grants, path), execution=_execution(scope, settings, path))
 
 
+def with_own_task_role(scope: Construct, *, grants: Grants, shared: Roles) -> Roles:
+    """What the code may do is its own. Not under the path of those that a one-off task may be given."""
+    return Roles(task=_task(scope, grants, None), execution=shared.execution)
+
+
 def pool_roles(scope: Construct, *, settings: Settings, pool: Pool, shared: Roles, grants: Grants) -> Roles:
     """Those that all pools share, or a task role with what this pool's tasks need beside."""
     if not pool.allow and not pool.managed_policies:

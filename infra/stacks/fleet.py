@@ -1,4 +1,4 @@
-"""What an environment has once, whatever releases come and go: cluster, controller, beat, state, alarms."""
+"""What an environment has once, whatever releases come and go: cluster, controller, state, alarms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from infra.constructs.producers import producer_policy
 from infra.constructs.queues import dead_letter_queue
 from infra.constructs.results_cache import ResultsCache
 from infra.constructs.roles import roles
-from infra.constructs.service import Place, exec_configuration, singleton_service
+from infra.constructs.service import Place, exec_configuration
+from infra.constructs.singleton import Singleton
 from infra.constructs.tables import (
     dead_letters_table,
     producers_table,
@@ -35,7 +36,6 @@ from infra.constructs.tables import (
     state_table,
     tools_table,
 )
-from infra.constructs.task import Task, task_definition
 from infra.constructs.topic import alarm_topic
 from infra.constructs.vpc import peer
 from infra.settings import Capacity, Results, Settings
@@ -44,18 +44,25 @@ from infra.settings import Capacity, Results, Settings
 class FleetStack(EnvironmentStack):
     """What lives as long as its environment.
 
-    ``cluster``, ``controller``, ``beat``, ``state_table``, ``dead_letters_table``, ``dead_letters`` by queue,
-    and ``topic``.
+    ``cluster``, ``controller``, ``state_table``, ``dead_letters_table``, ``dead_letters`` by queue, and
+    ``topic``. With ``keeps_beat`` it has a beat, for the releases of the version before, which have none.
     """
 
     def __init__(
-        self, scope: Construct, id: str, *, settings: Settings, image: WorkerImage, protected: bool
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        image: WorkerImage,
+        protected: bool,
+        keeps_beat: bool = False,
     ) -> None:
         super().__init__(
             scope,
             id,
             settings=settings,
-            description="cluster, controller, beat, state and alarms",
+            description="cluster, controller, state and alarms",
             protected=protected,
         )
         self._settings = settings
@@ -77,7 +84,7 @@ class FleetStack(EnvironmentStack):
             for queue in pool.queues
         }
         self.cluster = _cluster(self, settings)
-        self._services(key, image)
+        self._services(key, image, keeps_beat=keeps_beat)
         add_fleet_alarms(
             self,
             alarms=Alarms(settings=settings, topic_arn=self.topic.topic_arn),
@@ -108,7 +115,7 @@ class FleetStack(EnvironmentStack):
             workers=lookup_workers(self, settings),
         )
 
-    def _services(self, key: kms.IKey, image: WorkerImage) -> None:
+    def _services(self, key: kms.IKey, image: WorkerImage, *, keeps_beat: bool) -> None:
         settings = self._settings
         vpc = lookup_vpc(self, settings)
         place = Place(
@@ -133,62 +140,32 @@ class FleetStack(EnvironmentStack):
         container = image.container(self)
 
         def singleton(
-            name: str, role: str, grants: Grants, place: Place = place, port: int | None = None
+            name: str, role: str, grants: Grants, *, where: Place, port: int | None
         ) -> ecs.FargateService:
-            return self._singleton(
+            scope = Construct(self, name.capitalize())
+            made = Singleton(
+                settings=settings,
                 name=name,
                 role=role,
-                grants=grants,
-                endpoint=endpoint,
+                roles=roles(scope, settings=settings, grants=grants),
+                variables=service_variables(settings, endpoint),
                 image=container,
                 key=key,
-                place=place,
+                place=where,
                 port=port,
             )
+            return made.make(scope)
 
         scraped = _scraped(self, settings, vpc)
         self.controller = singleton(
             names.CONTROLLER_SERVICE,
             variables.Role.CONTROLLER,
             permissions.controller(),
-            replace(place, more_groups=scraped),
-            variables.METRICS_PORT_DEFAULT if scraped else None,
+            where=replace(place, more_groups=scraped),
+            port=variables.METRICS_PORT_DEFAULT if scraped else None,
         )
-        self.beat = singleton(names.BEAT_SERVICE, variables.Role.BEAT, permissions.beat())
-
-    def _singleton(
-        self,
-        *,
-        name: str,
-        role: str,
-        grants: Grants,
-        endpoint: Endpoint,
-        image: ecs.ContainerImage,
-        key: kms.IKey,
-        place: Place,
-        port: int | None,
-    ) -> ecs.FargateService:
-        settings = self._settings
-        scope = Construct(self, name.capitalize())
-        task = Task(
-            service=name,
-            role=role,
-            variables=service_variables(settings, endpoint),
-            roles=roles(scope, settings=settings, grants=grants),
-            image=image,
-            port=port,
-            log_group=log_group(
-                scope,
-                "Logs",
-                key=key,
-                retention_days=settings.log_retention_days,
-                name=names.log_group(settings.name, name),
-            ),
-        )
-        definition = task_definition(scope, "Task", settings=settings, task=task)
-        service = singleton_service(scope, "Service", name=name, definition=definition, place=place)
-        service.node.add_dependency(task.roles.execution)
-        return service
+        if keeps_beat:
+            singleton(names.BEAT_SERVICE, variables.Role.BEAT, permissions.beat(), where=place, port=None)
 
 
 def _scraped(stack: cdk.Stack, settings: Settings, vpc: ec2.IVpc) -> list[ec2.ISecurityGroup]:

@@ -6,23 +6,25 @@ import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
+from taskfleet.contract import environment as variables
 from taskfleet.contract import names, parameters
 
 from infra.base import EnvironmentStack, lookup, lookup_key, lookup_vpc, lookup_workers
 from infra.constructs.alarms import Alarms
 from infra.constructs.answer import Answer
-from infra.constructs.environment import Endpoint
+from infra.constructs.environment import Endpoint, service_variables
 from infra.constructs.image import WorkerImage
 from infra.constructs.manifest import release_manifest
 from infra.constructs.permissions import Base, Permissions
 from infra.constructs.pool import Release, WorkerPool
-from infra.constructs.roles import roles
+from infra.constructs.roles import roles, with_own_task_role
 from infra.constructs.service import Place, exec_configuration
+from infra.constructs.singleton import Singleton
 from infra.settings import Settings
 
 
 class ReleaseStack(EnvironmentStack):
-    """One ``pools[name]`` per pool, and the manifest that the controller and producers read.
+    """One ``pools[name]`` per pool, its ``beat``, and the manifest that the controller and producers read.
 
     Finds the long-lived stacks by SSM parameters only: with an export, a release that nobody
     retired would keep them from changing.
@@ -38,6 +40,7 @@ class ReleaseStack(EnvironmentStack):
             pool.name: WorkerPool(self, f"Pool-{pool.name}", pool=pool, release=shared)
             for pool in settings.pools
         }
+        self.beat = self._beat(shared)
         self._delete_queues_last()
         manifest = ssm.StringParameter(
             self,
@@ -48,15 +51,31 @@ class ReleaseStack(EnvironmentStack):
         )
         answer = Answer(self, "Answer", settings=settings, release=release)
         # The controller registers a release when it sees the manifest: by then all of it must exist.
-        manifest.node.add_dependency(*self.pools.values(), answer.before_manifest)
+        manifest.node.add_dependency(*self.pools.values(), self.beat, answer.before_manifest)
         answer.wait_for_all_others()
 
     def _delete_queues_last(self) -> None:
-        """What is made first is deleted last: no worker of any pool lives longer than a queue of any."""
+        """What is made first is deleted last: nothing that runs lives longer than a queue of any pool."""
         queues = [queue for pool in self.pools.values() for queue in pool.queues]
+        self.beat.node.add_dependency(*queues)
         for pool in self.pools.values():
             for service in (pool.service, pool.fallback_service):
                 service.node.add_dependency(*queues)
+
+    def _beat(self, release: Release) -> ecs.FargateService:
+        """Its own: the schedule and the code are those of the release. It fires while that is current."""
+        scope, settings = Construct(self, "Beat"), release.settings
+        grants = self._permissions.beat(release.id)
+        return Singleton(
+            settings=settings,
+            name=names.beat_service(release.id),
+            role=variables.Role.BEAT,
+            roles=with_own_task_role(scope, grants=grants, shared=release.roles),
+            variables=service_variables(settings, release.endpoint, release=release.id),
+            image=release.image,
+            key=release.key,
+            place=release.place,
+        ).make(scope)
 
     def _shared(self, settings: Settings, release: str, image: WorkerImage) -> Release:
         key = lookup_key(self, settings)
@@ -69,7 +88,8 @@ class ReleaseStack(EnvironmentStack):
                 lookup(self, settings, "results-secret-arn") if settings.results_cache else None
             ),
         )
-        grants = Permissions(stack=self, settings=settings, base=base).worker(release)
+        self._permissions = Permissions(stack=self, settings=settings, base=base)
+        grants = self._permissions.worker(release)
         return Release(
             id=release,
             settings=settings,

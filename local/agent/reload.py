@@ -14,6 +14,7 @@ from watchfiles import PythonFilter, awatch
 from local.agent.model import RunningTask, Service, ServiceName
 from local.agent.plan import settled
 
+_BEATS = names.beat_service("")
 _log = logging.getLogger(__name__)
 
 
@@ -61,7 +62,7 @@ class Reloads:
 
 def _turn(service: Service) -> tuple[bool, int]:
     """Workers first, since an edited task runs there; then whoever has waited for most changes."""
-    singleton = service.id.name in (names.BEAT_SERVICE, names.CONTROLLER_SERVICE)
+    singleton = service.id.name == names.CONTROLLER_SERVICE or service.id.name.startswith(_BEATS)
     return singleton, service.revision.reload
 
 

@@ -127,7 +127,7 @@ DIFFERENCES: dict[str, tuple[Difference, ...]] = {
         pool_start_method="nothing: children are forked",
         autoscale="`Pool(min_workers=…, max_workers=…)`: scaling is by queue depth",
         control_autoscale="`Pool(min_workers=…, max_workers=…)`: scaling is by queue depth",
-        embedded_beat="beat is a service of its own, one per environment",
+        embedded_beat="beat is a service of its own, one per release",
         without="nothing: gossip, mingle and heartbeat are off",
     ),
     "workers.scheduled": (

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 
 import pytest
 from taskfleet.contract import names
 
+from drills.tasks.scheduled import ENTRY, SECONDS
 from tests.fleet import first_deploy
 from tests.fleet.deployed import Deployed, wait_until
 
@@ -19,8 +25,35 @@ def _states(fleet: Deployed) -> dict[str, str]:
     return {one["release"]: one["state"] for one in fleet.fleet_json("release", "list")["releases"]}
 
 
+@dataclass(frozen=True)
+class Firing:
+    """One that a release's beat says it has sent."""
+
+    at: float
+    id: str
+    release: str
+
+
+def _firings(fleet: Deployed, since: float) -> list[Firing]:
+    """Since then, in the order of time, as the beats' logs have them."""
+    found = []
+    for log in fleet.places.logs.glob(f"{names.beat_service('*')}/*.log"):
+        for line in log.read_text().splitlines():
+            said = json.loads(line) if line.startswith("{") else {}
+            if sent := re.match(rf"entry {ENTRY}: sent drills.record as (\S+)", said.get("message", "")):
+                at = datetime.fromisoformat(said["time"]).timestamp()
+                found.append(Firing(at, sent[1], log.parent.name.removeprefix(names.beat_service(""))))
+    return sorted((one for one in found if one.at > since), key=lambda one: one.at)
+
+
 @pytest.fixture(scope="module")
-def runs(fleet: Deployed) -> list[str]:
+def began() -> float:
+    """Before the deploy."""
+    return time.time()
+
+
+@pytest.fixture(scope="module")
+def runs(fleet: Deployed, began: float) -> list[str]:
     """Tasks that were submitted while `make deploy ENV=local RELEASE=r2` ran, in runs of ten."""
     assert fleet.current() == BLUE
     submitted = []
@@ -64,6 +97,35 @@ def test_rollback_is_the_pointer_back(fleet: Deployed, green: str) -> None:
     assert fleet.current() == green
 
 
+def test_each_firing_is_sent_once_by_the_beat_of_the_release_that_is_current(
+    fleet: Deployed, green: str, began: float
+) -> None:
+    """Over a deploy, a rollback and a promotion, the last two right before one is due."""
+    for release, command in ((BLUE, ("rollback", "--yes")), (green, ("promote", green, "--yes"))):
+        time.sleep((SECONDS - 1 - time.time()) % SECONDS)
+        since = time.time()
+        assert fleet.fleet("release", *command).returncode == 0
+        wait_until(
+            lambda since=since, release=release: [
+                one for one in _firings(fleet, since) if one.release == release
+            ],
+            60,
+            f"the beat of {release} fires",
+        )
+    sent = _firings(fleet, began)
+    slots = [int(one.at // SECONDS) for one in sent]
+    assert slots == list(range(slots[0], slots[-1] + 1)), [(one.at, one.release) for one in sent]
+    turns = [release for release, _ in itertools.groupby(one.release for one in sent)]
+    assert turns[-3:] == [green, BLUE, green]
+
+    def ran() -> dict[str, list[str]]:
+        lines = [line for line in fleet.executed("beat") if line["id"] in {one.id for one in sent}]
+        return {one.id: [line["release"] for line in lines if line["id"] == one.id] for one in sent}
+
+    wait_until(lambda: all(ran().values()), 60, "each firing has run")
+    assert ran() == {one.id: [one.release] for one in sent}
+
+
 def test_a_release_with_work_is_not_removed(fleet: Deployed, green: str) -> None:
     refused = fleet.fleet("release", "retire", green, "--yes")
     assert refused.returncode == 1
@@ -71,7 +133,6 @@ def test_a_release_with_work_is_not_removed(fleet: Deployed, green: str) -> None
 
 
 def test_the_first_is_drained_and_removed(fleet: Deployed, green: str) -> None:
-    # A minute until beat's lease names green alone, another of empty looks.
     wait_until(lambda: _states(fleet)["live"] == "drained", 240, "live is drained")
     retired = fleet.fleet("release", "retire", "live", "--yes", "--settle-seconds", "5")
     assert retired.returncode == 0, retired.stdout + retired.stderr

@@ -165,8 +165,9 @@ def test_a_deploy_of_everything_pages_nobody(blueprint: Synthesis, kind: str) ->
     """Controller, beat and workers are replaced at once, each in the longest time that it may take."""
     fleet, release = (blueprint.of("prod", stack) for stack in ("fleet", f"release-{RELEASE}"))
     controller = away_seconds(fleet)[names.CONTROLLER_SERVICE] // LOOK_SECONDS
-    beat = away_seconds(fleet)[names.BEAT_SERVICE] + int(SAY_ALIVE_EVERY_SECONDS)
-    workers = max(away_seconds(release).values())
+    of_release = away_seconds(release)
+    beat = of_release.pop(names.beat_service(RELEASE)) + int(SAY_ALIVE_EVERY_SECONDS)
+    workers = max(of_release.values())
     _, well = Judged(blueprint, kind).values()
 
     def seen(second: int) -> float:

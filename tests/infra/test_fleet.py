@@ -10,7 +10,7 @@ from taskfleet.contract import environment as variables
 from taskfleet.contract import metrics, names, parameters, state
 
 from infra.settings import Settings
-from tests.infra.synthesis import Synthesis, Template, of_type, only
+from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type, only, synthesize
 from tests.support import reference as environments
 
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
@@ -36,11 +36,12 @@ def statements(template: Template, role_prefix: str) -> dict[str, dict[str, Any]
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("name", [names.CONTROLLER_SERVICE, names.BEAT_SERVICE])
-def test_there_is_never_a_second_controller_or_beat(
+@pytest.mark.parametrize("name", [names.CONTROLLER_SERVICE, names.beat_service(RELEASE)])
+def test_there_is_never_a_second_controller_nor_a_second_beat_of_a_release(
     blueprint: Synthesis, settings: Settings, name: str
 ) -> None:
-    service = services(fleet(blueprint, settings))[name]
+    stacks = (fleet(blueprint, settings), blueprint.of(settings.name, f"release-{RELEASE}"))
+    (service,) = (services(one)[name] for one in stacks if name in services(one))
 
     assert service["DesiredCount"] == 1
     assert service["DeploymentConfiguration"]["MaximumPercent"] == 100
@@ -105,18 +106,36 @@ def test_the_cluster_measures_its_containers(blueprint: Synthesis) -> None:
     assert {"Name": "containerInsights", "Value": "enabled"} in cluster["ClusterSettings"]
 
 
-@pytest.mark.parametrize("role", [variables.Role.CONTROLLER, variables.Role.BEAT])
-def test_a_singleton_gets_exactly_the_variables_that_the_image_requires(
-    blueprint: Synthesis, role: variables.Role
-) -> None:
-    (container,) = next(
-        task["ContainerDefinitions"]
-        for task in of_type(blueprint.of("dev", "fleet"), "AWS::ECS::TaskDefinition").values()
-        if task["ContainerDefinitions"][0]["Command"][-1] == role
-    )
+def test_the_controller_gets_exactly_the_variables_that_the_image_requires(blueprint: Synthesis) -> None:
+    (container,) = only(blueprint.of("dev", "fleet"), "AWS::ECS::TaskDefinition")["ContainerDefinitions"]
 
     given = {variable["Name"] for variable in container["Environment"]}
-    assert given == {v.name for v in variables.required(role)}
+    assert container["Command"][-1] == variables.Role.CONTROLLER
+    assert given == {v.name for v in variables.required(variables.Role.CONTROLLER)}
+
+
+def test_the_fleet_keeps_a_beat_for_releases_of_the_version_before_if_it_is_told_to(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    place = tmp_path_factory.mktemp("kept")
+    context = {"env": "dev", "fleet-beat": "kept"}
+    kept = synthesize(place, settings=[environments.DEV], context=context).of("dev", "fleet")
+    (container,) = next(
+        task["ContainerDefinitions"]
+        for task in of_type(kept, "AWS::ECS::TaskDefinition").values()
+        if task["Family"] == names.task_family("dev", names.BEAT_SERVICE)
+    )
+    own = statements(kept, "BeatTaskRole")
+
+    given = {variable["Name"] for variable in container["Environment"]}
+    assert given == {v.name for v in variables.required(variables.Role.BEAT)}, "no release"
+    assert services(kept)[names.BEAT_SERVICE]["DeploymentConfiguration"]["MaximumPercent"] == 100
+    assert own["Tick"]["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"] == [
+        state.BEAT,
+        state.BEAT_RUNS,
+        state.BEAT_TURN,
+    ]
+    assert own["NothingToDeadLetters"]["Effect"] == "Deny"
 
 
 def test_the_controller_deletes_what_it_moved_and_our_releases_and_measures_into_one_namespace(
@@ -148,9 +167,12 @@ def test_the_controller_deletes_what_it_moved_and_our_releases_and_measures_into
 
 
 def test_beat_may_write_its_tick_and_nothing_else_of_the_state(blueprint: Synthesis) -> None:
-    tick = statements(blueprint.of("prod", "fleet"), "BeatTaskRole")["Tick"]
+    allowed = statements(blueprint.of("prod", f"release-{RELEASE}"), "BeatTaskRole")
 
-    own = [state.BEAT, state.BEAT_RUNS]
+    own = [state.BEAT, state.BEAT_RUNS, state.BEAT_TURN, state.gate_beat(RELEASE)]
+    tick = allowed["Tick"]
+    sends = allowed["Publish"]["Resource"]
+    assert all(queue.endswith(f"-{RELEASE}") for queue in sends), "to its own release's queues"
     assert tick["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": own}}
 
 

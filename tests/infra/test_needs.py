@@ -36,9 +36,9 @@ def test_a_gate_wakes_a_worker_on_sqs_in_each_pool_and_a_second_release_stands_b
 ) -> None:
     vcpu = of(blueprint, environment)[needs.VCPU]
 
-    singletons, pools = 0.5, 3  # beat and the controller
+    controller, pools = 0.25, 3  # each release has a beat of its own
     assert (vcpu.rest, vcpu.before, vcpu.gate) == (rest, rest, rest + pools)
-    assert vcpu.release == 2 * rest - singletons + pools
+    assert vcpu.release == 2 * rest - controller + pools
 
 
 def test_a_command_before_the_gate_is_a_task_more_and_never_on_spot(mixed: Synthesis) -> None:

@@ -38,6 +38,9 @@ ENDPOINTS = replace(
 )
 
 
+BEAT_SERVICE = names.beat_service(RELEASE)
+
+
 def paths_of(synthesis: Synthesis, settings: Settings) -> Paths:
     return Paths(synthesis.account(settings), settings)
 
@@ -49,7 +52,7 @@ def called(caller: str) -> set[str]:
 
 
 def caller(service: str) -> str:
-    own = {names.CONTROLLER_SERVICE: CONTROLLER, names.BEAT_SERVICE: BEAT}
+    own = {names.CONTROLLER_SERVICE: CONTROLLER, BEAT_SERVICE: BEAT}
     return own.get(service, WORKER)
 
 
@@ -89,7 +92,7 @@ def test_every_container_reaches_what_it_calls_without_a_nat_gateway(variants: S
     paths = paths_of(variants, ENDPOINTS)
 
     assert closed(paths, ENDPOINTS) == []
-    assert not paths.reaches_service(paths.services()[names.BEAT_SERVICE], "sns")  # which nobody calls
+    assert not paths.reaches_service(paths.services()[BEAT_SERVICE], "sns")  # which nobody calls
 
 
 def test_no_endpoint_is_paid_for_that_nobody_needs(variants: Synthesis) -> None:
@@ -142,7 +145,7 @@ def test_in_an_existing_vpc_all_is_open_that_must_be(variants: Synthesis) -> Non
 
 def test_whom_the_settings_name_reaches_the_broker_and_nobody_else(variants: Synthesis) -> None:
     paths = paths_of(variants, EXISTING)
-    workers = paths.services()[names.BEAT_SERVICE].groups[0]
+    workers = paths.services()[BEAT_SERVICE].groups[0]
     broker, results = paths.broker(), paths.results()
     assert results is not None
 
@@ -171,10 +174,8 @@ def test_whom_the_settings_name_reads_the_metrics_of_the_controller_and_reaches_
     port = METRICS_PORT_DEFAULT
     assert admitted == {(names.CONTROLLER_SERVICE, peer, port, port) for peer in (SCRAPER, SCRAPER_RANGE)}
     # By which a collector finds it.
-    controller, beat = (
-        names.task_family(EXISTING.name, one) for one in (names.CONTROLLER_SERVICE, names.BEAT_SERVICE)
-    )
-    assert mapped == {controller: [{"ContainerPort": port, "Protocol": "tcp"}], beat: None}
+    controller = names.task_family(EXISTING.name, names.CONTROLLER_SERVICE)
+    assert mapped == {controller: [{"ContainerPort": port, "Protocol": "tcp"}]}
 
 
 @EVERYWHERE

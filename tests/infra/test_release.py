@@ -20,6 +20,9 @@ from tests.support import reference as environments
 EVERYWHERE = pytest.mark.parametrize("settings", environments.ALL, ids=lambda settings: settings.name)
 
 
+BEAT = names.beat_service(RELEASE)
+
+
 def release(blueprint: Synthesis, settings: Settings) -> Template:
     return blueprint.of(settings.name, f"release-{RELEASE}")
 
@@ -54,7 +57,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
 def test_each_pool_has_a_service_on_each_broker(blueprint: Synthesis, settings: Settings) -> None:
     found = services(release(blueprint, settings))
 
-    assert set(found) == {
+    assert set(found) - {BEAT} == {
         names.service(pool.name, RELEASE, fallback=fallback)
         for pool in settings.pools
         for fallback in (False, True)
@@ -70,10 +73,10 @@ def test_each_pool_has_a_service_on_each_broker(blueprint: Synthesis, settings: 
 def test_a_deployment_that_fails_goes_back_and_never_takes_away_a_healthy_worker(
     blueprint: Synthesis, settings: Settings
 ) -> None:
-    for service in services(release(blueprint, settings)).values():
+    for name, service in services(release(blueprint, settings)).items():
         deployment = service["DeploymentConfiguration"]
         assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
-        assert deployment["MinimumHealthyPercent"] == 100
+        assert deployment["MinimumHealthyPercent"] == (0 if name == BEAT else 100)
         assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
         assert service["EnableExecuteCommand"] is settings.allows_exec
         assert service["PropagateTags"] == "SERVICE"
@@ -86,26 +89,31 @@ def test_every_container_gets_exactly_the_variables_that_the_image_requires(
     required = {v.name for v in variables.required(variables.Role.WORKER)}
     if settings.results is not None:
         required.add("CELERY_RESULT_BACKEND")
-    for container in containers(release(blueprint, settings)).values():
+    beat = {v.name for v in (*variables.required(variables.Role.BEAT), variables.RELEASE)}
+    for family, container in containers(release(blueprint, settings)).items():
         given = environment(container)
-        assert set(given) == required | set(settings.variables)
+        of_beat = family == names.task_family(settings.name, BEAT)
+        assert set(given) == (beat if of_beat else required) | set(settings.variables)
         assert not [name for name in given if "PASSWORD" in name or "TOKEN" in name]
 
 
 @EVERYWHERE
 def test_containers_are_hardened(blueprint: Synthesis, settings: Settings) -> None:
-    limits = {
-        names.task_family(settings.name, names.service(pool.name, RELEASE, fallback=fallback)): pool.limits
+    stops = {
+        names.task_family(
+            settings.name, names.service(pool.name, RELEASE, fallback=fallback)
+        ): pool.limits.stop_timeout_seconds
         for pool in settings.pools
         for fallback in (False, True)
     }
+    beat = names.task_family(settings.name, BEAT)
     for family, container in containers(release(blueprint, settings)).items():
         assert container["User"] == contract.USER
         assert container["ReadonlyRootFilesystem"] is True
-        assert container["Command"] == list(contract.command("worker"))
+        assert container["Command"] == list(contract.command("beat" if family == beat else "worker"))
         assert container["HealthCheck"]["Command"] == list(contract.HEALTH_CHECK)
         assert container["LinuxParameters"]["InitProcessEnabled"] is True
-        assert container["StopTimeout"] == limits[family].stop_timeout_seconds
+        assert container["StopTimeout"] == stops.get(family, 30)
         assert container["LogConfiguration"]["Options"]["mode"] == "non-blocking"
         assert contract.WRITABLE in {mount["ContainerPath"] for mount in container["MountPoints"]}
 
@@ -114,6 +122,7 @@ def test_low_helps_high_and_never_the_reverse(blueprint: Synthesis) -> None:
     queues = {
         (given["TASKFLEET_POOL"], given["TASKFLEET_BROKER"]): given["TASKFLEET_QUEUES"]
         for given in map(environment, containers(blueprint.of("prod", f"release-{RELEASE}")).values())
+        if "TASKFLEET_POOL" in given
     }
 
     assert queues["low", variables.PRIMARY] == "low,etl,high"
@@ -156,7 +165,7 @@ def test_each_service_has_a_target_with_its_bounds_and_two_policies(
         for target in of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget").values()
     }
 
-    assert set(targets) == set(services(template))
+    assert set(targets) == set(services(template)) - {BEAT}
     for pool in settings.pools:
         assert targets[names.service(pool.name, RELEASE)] == (pool.min_workers, pool.max_workers)
     policies = of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy")

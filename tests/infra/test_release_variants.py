@@ -124,7 +124,7 @@ def test_a_given_image_is_pinned_by_its_digest_everywhere(mixed: Synthesis) -> N
 
 
 def test_ecs_may_pull_a_given_image_of_the_accounts_own_registry(mixed: Synthesis) -> None:
-    for stack, count in (("fleet", 2), (f"release-{RELEASE}", 1)):
+    for stack, count in (("fleet", 1), (f"release-{RELEASE}", 1)):
         policies = of_type(mixed.of("dev", stack), "AWS::IAM::Policy").values()
         pulls = [
             statement

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery.backends import dynamodb
@@ -16,7 +17,7 @@ from taskfleet.contract import parameters as parameters_of
 
 from infra.checks.access import policies
 from infra.settings import Results
-from tests.infra.synthesis import RELEASE, Synthesis, managed_policy, of_type, only, synthesize
+from tests.infra.synthesis import RELEASE, Synthesis, Template, managed_policy, of_type, only, synthesize
 from tests.infra.test_tables import allowed, statements, tables
 from tests.infra.variants import EXISTING
 from tests.support import reference as environments
@@ -39,12 +40,16 @@ def test_results_have_a_table_whose_items_expire(with_results: Synthesis) -> Non
     assert table["BillingMode"] == "PAY_PER_REQUEST"
 
 
+def workers(template: Template) -> list[dict[str, Any]]:
+    """The containers of a release's workers."""
+    found = [t["ContainerDefinitions"][0] for t in of_type(template, "AWS::ECS::TaskDefinition").values()]
+    return [container for container in found if container["Command"][-1] == "worker"]
+
+
 def test_every_worker_has_the_backend_and_producers_are_shown_it(with_results: Synthesis) -> None:
     url = f"dynamodb://@{environments.PROD.region}/{names.results_table('prod')}?ttl_seconds=600"
-    tasks = of_type(with_results.of("prod", f"release-{RELEASE}"), "AWS::ECS::TaskDefinition")
 
-    for task in tasks.values():
-        (container,) = task["ContainerDefinitions"]
+    for container in workers(with_results.of("prod", f"release-{RELEASE}")):
         assert {"Name": BACKEND, "Value": url} in container["Environment"]
     assert shown(with_results) == url
 
@@ -112,10 +117,8 @@ def test_its_url_names_where_the_password_is_read_and_every_worker_has_it(varian
         r"&credential_provider=taskfleet.brokers.credentials:results"
     )
     stack = names.stack(CACHED.name, f"release-{RELEASE}")
-    tasks = of_type(variants.of(CACHED.name, f"release-{RELEASE}"), "AWS::ECS::TaskDefinition").values()
 
-    for task in tasks:
-        (container,) = task["ContainerDefinitions"]
+    for container in workers(variants.of(CACHED.name, f"release-{RELEASE}")):
         (given,) = [one["Value"] for one in container["Environment"] if one["Name"] == BACKEND]
         assert expected.fullmatch(of.value(given, stack))
     assert expected.fullmatch(of.published(parameters_of.base(CACHED.name, "result-backend")))

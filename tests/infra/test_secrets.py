@@ -17,7 +17,7 @@ from tests.infra.synthesis import RELEASE, Synthesis, of_type
 from tests.infra.variants import KEY, KEY_STATEMENT, MAIL, MIXED, SHOP_DATABASE, STRIPE
 from tests.support import reference as environments
 
-STARTS = ["worker-start", "beat-start", "controller-start"]
+STARTS = ["worker-start", "controller-start"]
 VIA = {
     SHOP_DATABASE: {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"},
     MAIL: {"kms:ViaService": "ssm.eu-west-1.amazonaws.com"},

@@ -50,7 +50,7 @@ def _small(pool: Pool, **changes: object) -> Pool:
 
 
 LOCAL = Settings(
-    app="drills.tasks.app:app",
+    app="drills.tasks.scheduled:app",
     name="local",
     account="000000000000",
     region="us-east-1",

@@ -152,7 +152,7 @@ def test_what_no_broker_accepted_is_due_again_for_the_next_beat(fleet: TinyFleet
     assert len(sent(fleet)) == 1
 
 
-def test_a_table_that_does_not_answer_stops_nothing_and_loses_nothing(
+def test_a_table_that_does_not_answer_loses_nothing(
     fleet: TinyFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turn(beat_of(fleet, schedule=DAY))
@@ -171,7 +171,7 @@ def test_a_table_that_does_not_answer_stops_nothing_and_loses_nothing(
             beat.tick()
     assert (sent(fleet), kept(fleet)) == ([], before)
 
-    monkeypatch.setattr("taskfleet.beat.remembering.RECALL_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("taskfleet.beat.turn.LOOK_SECONDS", 0.0)
     turn(beat)
 
     assert len(sent(fleet)) == 1
@@ -205,3 +205,20 @@ def test_from_when_an_entry_goes_on(
     monkeypatch.setattr(entry, "default_now", lambda: NOON)
 
     assert runs.resumed(entry, run).timestamp() == goes_on
+
+
+def test_a_beat_that_is_not_its_turns_owner_writes_nothing_when_it_ends(fleet: TinyFleet) -> None:
+    """One that never had it, or that has given it back: the notes are another's by then."""
+    turn(beat_of(fleet, schedule=DAY))
+    never, (before,) = beat_of(fleet, schedule=DAY), kept(fleet).values()
+    away_for(fleet, DAY / 2)
+    never.close()
+    assert list(kept(fleet).values()) == [before - DAY.total_seconds() / 2]
+
+    held = beat_of(fleet, schedule=DAY)
+    held.tick()
+    held._turn.give_back()
+    away_for(fleet, DAY / 4)
+    (before,) = kept(fleet).values()
+    held.close()
+    assert list(kept(fleet).values()) == [before]

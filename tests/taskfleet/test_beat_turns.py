@@ -13,11 +13,13 @@ from taskfleet.beat.turn import LOOK_SECONDS, RENEW_SECONDS, TURN_SECONDS, Ours,
 from taskfleet.contract import environment as env
 from taskfleet.contract import names
 from taskfleet.contract.leases import CLOCKS_DIFFER_SECONDS
-from taskfleet.releases.items import from_pointer, wire
-from taskfleet.releases.model import Pointer
+from taskfleet.contract.parameters import NO_RELEASE
+from taskfleet.releases.items import from_pointer, from_record, wire
+from taskfleet.releases.model import Pointer, registered
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
+from tests.taskfleet.releases.factory import manifest
 from tests.taskfleet.turning_beat import SLOT_SECONDS
 
 
@@ -75,9 +77,9 @@ class Table:
     def __init__(self) -> None:
         self.pointer, self.turn, self.now, self.away = "r1", Turn(), 1000.0, False
 
-    def current_release(self) -> str:
+    def is_current(self, release: str) -> bool:
         self._answers()
-        return self.pointer
+        return self.pointer == release
 
     def read(self) -> Turn:
         self._answers()
@@ -164,6 +166,18 @@ def test_a_beat_that_was_suspended_notes_nothing_over_what_another_has_sent() ->
     assert "given" not in blue.notes
 
 
+def test_what_was_due_while_a_beat_was_restarted_was_not_handed_over() -> None:
+    """Entries with ``catch_up: False`` leave it out, as after any other time without beat."""
+    table = Table()
+    first = table.beat("r1")
+    assert first.fires()
+    first._ours.give_back()
+
+    second = table.beat("r1")
+    assert second.fires()
+    assert second.notes == [("taken", False)]
+
+
 def test_a_successor_of_the_same_release_takes_it_at_once_and_the_one_before_stops() -> None:
     table = Table()
     first, second = table.beat("r1"), table.beat("r1")
@@ -189,15 +203,26 @@ def test_beat_fires_on_while_the_table_is_away_and_not_once_it_stood_still() -> 
 
 def test_of_two_that_take_it_at_once_one_gets_it(fleet: TinyFleet) -> None:
     turns = Turns(lambda: fleet.aws.client("dynamodb"), names.state_table(fleet.name))
-    assert turns.current_release() is None
-    point(fleet, "r1")
-    assert turns.current_release() == "r1"
     first, second = (Turn("r1", beat, 1, 5.0, 35.0) for beat in "ab")
 
     assert (turns.write(first), turns.write(second)) == (True, False)
     assert turns.read() == first
     assert turns.write(Turn("", "a", 2, 6.0, 36.0))
     assert not turns.write(Turn("r1", "b", 2, 6.0, 36.0))
+
+
+def test_the_fleets_beat_fires_for_releases_that_have_none(fleet: TinyFleet) -> None:
+    """Those of the version before; one without a record is such a one."""
+    turns = Turns(lambda: fleet.aws.client("dynamodb"), names.state_table(fleet.name))
+    assert (turns.is_current(NO_RELEASE), turns.is_current("green")) == (True, False)
+
+    for release, has_beat in (("blue", False), ("green", True), ("blue", False)):
+        point(fleet, release)
+        record = registered(manifest(release, beat=has_beat), at=1.0, actor="controller")
+        item = wire(from_record(record))
+        fleet.aws.client("dynamodb").put_item(TableName=names.state_table(fleet.name), Item=item)
+        assert turns.is_current(NO_RELEASE) is not has_beat
+        assert turns.is_current("green") is has_beat
 
 
 def test_what_another_releases_entries_ran_last_is_kept_for_a_month() -> None:

@@ -24,10 +24,9 @@ PRODUCER, VIEWER, OPERATOR = "producer", "viewer", "operator"
 DEPLOYER = "deployer"  # whose policy no stack of ours makes, nor those of the roles in `bootstrap.ROLES`
 ROLES = {
     WORKER: ("release", "TaskRole"),
-    BEAT: ("fleet", "BeatTaskRole"),
+    BEAT: ("release", "BeatTaskRole"),
     CONTROLLER: ("fleet", "ControllerTaskRole"),
     "worker-start": ("release", "ExecutionRole"),
-    "beat-start": ("fleet", "BeatExecutionRole"),
     "controller-start": ("fleet", "ControllerExecutionRole"),
 }
 MANAGED = {

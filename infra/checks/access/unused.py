@@ -22,7 +22,7 @@ _SHELL = (
 # (who, statement, action) → why it stays.
 UNUSED: dict[tuple[str, str, str], str] = {
     **{(who, EXEC, action): _EXEC for who in (WORKER, BEAT, CONTROLLER) for action in _SHELL},
-    **{(who, "FindReleaseInState", "dynamodb:GetItem"): _THROTTLED for who in (WORKER, BEAT, PRODUCER)},
+    **{(who, "FindReleaseInState", "dynamodb:GetItem"): _THROTTLED for who in (WORKER, PRODUCER)},
     (DEPLOYER, "Preflight", "servicequotas:GetAWSDefaultServiceQuota"): (
         "asked for where an account has no quota of its own, which the emulated account can't say"
     ),

@@ -38,7 +38,7 @@ class Fleet:
 
     def bring_up(self, release: str) -> None:
         """Deploy a release and let it pass its gate."""
-        made, controller = self.account.deploy(release), self.account.controller()
+        made, controller = self.account.deploy(release, beat=True), self.account.controller()
         self.look(controller)
         self.account.run_gates(made)
         self.look(controller)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from taskfleet.contract import names, parameters
 from tests.support.ministack import MiniStack
 from tests.support.processes import free_port
 from tests.taskfleet.cli.conftest import Fleet
+from tests.taskfleet.releases.factory import manifest
 
 FLEET = str(Path(sys.executable).with_name("fleet"))
 
@@ -95,18 +97,30 @@ def test_restart_starts_a_new_deployment(up: Fleet) -> None:
     assert up.run("restart", "worker", "--yes").exit_code == 2
 
 
+def test_restart_of_beat_is_that_of_the_current_release_unless_another_is_named(up: Fleet) -> None:
+    up.bring_up("green")
+    assert "would: beat-blue: its task" in up.run("restart", "beat").output
+    assert "would: beat-green: its task" in up.run("restart", "beat", "--release", "green").output
+    assert up.run("restart", "beat", "--yes").exit_code == 0
+
+    before = manifest("blue")  # of the version before: without a beat of its own
+    record = up.account.store.scan().records["blue"]
+    up.account.store.save(replace(record, manifest=before, version=record.version + 1))
+    assert "would: beat: its task" in up.run("restart", "beat").output
+
+
 def test_doctor_finds_nothing_in_a_sound_environment(up: Fleet) -> None:
     result = up.run("doctor")
     assert result.exit_code == 0, result.output
     assert "WRONG" not in result.output
     checked = {finding["check"] for finding in up.json("doctor")}
-    assert {"credentials", "base parameters", "current release", "controller", "service beat"} <= checked
+    assert {"credentials", "base parameters", "current release", "controller", "service beat-blue"} <= checked
 
 
 def test_doctor_finds_what_is_missing(up: Fleet) -> None:
     account = up.account
     account.ssm.delete_parameter(Name=parameters.base(account.name, "broker-host"))
-    account.ecs.delete_service(cluster=names.cluster(account.name), service="beat", force=True)
+    account.ecs.delete_service(cluster=names.cluster(account.name), service="beat-blue", force=True)
     look, at = account.store.read_look() or ("", 0.0)
     account.store.write_look(look, at=at - 600)
     result = up.run("doctor")
@@ -115,7 +129,7 @@ def test_doctor_finds_what_is_missing(up: Fleet) -> None:
     assert [line.split(":")[0] for line in wrong] == [
         "WRONG  base parameters",
         "WRONG  controller",
-        "WRONG  service beat",
+        "WRONG  service beat-blue",
     ]
     assert "base/broker-host" in wrong[0]
 

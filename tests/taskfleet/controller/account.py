@@ -165,6 +165,13 @@ class Account:
                     taskDefinition=family,
                     desiredCount=0 if fallback else 1,
                 )
+        if made.beat:
+            self.ecs.create_service(
+                cluster=names.cluster(self.name),
+                serviceName=names.beat_service(release),
+                taskDefinition=family,
+                desiredCount=1,
+            )
         self.write_manifest(made)
         return made
 
@@ -192,6 +199,20 @@ class Account:
         for queue in made.queues:
             self.run_gate_on_redis(queue, made.release)
             self.run_gate_on_sqs(queue, made.release)
+        if made.beat:
+            self.tick(made.release)
+
+    def tick(self, release: str) -> None:
+        """What a release's beat writes while it is not its turn."""
+        proof = {keys.KEY: keys.gate_beat(release), "at": self.clock()}
+        self.dynamodb.put_item(TableName=names.state_table(self.name), Item=items.wire(proof))
+
+    def wanted(self, service: str) -> int:
+        """How many tasks a service wants."""
+        (found,) = self.ecs.describe_services(cluster=names.cluster(self.name), services=[service])[
+            "services"
+        ]
+        return int(found["desiredCount"])
 
     def run_gate_on_redis(self, queue: str, release: str) -> None:
         """What a worker on Redis does."""

@@ -15,7 +15,13 @@ from tests.support.processes import wait_for
 from tests.taskfleet.controller.account import Account
 from tests.taskfleet.controller.test_releases import _promote
 
-TIMES = {"warm_seconds": 600, "delete_after_seconds": 600, "keep_failed_seconds": 600, "max_live_releases": 2}
+TIMES = {
+    "beat": True,
+    "warm_seconds": 600,
+    "delete_after_seconds": 600,
+    "keep_failed_seconds": 600,
+    "max_live_releases": 2,
+}
 
 
 def _stack(account: Account, release: str, *, ours: bool = True) -> None:
@@ -72,6 +78,7 @@ def test_a_drained_release_sleeps_and_is_deleted_by_itself_and_the_current_one_i
     assert account.states() == {"blue": "asleep", "green": "current"}
     assert _desired(account, "blue") == {0}
     assert _desired(account, "green") == {0, 1}
+    assert (account.wanted("beat-blue"), account.wanted("beat-green")) == (0, 1)
     account.clock.now += 600
     account.pass_time(controller, 11)  # closed for 110 s: what was sent just before may not be seen yet
     assert account.aws.client("cloudformation").describe_stacks(

@@ -95,7 +95,7 @@ class ProducerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class BeatSettings(ProducerSettings):
-    """What beat needs. Without a release of its own it always fires, to the current one."""
+    """What beat needs. Without a release it fires while the current one has no beat, and to that one."""
 
     app: str = _from(env.APP, _app)
     release: str | None = _from(env.RELEASE, _name("release"), default=None)

@@ -19,30 +19,21 @@ from taskfleet.releases.items import plain, wire
 
 # A write after each firing, and no more of them than so: entries of a second's interval share one.
 SAVE_EVERY_SECONDS = 2.0
-RECALL_EVERY_SECONDS = 10.0
 _FIRINGS = uuid.UUID("5f0c6d52-52a5-4f0e-9b0d-0c7d0f2f6a11")
 
 
 class RememberingScheduler(Scheduler):  # type: ignore[misc]
-    """Until the table has told the last runs, entries fire as at a first start, and nothing is written."""
+    """Nothing is written while it is another beat's turn (`taskfleet.beat.turn`): that one's notes hold."""
 
     Entry = FleetEntry
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._kept: dict[str, Run] | None = None  # None: not recalled yet
-        self._ran: set[str] = set()
-        self._handed_over = self._takes_turns = False
-        self._changed, self._saved_at, self._asked_at = True, float("-inf"), float("-inf")
+        self._kept: dict[str, Run] | None = None  # as the table has it; None before its first turn
+        self._changed, self._saved_at = True, float("-inf")
         super().__init__(*args, **kwargs)
-
-    def setup_schedule(self) -> None:
-        """As Celery's, going on from the last runs."""
-        super().setup_schedule()
-        self._recall()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """As Celery's; what fired is remembered."""
-        self._recall()
         wait: float = super().tick(*args, **kwargs)
         if self._changed and time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS:
             self._save()
@@ -50,7 +41,6 @@ class RememberingScheduler(Scheduler):  # type: ignore[misc]
 
     def reserve(self, entry: ScheduleEntry) -> ScheduleEntry:
         """As Celery's: the entry has run now."""
-        self._ran.add(entry.name)
         self._changed = True
         return super().reserve(entry)
 
@@ -59,16 +49,24 @@ class RememberingScheduler(Scheduler):  # type: ignore[misc]
         return False
 
     def sync(self) -> None:
-        """Called by Celery at the end."""
-        if self._changed:
-            self._save()
+        """Called by Celery at the end, when it may be another beat's turn: `give` notes what was sent."""
 
     def take(self, handed_over: bool) -> bool:
-        """Go on from what another beat has noted; False if it can't be read. ``handed_over``: just now."""
-        self._kept, self._ran, self._handed_over, self._takes_turns = None, set(), handed_over, True
-        self._asked_at = float("-inf")
-        self._recall()
-        return self._kept is not None
+        """Go on from what was noted; False if it can't be read. ``handed_over``: by another, just now."""
+        try:
+            found = self._table().get_item(**self._key(), ConsistentRead=True).get("Item")
+        except (BotoCoreError, ClientError) as error:
+            logger.error("can't read when entries ran last, so none fires yet: %s", error)
+            return False
+        self._kept, self._changed = runs.from_item(plain(found) if found else None), True
+        for name, entry in self.schedule.items():
+            entry.last_run_at = (
+                runs.resumed(entry, self._kept[name], handed_over=handed_over)
+                if name in self._kept
+                else entry.default_now()  # nothing of it was due before
+            )
+        self._heap = None  # Celery's tick calculates anew when each is due
+        return True
 
     def give(self) -> bool:
         """Note what was sent, for another beat; whether it is noted."""
@@ -82,28 +80,6 @@ class RememberingScheduler(Scheduler):  # type: ignore[misc]
         """One firing, one id: also if beat dies before it could note that it was sent, and sends it again."""
         environment = self.app.taskfleet.settings.environment
         return str(uuid.uuid5(_FIRINGS, f"{environment}/{entry.name}/{runs.of(entry).at!r}"))
-
-    def _recall(self) -> None:
-        now = time.monotonic()
-        if self._kept is not None or now - self._asked_at < RECALL_EVERY_SECONDS:
-            return
-        self._asked_at = now
-        try:
-            found = self._table().get_item(**self._key(), ConsistentRead=True).get("Item")
-            self._kept = runs.from_item(plain(found) if found else None)
-        except (BotoCoreError, ClientError) as error:
-            logger.error("can't read when entries ran last, so none is caught up yet: %s", error)
-            return
-        for name, entry in self.schedule.items():
-            if name in self._ran:
-                continue
-            if name in self._kept:
-                entry.last_run_at = runs.resumed(entry, self._kept[name], handed_over=self._handed_over)
-            elif self._takes_turns:
-                entry.last_run_at = (
-                    entry.default_now()
-                )  # nothing of it was due before its release was current
-        self._heap = None  # Celery's tick calculates anew when each is due
 
     def _save(self) -> bool:
         if self._kept is None:

@@ -16,6 +16,7 @@ from taskfleet import aws, health
 from taskfleet.beat.remembering import RememberingScheduler
 from taskfleet.beat.turn import LOOK_SECONDS, Ours, Turns
 from taskfleet.contract import names, state
+from taskfleet.contract.parameters import NO_RELEASE
 from taskfleet.errors import SettingsError
 from taskfleet.logs import logger
 
@@ -33,7 +34,7 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
     producer = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._said_alive_at = float("-inf")
+        self._said: tuple[str, float] = ("", float("-inf"))
         self._owed: dict[str, ScheduleEntry] = {}
         self._said_owed: dict[str, float] = {}
         super().__init__(*args, **kwargs)
@@ -42,22 +43,23 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Say that it lives, pay what is owed, fire what is due. Returns seconds until the next tick.
 
-        While another release is current, its beat does.
+        While another release is current, its beat does; this one says that it could.
         """
         health.stamp("running")
-        if self._turn is not None and not self._turn.is_it():
+        if not self._turn.is_it():
+            if self._release != NO_RELEASE:
+                self._say_alive(state.gate_beat(self._release))
             return LOOK_SECONDS
-        self._say_alive()
+        self._say_alive(state.BEAT)
         for name in list(self._owed):
             self._fire(self._owed.pop(name))
         wait: float = super().tick(*args, **kwargs)
         wait = min(wait, OWED_AGAIN_SECONDS) if self._owed else wait
-        return wait if self._turn is None else min(wait, LOOK_SECONDS)
+        return min(wait, LOOK_SECONDS)
 
     def close(self) -> None:
         """As Celery's; another beat may fire from now on."""
-        if self._turn is not None:
-            self._turn.give_back()
+        self._turn.give_back()
         super().close()
 
     def take(self, handed_over: bool) -> bool:
@@ -72,14 +74,14 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
         self.sync()
         return True
 
-    def _ours(self) -> Ours | None:
-        """None where beat has no release of its own: then it always fires, to the current release."""
-        settings = self.app.taskfleet.settings
-        release = getattr(settings, "release", None)
-        if release is None:
-            return None
-        turns = Turns(lambda: aws.client("dynamodb", aws.PROMPT), names.state_table(settings.environment))
-        return Ours(release, turns, give=self._give, take=self.take)
+    @property
+    def _release(self) -> str:
+        return getattr(self.app.taskfleet.settings, "release", None) or NO_RELEASE
+
+    def _ours(self) -> Ours:
+        table = names.state_table(self.app.taskfleet.settings.environment)
+        turns = Turns(lambda: aws.client("dynamodb", aws.PROMPT), table)
+        return Ours(self._release, turns, give=self._give, take=self.take)
 
     def _give(self) -> bool:
         given = self.give()
@@ -134,15 +136,16 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
                 error,
             )
 
-    def _say_alive(self) -> None:
+    def _say_alive(self, key: str) -> None:
         now = time.monotonic()
-        if now - self._said_alive_at < SAY_ALIVE_EVERY_SECONDS:
+        said, at = self._said
+        if key == said and now - at < SAY_ALIVE_EVERY_SECONDS:
             return
-        self._said_alive_at = now
+        self._said = key, now
         try:
             aws.client("dynamodb", aws.PROMPT).put_item(
                 TableName=names.state_table(self.app.taskfleet.settings.environment),
-                Item={state.KEY: {"S": state.BEAT}, "at": {"N": repr(time.time())}},
+                Item={state.KEY: {"S": key}, "at": {"N": repr(time.time())}},
             )
         except (BotoCoreError, ClientError) as error:
             logger.error("can't say that beat lives: %s", error)

@@ -1,5 +1,7 @@
 """Whose turn it is to fire: each release has a beat of its own, and that of the current release fires.
 
+A beat without a release, the fleet's own, fires for releases that have none: those of the version before.
+
 The pointer says whose turn it is, and one item of the state table who has it. A beat whose release is no
 longer current first notes what it has sent, then gives the turn back; the next takes it with a conditional
 write, and goes on from there. So no firing is missed at a promotion or a rollback, and none is sent twice.
@@ -19,6 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet import boot_clock
 from taskfleet.contract import state as keys
 from taskfleet.contract.leases import CLOCKS_DIFFER_SECONDS, UNLEASED_SECONDS
+from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.contract.parameters import NO_RELEASE
 from taskfleet.logs import logger
 from taskfleet.publishing.memory import Memory
 from taskfleet.releases.items import plain, wire
@@ -32,7 +36,10 @@ RENEW_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Turn:
-    """Whose it is. ``release`` is empty when it was given back, at ``at``; ``until`` ends it by itself."""
+    """Whose it is. ``release`` is empty when it was given back, at ``at``; ``until`` ends it by itself.
+
+    ``beat`` is empty, too, when its beat ended with it: then nobody was to go on at once.
+    """
 
     release: str = ""
     beat: str = ""
@@ -51,10 +58,16 @@ class Turns:
     def __init__(self, dynamodb: Callable[[], Any], table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
 
-    def current_release(self) -> str | None:
-        """What the pointer says; None before the first release."""
-        item = self._get(keys.POINTER)
-        return str(item["release"]) if item else None
+    def is_current(self, release: str) -> bool:
+        """Whether the beat of this release is to fire now; for `NO_RELEASE`, whether the fleet's is."""
+        pointer = self._get(keys.POINTER)
+        if release != NO_RELEASE:
+            return pointer is not None and pointer["release"] == release
+        return pointer is None or not self._has_beat(pointer["release"])
+
+    def _has_beat(self, release: str) -> bool:
+        record = self._get(keys.release(release))
+        return record is not None and ReleaseManifest.from_json(record["manifest"]).beat
 
     def read(self) -> Turn:
         """Whose turn it is."""
@@ -135,12 +148,12 @@ class Ours:
         """At its end; what could not be written ends by itself."""
         try:
             if self._is_held():
-                self._end()
+                self._end(beat="")
         except (BotoCoreError, ClientError) as error:
             logger.warning("beat's turn could not be given back: it ends in %g s: %s", TURN_SECONDS, error)
 
     def _look(self) -> None:
-        current = self._turns.current_release() == self._release
+        current = self._turns.is_current(self._release)
         if self._fires and self._wall() < self._turn.until - TURN_SECONDS + RENEW_SECONDS and current:
             return
         if self._is_held():
@@ -148,25 +161,29 @@ class Ours:
         elif current:
             self._begin()
 
+    @property
+    def _whose(self) -> str:
+        return "the fleet" if self._release == NO_RELEASE else f"release {self._release}"
+
     def _is_held(self) -> bool:
         return self._turn.release == self._release
 
     def _go_on(self) -> None:
         if not self._write(self._release):
             self._fires, self._turn = False, Turn()
-            logger.warning("another beat has taken the turn of release %s", self._release)
+            logger.warning("another beat has taken the turn of %s", self._whose)
         elif not self._fires:
             self._fires = self._take(False)
 
-    def _end(self) -> None:
+    def _end(self, beat: str | None = None) -> None:
         """Fires no more from now on, whether or not this can be noted."""
         self._fires = False
         # Written first: what another beat has sent since must not be forgotten for what this one noted.
         if not self._write(self._release):
             self._turn = Turn()
-        elif self._give() and self._write(""):
+        elif self._give() and self._write("", beat):
             self._turn = Turn()
-            logger.info("the beat of release %s has given its turn back", self._release)
+            logger.info("the beat of %s has given its turn back", self._whose)
 
     def _begin(self) -> None:
         found = self._turns.read()
@@ -176,13 +193,13 @@ class Ours:
         if not self._write(self._release):
             self._turn = Turn()
             return
-        given_back = found.version > 0 and not found.release
+        given_back = not found.release and found.beat != ""
         self._fires = self._take(given_back and self._wall() - found.at < 2 * TURN_SECONDS)
-        logger.info("release %s is current: its beat fires", self._release)
+        logger.info("the beat of %s fires from now on", self._whose)
 
-    def _write(self, release: str) -> bool:
-        now = self._wall()
-        turn = Turn(release, self._beat, self._turn.version + 1, now, now + TURN_SECONDS)
+    def _write(self, release: str, beat: str | None = None) -> bool:
+        now, by = self._wall(), self._beat if beat is None else beat
+        turn = Turn(release, by, self._turn.version + 1, now, now + TURN_SECONDS)
         written = self._turns.write(turn)
         if written:
             self._turn = turn

@@ -17,7 +17,7 @@ from taskfleet.contract import names, parameters
 from taskfleet.contract.metrics import WINDOW_SECONDS
 from taskfleet.errors import TaskfleetError
 from taskfleet.measuring.failed import Failures
-from taskfleet.measuring.services import Service, services
+from taskfleet.measuring.services import Service, beat_of, services, services_of
 from taskfleet.releases import pointer
 from taskfleet.releases.model import LIVE
 
@@ -90,14 +90,11 @@ def _controller(operator: Operator) -> Iterator[Finding]:
 
 
 def _services(operator: Operator) -> Iterator[Finding]:
-    records = [r for r in operator.store.scan().records.values() if r.state in LIVE]
-    pools = [
-        names.service(pool.name, r.release, fallback=fallback)
-        for r in records
-        for pool in r.manifest.pools
-        for fallback in (False, True)
-    ]
-    wanted = [names.CONTROLLER_SERVICE, names.BEAT_SERVICE, *sorted(pools)]
+    seen = operator.store.scan()
+    records = [r for r in seen.records.values() if r.state in LIVE]
+    current = seen.records.get(seen.pointer.release)
+    of_releases = {service for record in records for service in services_of(record)}
+    wanted = [names.CONTROLLER_SERVICE, *sorted(of_releases | ({beat_of(current)} if current else set()))]
     found = services(operator.client("ecs"), names.cluster(operator.environment), wanted)
     failed = Failures(operator.client("ecs")).look(names.cluster(operator.environment), now=time.time())
     for name in wanted:

@@ -13,7 +13,7 @@ from taskfleet.cli.output import duration
 from taskfleet.contract import names
 from taskfleet.contract.manifest import PoolManifest
 from taskfleet.errors import TaskfleetError
-from taskfleet.measuring.services import Service, services
+from taskfleet.measuring.services import Service, beat_of, services
 from taskfleet.releases.commands import find
 from taskfleet.scaling.holds import Hold
 
@@ -111,16 +111,23 @@ def _check_bounds(pool: PoolManifest, workers: int | None, *, fallback: bool) ->
 
 @click.command()
 @click.argument("service", type=click.Choice([names.CONTROLLER_SERVICE, names.BEAT_SERVICE]))
+@click.option("--release", help="Whose beat: the current one's unless given.")
 @yes
 @asks
-def restart(operator: Operator, service: str, yes: bool) -> None:
+def restart(operator: Operator, service: str, release: str | None, yes: bool) -> None:
     """Replace the controller's or beat's task by a new one. ECS never runs two of either."""
-    _service(operator, service)
+    name = _beat_of(operator, release) if service == names.BEAT_SERVICE else service
+    _service(operator, name)
     if yes:
         _ecs(operator).update_service(
-            cluster=names.cluster(operator.environment), service=service, forceNewDeployment=True
+            cluster=names.cluster(operator.environment), service=name, forceNewDeployment=True
         )
-    say(operator, done=yes, steps=[f"{service}: its task is stopped and started anew"])
+    say(operator, done=yes, steps=[f"{name}: its task is stopped and started anew"])
+
+
+def _beat_of(operator: Operator, release: str | None) -> str:
+    seen = operator.store.scan()
+    return beat_of(find(seen.records, release or seen.pointer.release))
 
 
 def _service(operator: Operator, name: str) -> Service:

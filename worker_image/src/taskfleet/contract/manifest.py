@@ -57,6 +57,7 @@ class ReleaseManifest:
     Once drained it is warm for ``warm_seconds``, then it sleeps, and its stack is deleted
     ``delete_after_seconds`` later; one that failed sleeps at once and is deleted after
     ``keep_failed_seconds``; None: when somebody says so. It is refused beside ``max_live_releases`` others.
+    With ``beat`` its stack has one; for a release of an older version the fleet's beat fires.
     """
 
     release: str
@@ -71,6 +72,7 @@ class ReleaseManifest:
     delete_after_seconds: int | None = None
     keep_failed_seconds: int | None = None
     max_live_releases: int | None = None
+    beat: bool = False
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -84,7 +84,15 @@ def service(pool: str, release: str, *, fallback: bool = False) -> str:
 
 
 CONTROLLER_SERVICE = "controller"
+# The fleet's own, for releases that have none: those of the version before.
 BEAT_SERVICE = "beat"
+
+
+def beat_service(release: str) -> str:
+    """The ECS service of a release's beat. No pool may be called ``beat``."""
+    return service(BEAT_SERVICE, release)
+
+
 SHELLS = "exec"  # what is typed in ECS Exec's shells is logged under this name
 
 

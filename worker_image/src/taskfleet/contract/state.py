@@ -11,7 +11,7 @@ EXPIRES = "expires_at"
 POINTER = "pointer"
 # The controller's last look, as JSON in `look`, with `at`; what `fleet status` prints.
 LOOK = "look"
-# Beat's last tick: `at`.
+# The last tick of the beat whose turn it is: `at`.
 BEAT = "beat"
 # When each entry of beat's schedule ran last: `runs`, a map of its name → `at`, `schedule`.
 BEAT_RUNS = "beat-runs"
@@ -37,6 +37,11 @@ GATES = "gate#*"
 def gate(versioned_queue: str, broker: str) -> str:
     """The proof that a gate task ran: written by the worker that ran it, on `primary` or `fallback`."""
     return f"gate#{broker}#{versioned_queue}"
+
+
+def gate_beat(release: str) -> str:
+    """The proof that a release's beat ticks while it is not its turn: `at`, written again and again."""
+    return f"gate#beat#{release}"
 
 
 GATE_CHECKS = "gate#check#"

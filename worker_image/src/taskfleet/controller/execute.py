@@ -41,6 +41,7 @@ from taskfleet.releases.actions import (
     SendGate,
     Sleep,
     StopBefore,
+    WakeBeat,
 )
 from taskfleet.releases.model import BY_ITSELF, Before, Pointer, Record, registered
 from taskfleet.releases.observation import Memory, Observation
@@ -123,7 +124,10 @@ class Execution:
                 self._save(self._next(release, before=Before(task, self.now)))
                 logger.info("the command before the gate of release %s is task %s", release, task)
             case Sleep(_, services):
-                self._sleep(services)
+                for service in services:
+                    self._want(service, 0)
+            case WakeBeat(release):
+                self._want(names.beat_service(release), 1)
             case Retire(release, actor):
                 self._save(self._next(release, retiring=actor))
             case DiscardGates(release):
@@ -162,16 +166,15 @@ class Execution:
             self._save(self._next(release, closed_at=self.now))
             logger.info("release %s is closed: nothing is published to it any more", release)
 
-    def _sleep(self, services: tuple[str, ...]) -> None:
-        """One that is gone with its stack has none."""
+    def _want(self, service: str, tasks: int) -> None:
+        """One that is gone with its stack needs none."""
         cluster = names.cluster(self.edges.environment)
-        for service in services:
-            try:
-                self.edges.ecs.update_service(cluster=cluster, service=service, desiredCount=0)
-                logger.info("the service %s sleeps", service)
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in _NO_SERVICE:
-                    raise
+        try:
+            self.edges.ecs.update_service(cluster=cluster, service=service, desiredCount=tasks)
+            logger.info("the service %s %s", service, "is awake" if tasks else "sleeps")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _NO_SERVICE:
+                raise
 
     def _delete(self, release: str) -> None:
         """CloudFormation does it with the role that it made the stack with, which is not the controller's."""

@@ -22,7 +22,7 @@ from taskfleet.measuring.depth import PrimaryDepth
 from taskfleet.measuring.fallback import FallbackLook
 from taskfleet.measuring.holding import holding
 from taskfleet.measuring.parked import parked
-from taskfleet.measuring.services import Service, services
+from taskfleet.measuring.services import Service, services, services_of
 from taskfleet.releases import pointer
 from taskfleet.releases.actions import SendGate
 from taskfleet.releases.draining import overdue
@@ -148,18 +148,26 @@ def _snapshot(
     if last is None:
         return edges.store.scan()
     live = {name for name, record in last.records.items() if record.state in LIVE}
-    gates = {
-        SendGate(record.release, queue, broker).key
-        for record in last.records.values()
-        if record.state in LIVE and record.gate_passed_at is None
-        for queue in record.manifest.queues
-        for broker in rules.gate_brokers
-    } | {
-        keys.gate_check(release, check.task)
-        for release, checks in last.checks.items()
-        if release in live
-        for check in checks
-    }
+    gates = (
+        {
+            SendGate(record.release, queue, broker).key
+            for record in last.records.values()
+            if record.state in LIVE and record.gate_passed_at is None
+            for queue in record.manifest.queues
+            for broker in rules.gate_brokers
+        }
+        | {
+            keys.gate_beat(record.release)
+            for record in last.records.values()
+            if record.state in LIVE and record.gate_passed_at is None and record.manifest.beat
+        }
+        | {
+            keys.gate_check(release, check.task)
+            for release, checks in last.checks.items()
+            if release in live
+            for check in checks
+        }
+    )
     return edges.store.read(live | set(manifests) | {last.pointer.release}, gates)
 
 
@@ -216,10 +224,5 @@ def _ecs(
 
 
 def _services(edges: Edges, records: Iterable[Record]) -> dict[str, Service]:
-    wanted = [
-        names.service(pool.name, record.release, fallback=fallback)
-        for record in records
-        for pool in record.manifest.pools
-        for fallback in (False, True)
-    ]
+    wanted = [service for record in records for service in services_of(record)]
     return services(edges.ecs, names.cluster(edges.environment), wanted)

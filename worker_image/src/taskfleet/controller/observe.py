@@ -47,6 +47,7 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         leases=seen.leases,
         holding=seen.holding,
         awake=_awake(seen),
+        beats=_beats(seen),
         left={r.release: left(pools(r, seen, environment)) for r in seen.live},
     )
 
@@ -103,6 +104,13 @@ def _awake_of(record: Record, seen: Gathered, services: Mapping[str, Service]) -
             name = names.service(pool.name, record.release, fallback=fallback)
             if name in services and services[name].desired and name not in seen.holds:
                 yield name
+
+
+def _beats(seen: Gathered) -> dict[str, int] | None:
+    if seen.services is None:
+        return None
+    named = {names.beat_service(record.release): record.release for record in seen.live}
+    return {named[name]: service.desired for name, service in seen.services.items() if name in named}
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,13 @@ class Sleep:
 
 
 @dataclass(frozen=True)
+class WakeBeat:
+    """Have the beat of a release run: no alarm scales it."""
+
+    release: str
+
+
+@dataclass(frozen=True)
 class Retire:
     """Note who wants the stack of a release gone. Its queues are then closed."""
 
@@ -190,6 +197,7 @@ Action = (
     | Retire
     | Park
     | Sleep
+    | WakeBeat
     | Move
     | Renew
     | RunBefore

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from taskfleet.contract import state as keys
 from taskfleet.releases import checking
 from taskfleet.releases.actions import Action, Move, PassGate, SendCheck, SendGate
 from taskfleet.releases.before import towards_gating
@@ -60,7 +61,7 @@ def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
         yield Move(record.release, State.FAILED, failure)
     elif _too_late(record, missing, seen, memory, rules):
         waits: list[SendGate | SendCheck] = [*missing, *checking.unfinished(record, seen)]
-        lacking = _lacking(waits, memory) or "a live worker in each pool"
+        lacking = _lacking(record, waits, seen, memory) or "a live worker in each pool"
         reason = f"within {rules.gate_deadline_seconds:g} s there was no proof from {lacking}"
         yield Move(record.release, State.FAILED, reason)
     else:
@@ -70,20 +71,26 @@ def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
 def _proven(record: Record, seen: Observation, rules: Rules) -> bool:
     """Whether all of its gate tasks and checks have run, and ended well."""
     missing = [*missing_gates(record, seen, rules), *checking.unfinished(record, seen)]
-    return not missing and checking.failure(record, seen) is None
+    return not missing and _beat_ticks(record, seen) and checking.failure(record, seen) is None
 
 
-def _lacking(missing: list[SendGate | SendCheck], memory: Memory) -> str:
-    """The queues without proof, the checks without end, and why a broker took no task for them."""
-    queues = ", ".join(
-        dict.fromkeys(
-            f"{gate.queue} ({gate.broker})" if isinstance(gate, SendGate) else f"its gate {gate.task}"
-            for gate in missing
-        )
+def _beat_ticks(record: Record, seen: Observation) -> bool:
+    """Whether its beat, if it has one, has begun to tick: its schedule can be read."""
+    return not record.manifest.beat or seen.proofs.get(keys.gate_beat(record.release), 0.0) >= (
+        record.registered_at
     )
+
+
+def _lacking(record: Record, missing: list[SendGate | SendCheck], seen: Observation, memory: Memory) -> str:
+    """The queues without proof, the checks without end, and why a broker took no task for them."""
+    named = dict.fromkeys(
+        f"{gate.queue} ({gate.broker})" if isinstance(gate, SendGate) else f"its gate {gate.task}"
+        for gate in missing
+    )
+    without = ", ".join([*named, *([] if _beat_ticks(record, seen) else ["its beat"])])
     refused = {gate.broker: memory.gates_refused.get(gate.key) for gate in missing}
     return "; ".join(
-        [queues, *(f"{broker} took no gate task: {why}" for broker, why in refused.items() if why)]
+        [without, *(f"{broker} took no gate task: {why}" for broker, why in refused.items() if why)]
     )
 
 

@@ -148,6 +148,7 @@ class Observation:
     checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)  # release → the team's own
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # key of a check → how far it is
     awake: Mapping[str, tuple[str, ...]] | None = None  # release → its services that want workers
+    beats: Mapping[str, int] | None = None  # release → tasks that its beat's service wants
     before: Mapping[str, Command] = field(default_factory=dict)  # release → the command before its gate
     # Release → the tasks in it by name, of those whose drain is overdue.
     holding: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

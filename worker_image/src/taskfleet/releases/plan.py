@@ -16,7 +16,7 @@ from taskfleet.releases.draining import MAY_DRAIN, late, overdue, towards_retire
 from taskfleet.releases.gating import other_image, reused, towards_current
 from taskfleet.releases.model import LIVE, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
-from taskfleet.releases.retiring import resting, stuck
+from taskfleet.releases.retiring import beat, resting, stuck
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> I
     if deployed.image == record.image and deployed != record.manifest and not _removed(record, seen):
         yield Renew(deployed)
     yield from closing(record, seen)
+    yield from beat(record, seen)
     if record.state in MAY_DRAIN:
         moves = list(towards_retired(record, seen, memory.zeros[record.release], rules))
         yield from moves or resting(record, seen, memory, rules)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from taskfleet.releases.actions import Action, Delete, DiscardGates, Move, Park, Retire, Sleep
+from taskfleet.contract import names
+from taskfleet.releases.actions import Action, Delete, DiscardGates, Move, Park, Retire, Sleep, WakeBeat
 from taskfleet.releases.model import BY_ITSELF, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
 
@@ -40,6 +41,17 @@ def resting(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
     if quiet and wants_no_worker(record):
         yield from _sleep(record, seen)
     yield from _towards_deleted(record, seen, memory, rules)
+
+
+def beat(record: Record, seen: Observation) -> Iterator[Action]:
+    """A release's beat sleeps when its workers do, and is awake when they may be."""
+    wanted = (seen.beats or {}).get(record.release)
+    if wanted is None or not _stands(record, seen):
+        return
+    if wants_no_worker(record) and wanted:
+        yield Sleep(record.release, (names.beat_service(record.release),))
+    elif not wanted and not wants_no_worker(record) and record.state is not State.FAILED:
+        yield WakeBeat(record.release)
 
 
 def stuck(record: Record, seen: Observation, rules: Rules) -> Iterator[str]:
