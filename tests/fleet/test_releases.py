@@ -101,7 +101,7 @@ def test_each_firing_is_sent_once_by_the_beat_of_the_release_that_is_current(
     fleet: Deployed, green: str, began: float
 ) -> None:
     """Over a deploy, a rollback and a promotion, the last two right before one is due."""
-    for release, command in ((BLUE, ("rollback", "--yes")), (green, ("promote", green, "--yes"))):
+    for release, command in ((BLUE, ("rollback", BLUE, "--yes")), (green, ("promote", green, "--yes"))):
         time.sleep((SECONDS - 1 - time.time()) % SECONDS)
         since = time.time()
         assert fleet.fleet("release", *command).returncode == 0

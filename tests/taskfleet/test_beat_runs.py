@@ -205,20 +205,3 @@ def test_from_when_an_entry_goes_on(
     monkeypatch.setattr(entry, "default_now", lambda: NOON)
 
     assert runs.resumed(entry, run).timestamp() == goes_on
-
-
-def test_a_beat_that_is_not_its_turns_owner_writes_nothing_when_it_ends(fleet: TinyFleet) -> None:
-    """One that never had it, or that has given it back: the notes are another's by then."""
-    turn(beat_of(fleet, schedule=DAY))
-    never, (before,) = beat_of(fleet, schedule=DAY), kept(fleet).values()
-    away_for(fleet, DAY / 2)
-    never.close()
-    assert list(kept(fleet).values()) == [before - DAY.total_seconds() / 2]
-
-    held = beat_of(fleet, schedule=DAY)
-    held.tick()
-    held._turn.give_back()
-    away_for(fleet, DAY / 4)
-    (before,) = kept(fleet).values()
-    held.close()
-    assert list(kept(fleet).values()) == [before]
