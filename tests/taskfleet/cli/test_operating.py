@@ -95,6 +95,7 @@ def test_scale_of_an_unknown_pool_names_those_that_exist(up: Fleet) -> None:
 def test_restart_starts_a_new_deployment(up: Fleet) -> None:
     assert up.run("restart", "controller", "--yes").exit_code == 0
     assert up.run("restart", "worker", "--yes").exit_code == 2
+    assert "one controller for all" in up.run("restart", "controller", "--release", "blue").output
 
 
 def test_restart_of_beat_is_that_of_the_current_release_unless_another_is_named(up: Fleet) -> None:

@@ -116,6 +116,8 @@ def _check_bounds(pool: PoolManifest, workers: int | None, *, fallback: bool) ->
 @asks
 def restart(operator: Operator, service: str, release: str | None, yes: bool) -> None:
     """Replace the controller's or beat's task by a new one. ECS never runs two of either."""
+    if release and service != names.BEAT_SERVICE:
+        raise TaskfleetError(f"--release names a release's beat; there is one {service} for all of them")
     name = _beat_of(operator, release) if service == names.BEAT_SERVICE else service
     _service(operator, name)
     if yes:
