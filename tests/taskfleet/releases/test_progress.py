@@ -45,6 +45,12 @@ def test_a_gate_whose_tasks_have_all_run_waits_for_workers() -> None:
     assert _of(record(state=S.GATING), proofs=proven).waits_for == ("a running worker in each pool",)
 
 
+def test_a_gate_waits_for_the_releases_beat() -> None:
+    proven = {**proofs("green", *QUEUES), **proofs("green", *QUEUES, broker="fallback")}
+    waits = _of(_with(S.GATING, beat=True), proofs=proven)
+    assert waits.waits_for == ("its beat to tick",)
+
+
 def test_a_command_before_the_gate_is_named_and_has_its_end() -> None:
     waits = replace(_with(S.REGISTERED, before_gate=MIGRATE), before=Before("arn:of:task", T0 + 5))
     found = _of(waits)

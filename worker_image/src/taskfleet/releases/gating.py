@@ -71,10 +71,10 @@ def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
 def _proven(record: Record, seen: Observation, rules: Rules) -> bool:
     """Whether all of its gate tasks and checks have run, and ended well."""
     missing = [*missing_gates(record, seen, rules), *checking.unfinished(record, seen)]
-    return not missing and _beat_ticks(record, seen) and checking.failure(record, seen) is None
+    return not missing and beat_ticks(record, seen) and checking.failure(record, seen) is None
 
 
-def _beat_ticks(record: Record, seen: Observation) -> bool:
+def beat_ticks(record: Record, seen: Observation) -> bool:
     """Whether its beat, if it has one, has begun to tick: its schedule can be read."""
     return not record.manifest.beat or seen.proofs.get(keys.gate_beat(record.release), 0.0) >= (
         record.registered_at
@@ -87,7 +87,7 @@ def _lacking(record: Record, missing: list[SendGate | SendCheck], seen: Observat
         f"{gate.queue} ({gate.broker})" if isinstance(gate, SendGate) else f"its gate {gate.task}"
         for gate in missing
     )
-    without = ", ".join([*named, *([] if _beat_ticks(record, seen) else ["its beat"])])
+    without = ", ".join([*named, *([] if beat_ticks(record, seen) else ["its beat"])])
     refused = {gate.broker: memory.gates_refused.get(gate.key) for gate in missing}
     return "; ".join(
         [without, *(f"{broker} took no gate task: {why}" for broker, why in refused.items() if why)]

@@ -11,7 +11,7 @@ from taskfleet.contract.manifest import MANUAL
 from taskfleet.releases import checking
 from taskfleet.releases.actions import SendCheck, SendGate
 from taskfleet.releases.answering import newer
-from taskfleet.releases.gating import missing_gates
+from taskfleet.releases.gating import beat_ticks, missing_gates
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Left, Observation, Rules
 from taskfleet.releases.retiring import kept_seconds
@@ -92,6 +92,8 @@ def _gating(record: Record, seen: Observation, rules: Rules) -> Progress:
         f"a task on {each.queue} ({each.broker})" if isinstance(each, SendGate) else f"its check {each.task}"
         for each in missing
     ]
+    if not beat_ticks(record, seen):
+        waits.append("its beat to tick")
     return _of(record)(
         waits_for=tuple(dict.fromkeys(waits)) or ("a running worker in each pool",),
         then="its gate has passed, or it has failed",
