@@ -30,7 +30,8 @@ class Kept:
         self.name = name
         place.mkdir(exist_ok=True)
         self._command, self._ready = command, ready
-        self._environment = {**environment, "TMPDIR": str(place), "PYTHONPATH": str(REPOSITORY)}
+        path = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), str(REPOSITORY))))
+        self._environment = {**environment, "TMPDIR": str(place), "PYTHONPATH": path}
         self.log = place / "log"
         self._readies_before = self.readies()
         self._process: subprocess.Popen[bytes] | None = None

@@ -13,6 +13,7 @@ from celery import Celery
 from taskfleet import idempotency_key, install
 from taskfleet.contract.environment import BROKER, RELEASE
 
+from drills.history import clock
 from drills.tasks import journal
 
 RESULTS = "TASKFLEET_HISTORY_RESULTS"
@@ -25,7 +26,7 @@ app.conf.task_default_queue = "low"
 
 def _write(event: str, run: str, n: int, task: int) -> None:
     who = {"release": os.environ.get(RELEASE.name), "broker": os.environ.get(BROKER.name)}
-    journal.write(event, run=run, n=n, task=task, key=idempotency_key(), **who)
+    journal.write(event, at=clock.true(), run=run, n=n, task=task, key=idempotency_key(), **who)
 
 
 @app.task(name="history.step")  # type: ignore[untyped-decorator]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from taskfleet.releases.model import State
 
 from drills.history.outcomes import ACCEPTED, NEVER_INVOKED, REFUSED
-from drills.history.program import NO_CAUSES, Kind
+from drills.history.program import NO_CAUSES, Fault, Kind
 from drills.history.record import Broken, Execution, History, Published
 from drills.history.stalls import stalled
 
@@ -21,6 +21,8 @@ RECOVERY_SECONDS = 75.0
 PROMPT_SECONDS = 20.0
 # After its end a task is acknowledged within this, if nothing is broken.
 ACKNOWLEDGED_SECONDS = 4.0
+# An ETA is written in milliseconds, and clocks are read one after the other.
+EARLY_SECONDS = 0.1
 # A look says when it began; what was accepted a moment before is in it.
 ACCEPTED_BEFORE_SECONDS = 1.0
 # A producer reads the pointer every five seconds, and a publish may take two.
@@ -40,6 +42,7 @@ def violations(history: History) -> list[str]:
         *_keys_differ(runs),
         *_out_of_order(history, runs),
         *_bodies(history),
+        *_early(history, runs),
         *_late(history, runs),
         *_wrong_release(history, runs),
         *_drained_with_work(history, runs),
@@ -104,7 +107,8 @@ def _causes(history: History, invoked_at: float, first_end: float) -> list[Broke
             and broken.ended_at + ACKNOWLEDGED_SECONDS + before >= invoked_at
         )
 
-    return [each for each in history.broken if each.fault not in NO_CAUSES and explains(each)]
+    none = NO_CAUSES | {Fault.WORKER_CLOCK}
+    return [each for each in history.broken if each.fault not in none and explains(each)]
 
 
 def _keys_differ(runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
@@ -137,6 +141,19 @@ def _bodies(history: History) -> Iterator[str]:
         for results in history.bodies.get(each.publish.number, ()):
             if list(results) != expected:
                 yield f"chord: the body of {_named(each)} got {list(results)} instead of {expected}"
+
+
+def _early(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
+    """A worker whose clock is ahead may think that it is time."""
+    stepped = any(broken.fault is Fault.WORKER_CLOCK for broken in history.broken)
+    for each in history.published:
+        if stepped or not each.publish.delay_seconds or each.invoked_at is None:
+            continue
+        due = each.invoked_at + each.publish.delay_seconds
+        for run in runs.get((each.publish.number, 0), ()):
+            if run.began_at < due - EARLY_SECONDS:
+                before = due - run.began_at
+                yield f"early: {_named(each)} was due at {due:.1f} and began {before:.1f} s before it"
 
 
 def _late(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:

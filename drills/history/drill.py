@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from drills.history.check import violations
 from drills.history.counting import COUNTED, counts
 from drills.history.program import Step, program
-from drills.history.record import History
 from drills.history.run import Run
 from drills.history.seeds import Done, carry_out, fresh_rig
 from drills.history.shrink import Fails, shortest_prefix
@@ -33,10 +32,10 @@ def run(seeds: Sequence[int], *, rigs: int = 1, shrink: bool = True) -> Report:
     for one in carry_out(seeds, rigs=rigs):
         done.append(one)
         _say(one, _progress(done, len(seeds), time.monotonic() - began))
-    failed = {one.history.seed: one.found for one in done if one.found}
+    failed = {one.seed: one.found for one in done if one.found}
     for seed in list(failed)[: MOST_SHRUNK if shrink else 0]:
         _say_shortest(seed)
-    return _report([one.history for one in done], failed)
+    return _report(done, failed)
 
 
 def _progress(done: Sequence[Done], seeds: int, seconds: float) -> str:
@@ -46,11 +45,12 @@ def _progress(done: Sequence[Done], seeds: int, seconds: float) -> str:
 
 
 def _say(one: Done, progress: str) -> None:
-    faults = ", ".join(f"{b.fault} {b.target} {b.ended_at - b.began_at:.1f} s" for b in one.history.broken)
-    stood = sum(stall.ended_at - stall.began_at for stall in one.history.stalls)
+    broken = one.history.broken if one.history else ()
+    faults = ", ".join(f"{b.fault} {b.target} {b.ended_at - b.began_at:.1f} s" for b in broken)
+    stood = sum(stall.ended_at - stall.began_at for stall in (one.history.stalls if one.history else ()))
     still = f"; the machine stood still for {stood:.1f} s" if stood else ""
     verdict = "FAILS" if one.found else "holds"
-    print(f"{progress} seed {one.history.seed}: {verdict}, {one.seconds:.0f} s; {faults}{still}", flush=True)
+    print(f"{progress} seed {one.seed}: {verdict}, {one.seconds:.0f} s; {faults}{still}", flush=True)
     for sentence in one.found:
         print(f"    {sentence}", flush=True)
     if one.kept:
@@ -76,17 +76,18 @@ def _fails(seed: int) -> Fails:
     return fails
 
 
-def _report(histories: Sequence[History], failed: Mapping[int, Sequence[str]]) -> Report:
+def _report(done: Sequence[Done], failed: Mapping[int, Sequence[str]]) -> Report:
+    histories = [one.history for one in done if one.history]
     sums = Counter[str]()
     for history in histories:
         sums.update(counts(history))
-    held = len(histories) - len(failed)
+    held = len(done) - len(failed)
     these = f": {', '.join(map(str, failed))} did not" if failed else ""
     checks = [
-        Check(f"{held} of {len(histories)} seeds held{these}", not failed),
+        Check(f"{held} of {len(done)} seeds held{these}", not failed),
         Check(f"lost 0: {sums['lost']}", sums["lost"] == 0),
     ]
     still = sum(bool(history.stalls) for history in histories)
-    seeds = {"seeds": len(histories), "held": held, "in_which_the_machine_stood_still": still}
+    seeds = {"seeds": len(done), "held": held, "in_which_the_machine_stood_still": still}
     figures = {**seeds, **{name: sums[name] for name in COUNTED}}
     return Report(name=NAME, checks=checks, figures=figures)

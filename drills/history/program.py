@@ -102,6 +102,7 @@ class Fault(StrEnum):
     SQS_HANG = "sqs-hang"
     CONTROLLER_KILL = "controller-kill"
     CONTROLLER_STOP = "controller-stop"
+    WORKER_CLOCK = "worker-clock"  # steps forth or back, for a while
     PROMOTE = "promote"
     ROLLBACK = "rollback"
 
@@ -109,6 +110,8 @@ class Fault(StrEnum):
 MOVES = frozenset({Fault.PROMOTE, Fault.ROLLBACK})
 # No task is to run again, or late, because of these.
 NO_CAUSES = MOVES | {Fault.CONTROLLER_KILL, Fault.CONTROLLER_STOP}
+# By how much a clock steps, either way; more than a lease.
+CLOCK_SECONDS = 20.0
 # The longest that each lasts, in seconds; 0 is one that is over at once.
 _LONGEST = {
     Fault.WORKER_STOP: 16.0,  # longer than a lease
@@ -142,7 +145,8 @@ def program(seed: int) -> tuple[Step, ...]:
     publishes = [_publish(dice, number) for number in range(PUBLISHES)]
     faults = [_break(dice) for _ in range(dice.randint(1, MOST_FAULTS))]
     promotions = [_promotion(dice) for _ in range(dice.randint(0, 2))]
-    return tuple(sorted([*publishes, *faults, *promotions], key=lambda step: step.at))
+    clocks = [_clock(dice) for _ in range(dice.randint(0, 1))]
+    return tuple(sorted([*publishes, *faults, *promotions, *clocks], key=lambda step: step.at))
 
 
 def processes(seed: int) -> Processes:
@@ -168,7 +172,7 @@ def _publish(dice: random.Random, number: int) -> Publish:
 
 
 def _break(dice: random.Random) -> Break:
-    fault = dice.choice([each for each in Fault if each not in MOVES])
+    fault = dice.choice([each for each in Fault if each not in MOVES and each is not Fault.WORKER_CLOCK])
     longest = _LONGEST.get(fault, 0.0)
     return Break(
         at=dice.uniform(0.5, SECONDS - 1),
@@ -181,3 +185,9 @@ def _break(dice: random.Random) -> Break:
 def _promotion(dice: random.Random) -> Break:
     fault = dice.choice(sorted(MOVES))
     return Break(at=dice.uniform(1, SECONDS), fault=fault, seconds=0.0, target=0)
+
+
+def _clock(dice: random.Random) -> Break:
+    """``target`` says which way, too: even numbers step forth."""
+    at, seconds = dice.uniform(0.5, SECONDS - 1), round(dice.uniform(1, 6), 2)
+    return Break(at=at, fault=Fault.WORKER_CLOCK, seconds=seconds, target=dice.randrange(1000))

@@ -22,7 +22,7 @@ from taskfleet.contract import names
 from taskfleet.contract.environment import APP, BROKER, EXECUTION, FALLBACK, POOL, PRIMARY
 from taskfleet.contract.messages import REDIS_TAKEN
 
-from drills.history import controller
+from drills.history import clock, controller
 from drills.history.app import RESULTS
 from drills.history.program import QUEUES, Processes
 from drills.history.releases import Releases
@@ -193,8 +193,13 @@ class Rig:
             EXECUTION.name: execution,
             APP.name: "drills.history.app:app",
             RESULTS: self._results.url,
+            **clock.variables(self.clock(f"{release}-{broker}")),
         }
         return Worker(self.fleet, f"{release}-{broker}", release, ",".join(QUEUES), variables=variables)
+
+    def clock(self, worker: str) -> Path:
+        """The file that the clock of this worker reads."""
+        return self.directory / f"{worker}.clock"
 
     def _end_processes(self) -> None:
         for producer in self.producers:

@@ -15,8 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from drills.history import clock
 from drills.history.outcomes import KILLED, NEVER_INVOKED
-from drills.history.program import MOVES, Break, Fault, Publish, Step, processes
+from drills.history.program import CLOCK_SECONDS, MOVES, Break, Fault, Publish, Step, processes
 from drills.history.record import Broken, Execution, History, Published
 from drills.history.rig import Producer, Rig, wait_until_idle
 from drills.history.stalls import Stalls
@@ -81,6 +82,8 @@ class Run:
         rig = self._rig
         worker = self._worker(step.target)
         producer = rig.producers[step.target % len(rig.producers)]
+        if step.fault is Fault.WORKER_CLOCK:
+            return self._step_clock(worker, step)
         if step.fault in _OF_WORKERS:
             _OF_WORKERS[step.fault](worker, step)
             return worker.name
@@ -95,6 +98,15 @@ class Run:
         with _OF_BROKERS[step.fault](rig, step):
             time.sleep(step.seconds)
         return "broker"
+
+    def _step_clock(self, worker: Worker, step: Break) -> str:
+        seconds = CLOCK_SECONDS if step.target % 2 == 0 else -CLOCK_SECONDS
+        clock.put_off(self._rig.clock(worker.name), seconds)
+        try:
+            time.sleep(step.seconds)
+        finally:
+            clock.put_off(self._rig.clock(worker.name), 0.0)
+        return f"{worker.name} {seconds:+.0f} s"
 
     def _worker(self, target: int) -> Worker:
         """Most often one of the current release, which has something to lose."""

@@ -23,9 +23,13 @@ from drills.history.stalls import Stalls
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A seed's history and what does not hold of it. ``kept`` is the folder with what a failing one left."""
+    """A seed's history and what does not hold of it. ``kept`` is the folder with what a failing one left.
 
-    history: History
+    Without a history its rig failed: that is what was ``found``.
+    """
+
+    seed: int
+    history: History | None
     found: Sequence[str]
     seconds: float
     kept: Path | None
@@ -43,11 +47,11 @@ def fresh_rig() -> Iterator[Rig]:
 
 
 def carry_out(seeds: Sequence[int], *, rigs: int) -> Iterator[Done]:
-    """Each as it ends. An exception in a rig ends them all, once each has ended its program."""
+    """Each as it ends. One that fails, or whose rig does, is the last there: the next has a fresh rig."""
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for seed in seeds:
         waiting.put(seed)
-    done: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
+    done: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
     over = threading.Event()
     # What is broken on purpose is in the line of its seed.
     logging.getLogger("taskfleet.front").setLevel(logging.ERROR)
@@ -67,11 +71,9 @@ def carry_out(seeds: Sequence[int], *, rigs: int) -> Iterator[Done]:
         stalls.close()
 
 
-def _until_all_ended(done: queue.SimpleQueue[Done | BaseException | None], rigs: int) -> Iterator[Done]:
+def _until_all_ended(done: queue.SimpleQueue[Done | None], rigs: int) -> Iterator[Done]:
     while rigs:
         one = done.get()
-        if isinstance(one, BaseException):
-            raise one
         if one is None:
             rigs -= 1
         else:
@@ -80,18 +82,41 @@ def _until_all_ended(done: queue.SimpleQueue[Done | BaseException | None], rigs:
 
 def _work(
     waiting: queue.SimpleQueue[int],
-    done: queue.SimpleQueue[Done | BaseException | None],
+    done: queue.SimpleQueue[Done | None],
     over: threading.Event,
     stalls: Stalls,
 ) -> None:
-    """On a rig of its own, until no seed is left."""
+    """On rigs of its own, until no seed is left."""
+    seeds = _while_there_are(waiting, over)
     try:
-        with fresh_rig() as rig, contextlib.suppress(queue.Empty):
-            while not over.is_set():
-                done.put(_one(rig, waiting.get_nowait(), stalls))
+        for seed in seeds:
+            for one in _on_a_rig(seed, seeds, stalls):
+                done.put(one)
+    finally:
         done.put(None)
-    except BaseException as error:  # noqa: BLE001 - raised again where the seeds are waited for
-        done.put(error)
+
+
+def _while_there_are(waiting: queue.SimpleQueue[int], over: threading.Event) -> Iterator[int]:
+    with contextlib.suppress(queue.Empty):
+        while not over.is_set():
+            yield waiting.get_nowait()
+
+
+def _on_a_rig(first: int, others: Iterator[int], stalls: Stalls) -> Iterator[Done]:
+    """The seeds up to one that fails; a process that does not start in time fails the seed it is for."""
+    seed: int | None = first
+    began = time.monotonic()
+    try:
+        with fresh_rig() as rig:
+            while seed is not None:
+                began = time.monotonic()
+                one = _one(rig, seed, stalls)
+                seed = None if one.found else next(others, None)
+                yield one
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other seeds are still to be run
+        found = [f"its servers or processes failed: {error!r}"]
+        if seed is not None:
+            yield Done(seed=seed, history=None, found=found, seconds=time.monotonic() - began, kept=None)
 
 
 def _one(rig: Rig, seed: int, stalls: Stalls) -> Done:
@@ -100,4 +125,4 @@ def _one(rig: Rig, seed: int, stalls: Stalls) -> Done:
     history = run.history()
     found = violations(history)
     kept = keep(history, found, run.logs()) if found else None
-    return Done(history=history, found=found, seconds=time.monotonic() - began, kept=kept)
+    return Done(seed=seed, history=history, found=found, seconds=time.monotonic() - began, kept=kept)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
@@ -15,13 +16,14 @@ from subprocess import PIPE
 import pytest
 from taskfleet.releases.model import State
 
-from drills.history import drill
+from drills.history import clock, drill, seeds
 from drills.history.check import violations
 from drills.history.counting import counts
 from drills.history.kept import keep
 from drills.history.outcomes import ACCEPTED, KILLED, REFUSED
 from drills.history.program import ASYNCIO, GREENLETS, IN_TURN, Fault, Kind, Publish, Step, processes, program
 from drills.history.record import Broken, Execution, History, Published, ReleasesSeen
+from drills.history.seeds import Done
 from drills.history.shrink import shortest_prefix
 from drills.history.stalls import Stall, stalled
 
@@ -267,6 +269,40 @@ def test_every_kind_and_every_fault_comes_up() -> None:
     assert {step.fault for step in steps if not isinstance(step, Publish)} == set(Fault)
 
 
+def test_what_waits_for_its_time_must_not_begin_before_it() -> None:
+    delayed = published(Kind.COUNTDOWN, delay_seconds=3.0)
+    stepped = Broken(fault=Fault.WORKER_CLOCK, target="worker +20 s", began_at=100.5, ended_at=101.5)
+
+    assert violations(history(delayed, ran(at=103.0))) == []
+    assert the_only(history(delayed, ran(at=102.8))).startswith("early: publish 1 (countdown")
+    assert violations(history(delayed, ran(at=102.8), broken=[stepped])) == []
+
+
+def test_no_task_runs_again_because_a_clock_was_stepped() -> None:
+    stepped = Broken(fault=Fault.WORKER_CLOCK, target="worker +20 s", began_at=100.5, ended_at=101.5)
+
+    assert the_only(history(published(), ran(), ran(at=102), broken=[stepped])).startswith("run again")
+    assert violations(history(published(), ran(at=125), broken=[stepped])) == []
+
+
+@pytest.mark.parametrize("seconds", [20.0, -20.0])
+def test_a_clock_that_is_stepped_is_its_processs_own(tmp_path: Path, seconds: float) -> None:
+    variables = clock.variables(tmp_path / "clock")
+    clock.put_off(tmp_path / "clock", seconds)
+    code = (
+        "import time, datetime as d; true = time.clock_gettime(time.CLOCK_REALTIME); "
+        "now = d.datetime.now(d.UTC); print(time.time() - true, now.timestamp() - true, "
+        "isinstance(d.datetime.fromtimestamp(0), d.datetime), time.monotonic())"
+    )
+
+    said = subprocess.run([sys.executable, "-c", code], env=variables, stdout=PIPE, text=True, check=True)
+
+    wall, aware, kind, monotonic = said.stdout.split()
+    assert (float(wall), float(aware)) == (pytest.approx(seconds, abs=1), pytest.approx(seconds, abs=1))
+    assert kind == "True"
+    assert float(monotonic) == pytest.approx(time.monotonic(), abs=10)
+
+
 def test_the_shortest_prefix_that_fails_is_found() -> None:
     steps = program(3)
     tried: list[int] = []
@@ -294,3 +330,31 @@ def test_a_handful_of_seeds_holds() -> None:
     assert report.holds, report.table()
     assert int(str(report.figures["executed"])) > 100
     assert int(str(report.figures["faults"])) >= len(SEEDS)
+
+
+def test_a_seed_that_fails_or_whose_rig_does_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rigs: list[object] = []
+
+    @contextlib.contextmanager
+    def rig() -> Iterator[object]:
+        rigs.append(object())
+        yield rigs[-1]
+
+    def one(_rig: object, seed: int, _stalls: object) -> Done:
+        if seed == 2:
+            raise TimeoutError("a worker did not start")
+        found = ["lost: publish 1"] if seed == 4 else []
+        return Done(seed=seed, history=history(published(), ran()), found=found, seconds=1, kept=None)
+
+    monkeypatch.setattr(seeds, "fresh_rig", rig)
+    monkeypatch.setattr(seeds, "_one", one)
+
+    report = drill.run(range(1, 7), rigs=1, shrink=False)
+
+    said = capsys.readouterr().out
+    assert "[6/6: 4 held, 2 failed, 0 min left] seed 6: holds" in said
+    assert "TimeoutError('a worker did not start')" in said
+    assert report.checks[0].text == "4 of 6 seeds held: 2, 4 did not"
+    assert len(rigs) == 3  # a fresh one after each that failed
