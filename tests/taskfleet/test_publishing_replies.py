@@ -130,3 +130,13 @@ def test_a_primary_that_lives_on_as_a_replica_is_left_for_the_new_one(
     for _ in range(5):
         app.send_task("anything")
     assert fleet.waiting_on_sqs("low", "r1") == on_sqs
+
+
+def test_a_replica_does_not_answer_the_probe(fleet: TinyFleet, app: Celery, other: Valkey) -> None:
+    """Or each second a publish would find out that it takes no write."""
+    primary = app.taskfleet.publisher._primary
+    assert primary.answers()
+
+    fleet.valkey.client().execute_command("REPLICAOF", other.host, other.port)
+
+    assert not primary.answers()
