@@ -9,7 +9,8 @@ from enum import Enum, auto
 from pathlib import Path
 
 from infra.chosen import ALL
-from infra.services import EC2, ON_DEMAND, SPOT, Service, before_gate, services
+from infra.rules.capacity import vcpus
+from infra.services import EC2, ON_DEMAND, SPOT, Service, before_gate, instance_types, services
 from infra.templates import Template, of_type, read
 
 
@@ -57,7 +58,7 @@ class Need:
         return max(self.release, self.full)
 
 
-VCPU, SPOT_VCPU = "Fargate vCPU", "Fargate Spot vCPU"
+VCPU, SPOT_VCPU, EC2_VCPU = "Fargate vCPU", "Fargate Spot vCPU", "EC2 vCPU"
 VPCS, ADDRESSES, INTERFACES = "VPCs", "Elastic IP addresses", "network interfaces"
 ALARMS, RULES = "CloudWatch alarms", "security group rules"
 IN_A_SUBNET = "addresses in each subnet"
@@ -79,6 +80,7 @@ def needs(templates: Mapping[str, Template]) -> list[Need]:
     found = [
         _need(templates, VCPU, _vcpu),
         _need(templates, SPOT_VCPU, _spot_vcpu),
+        _need(templates, EC2_VCPU, _ec2_vcpu(templates)),
         _need(templates, VPCS, lambda one, _: len(of_type(one, "AWS::EC2::VPC"))),
         _need(templates, ADDRESSES, lambda one, _: len(of_type(one, "AWS::EC2::EIP"))),
         _need(templates, INTERFACES, _interfaces),
@@ -151,6 +153,18 @@ def _spot_vcpu(template: Template, when: _When) -> float:
         for one, many in _tasks(template, when)
         if one.capacity == SPOT
     )
+
+
+def _ec2_vcpu(templates: Mapping[str, Template]) -> _Count:
+    """At worst each task has an instance to itself."""
+    types = {name: type for one in templates.values() for name, type in instance_types(one).items()}
+
+    def count(template: Template, when: _When) -> float:
+        return sum(
+            many * vcpus(types[one.provider]) for one, many in _tasks(template, when) if one.capacity == EC2
+        )
+
+    return count
 
 
 def _interfaces(template: Template, when: _When) -> float:

@@ -23,6 +23,7 @@ class Service:
     cpu_units: int
     memory_mib: int
     architecture: str  # X86_64 or ARM64
+    provider: str  # the name of its capacity provider on EC2
     capacity: str  # ON_DEMAND, SPOT (a part of it) or EC2
     base: int  # with SPOT: so many are on demand before any is on Spot …
     share: float  # … and this part of the others
@@ -56,6 +57,7 @@ def services(template: Template) -> Iterator[Service]:
             cpu_units=int(task["Cpu"]),
             memory_mib=int(task["Memory"]),
             architecture=task.get("RuntimePlatform", {}).get("CpuArchitecture", "X86_64"),
+            provider=_providers(service)[0] if _capacity(service, task) == EC2 else "",
             capacity=_capacity(service, task),
             base=base,
             share=share,
@@ -67,8 +69,23 @@ def services(template: Template) -> Iterator[Service]:
 def _capacity(service: Resource, task: Resource) -> str:
     if "FARGATE" not in task.get("RequiresCompatibilities", ()):
         return EC2
-    providers = [item["CapacityProvider"] for item in service.get("CapacityProviderStrategy", ())]
-    return SPOT if SPOT in providers else ON_DEMAND
+    return SPOT if SPOT in _providers(service) else ON_DEMAND
+
+
+def _providers(service: Resource) -> list[str]:
+    return [str(item["CapacityProvider"]) for item in service.get("CapacityProviderStrategy", ())]
+
+
+def instance_types(template: Template) -> dict[str, str]:
+    """The instance type of each capacity provider on EC2, by its name."""
+    groups = of_type(template, "AWS::AutoScaling::AutoScalingGroup")
+    launched = of_type(template, "AWS::EC2::LaunchTemplate")
+    found = {}
+    for provider in of_type(template, "AWS::ECS::CapacityProvider").values():
+        group = groups[provider["AutoScalingGroupProvider"]["AutoScalingGroupArn"]["Ref"]]
+        made = launched[group["LaunchTemplate"]["LaunchTemplateId"]["Ref"]]
+        found[str(provider["Name"])] = str(made["LaunchTemplateData"]["InstanceType"])
+    return found
 
 
 def _on_demand(service: Resource) -> tuple[int, float]:

@@ -33,6 +33,7 @@ class Quota:
 QUOTAS = (
     Quota(need=needs.VCPU, service="fargate", code="L-3032A538", by_others=usage.vcpu),
     Quota(need=needs.SPOT_VCPU, service="fargate", code="L-36FBB829", by_others=usage.spot_vcpu),
+    Quota(need=needs.EC2_VCPU, service="ec2", code="L-1216C47A", by_others=usage.ec2_vcpu),
     Quota(need=needs.VPCS, service="vpc", code="L-F678F1CE", by_others=usage.vpcs),
     Quota(need=needs.ADDRESSES, service="ec2", code="L-0263D0A3", by_others=usage.addresses),
     Quota(need=needs.INTERFACES, service="vpc", code="L-DF5E4CA3", by_others=usage.interfaces),

@@ -10,10 +10,12 @@ import boto3
 from taskfleet.contract import names
 
 from infra.preflight import vpc
+from infra.rules.capacity import vcpus
 from infra.settings import Settings
 
 ByOthers = Callable[[Settings, boto3.Session], float]
 
+_RUNNING = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 _LOOK_BACK = datetime.timedelta(minutes=30)
 
 
@@ -25,6 +27,20 @@ def vcpu(settings: Settings, session: boto3.Session) -> float:
 def spot_vcpu(settings: Settings, session: boto3.Session) -> float:
     """Of Fargate Spot."""
     return _vcpu(settings, session, spot=True)
+
+
+def ec2_vcpu(settings: Settings, session: boto3.Session) -> float:
+    """Of standard instances on demand."""
+    ec2 = session.client("ec2")
+    groups = vpc.own_groups(settings, ec2)
+    found = vpc.every(ec2, "describe_instances", "Reservations", Filters=_RUNNING)
+    own = sum(
+        vcpus(one["InstanceType"])
+        for reservation in found
+        for one in reservation["Instances"]
+        if groups & {group["GroupId"] for group in one["SecurityGroups"]}
+    )
+    return max(0.0, _in_use(session.client("cloudwatch"), "EC2", "Standard/OnDemand") - own)
 
 
 def vpcs(settings: Settings, session: boto3.Session) -> float:
@@ -60,14 +76,17 @@ def _not_ours(settings: Settings, found: Collection[Mapping[str, Any]]) -> int:
 
 
 def _vcpu(settings: Settings, session: boto3.Session, *, spot: bool) -> float:
-    used = _in_use(session.client("cloudwatch"), "Standard/Spot" if spot else "Standard/OnDemand")
+    used = _in_use(session.client("cloudwatch"), "Fargate", "Standard/Spot" if spot else "Standard/OnDemand")
     return max(0.0, used - _own(settings, session.client("ecs"), spot=spot))
 
 
-def _in_use(cloudwatch: Any, usage_class: str) -> float:
-    """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/monitoring-fargate-usage.html."""
+def _in_use(cloudwatch: Any, service: str, usage_class: str) -> float:
+    """As AWS/Usage says it, for Fargate and EC2 alike.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/monitoring-fargate-usage.html.
+    """
     now = datetime.datetime.now(datetime.UTC)
-    dimensions = {"Service": "Fargate", "Type": "Resource", "Resource": "vCPU", "Class": usage_class}
+    dimensions = {"Service": service, "Type": "Resource", "Resource": "vCPU", "Class": usage_class}
     points = cloudwatch.get_metric_statistics(
         Namespace="AWS/Usage",
         MetricName="ResourceCount",

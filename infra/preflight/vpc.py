@@ -107,6 +107,12 @@ def is_ours(settings: Settings, resource: Mapping[str, Any]) -> bool:
     return names.stack_tags(settings.name).items() <= _tags(resource).items()
 
 
+def own_groups(settings: Settings, ec2: Any) -> set[str]:
+    """The ids of the environment's security groups."""
+    found = every(ec2, "describe_security_groups", "SecurityGroups")
+    return {one["GroupId"] for one in found if is_ours(settings, one)}
+
+
 def own_interfaces(
     settings: Settings, ec2: Any, interfaces: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
@@ -114,11 +120,7 @@ def own_interfaces(
 
     Interfaces that AWS's services make (of tasks, nodes, endpoints) have no tags of the stacks.
     """
-    groups = {
-        one["GroupId"]
-        for one in every(ec2, "describe_security_groups", "SecurityGroups")
-        if is_ours(settings, one)
-    }
+    groups = own_groups(settings, ec2)
     vpcs = {one["VpcId"] for one in every(ec2, "describe_vpcs", "Vpcs") if is_ours(settings, one)}
     return [
         one

@@ -23,8 +23,11 @@ FARGATE_MEMORY: dict[int, tuple[int, ...]] = {
     16384: tuple(range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB)),
 }
 _INSTANCE_TYPE = re.compile(
-    r"(?P<family>[a-z]+)\d+(?P<options>[a-z-]*)\.(?:nano|micro|small|medium|\d*x?large|metal(?:-\d+xl)?)"
+    r"(?P<family>[a-z]+)\d+(?P<options>[a-z-]*)\."
+    r"(?P<size>nano|micro|small|medium|\d*x?large|metal(?:-\d+xl)?)"
 )
+# Those whose vCPU count for EC2's quota of "Standard (A, C, D, H, I, M, R, T, Z) instances".
+_STANDARD = frozenset({"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"})
 SMALLEST_CHILD_MIB = 64  # an empty Celery child with the AWS SDK loaded takes about this much
 
 
@@ -156,6 +159,19 @@ def architecture_of(pool: Pool) -> str | None:
     if match is None:
         return None
     return "arm64" if match["options"].startswith("g") or match["family"] == "a" else "x86_64"
+
+
+def vcpus(instance_type: str) -> int:
+    """Of one instance, as EC2's quota of standard instances counts it; 0 for a type that it does not count.
+
+    Nor are those counted that are a whole machine (``metal``), whose size the name does not say.
+    """
+    match = _INSTANCE_TYPE.fullmatch(instance_type)
+    if match is None or match["family"] not in _STANDARD or match["size"].startswith("metal"):
+        return 0
+    if match["size"] in ("nano", "micro", "small", "medium", "large"):
+        return 1 if match["size"] == "medium" and match["family"] != "t" else 2
+    return 4 * int(match["size"].removesuffix("xlarge") or 1)
 
 
 RULES = (_at_least, _min_max, _memory, _child_memory_is_prefork, _fargate_size, _instance_type)

@@ -14,6 +14,7 @@ from infra.needs import Need
 from infra.preflight import machine
 from infra.preflight.finding import Finding, State, page
 from infra.preflight.quotas import QUOTAS, compare
+from infra.rules.capacity import vcpus
 from infra.rules.endpoints import interfaces
 from infra.services import services
 from infra.settings import Capacity, Image
@@ -79,6 +80,32 @@ def test_what_takes_an_address_is_counted_in_each_subnet(variants: Synthesis) ->
     assert (found.rest, found.gate, found.release) == (rest, rest + pools, rest + 2 * pools + 1)  # a beat
     workers = sum(2 * math.ceil(pool.max_workers / 3) for pool in EXISTING.pools)
     assert found.full == endpoints + singletons + broker + results + workers
+
+
+def test_of_instances_the_vcpu_of_their_type_count_at_worst_one_for_each_task(mixed: Synthesis) -> None:
+    found = of(mixed, "dev")[needs.EC2_VCPU]
+    big = next(pool for pool in MIXED.pools if pool.capacity is Capacity.EC2)
+
+    assert (big.instance_type, big.min_workers) == ("m7i.large", 0)
+    assert (found.rest, found.gate, found.full) == (0, 2 * 2, 2 * 2 * big.max_workers)
+
+
+@pytest.mark.parametrize(
+    ("type", "count"),
+    [
+        ("m7g.medium", 1),
+        ("t4g.small", 2),
+        ("t3.medium", 2),
+        ("c7i.large", 2),
+        ("r7g.xlarge", 4),
+        ("im4gn.16xlarge", 64),
+        ("g5.xlarge", 0),
+        ("inf2.xlarge", 0),
+        ("m7i.metal-24xl", 0),
+    ],
+)
+def test_an_instance_type_says_its_vcpu(type: str, count: int) -> None:
+    assert vcpus(type) == count
 
 
 def test_on_instances_a_worker_may_have_one_to_itself_which_takes_an_address_too(mixed: Synthesis) -> None:

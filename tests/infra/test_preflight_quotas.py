@@ -85,10 +85,9 @@ def test_alarms_are_ours_by_their_name(session: boto3.Session) -> None:
     assert by_others(session, usage.alarms) == 2
 
 
-@pytest.mark.parametrize("how", [usage.vcpu, usage.spot_vcpu])
-def test_of_fargate_the_usage_metric_says_it(session: boto3.Session, how: usage.ByOthers) -> None:
-    kind = "Standard/Spot" if how is usage.spot_vcpu else "Standard/OnDemand"
-    dimensions = {"Service": "Fargate", "Type": "Resource", "Resource": "vCPU", "Class": kind}
+def in_use(session: boto3.Session, service: str, kind: str, value: float) -> None:
+    """As AWS/Usage says it."""
+    dimensions = {"Service": service, "Type": "Resource", "Resource": "vCPU", "Class": kind}
     session.client("cloudwatch").put_metric_data(
         Namespace="AWS/Usage",
         MetricData=[
@@ -96,10 +95,34 @@ def test_of_fargate_the_usage_metric_says_it(session: boto3.Session, how: usage.
                 "MetricName": "ResourceCount",
                 "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
                 "Timestamp": datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=2),
-                "Value": 3,
+                "Value": value,
             }
         ],
     )
+
+
+def test_of_ec2_our_own_instances_are_taken_off(session: boto3.Session) -> None:
+    ec2 = session.client("ec2")
+    for tags in (TAGS, STRANGE):
+        made = ec2.create_security_group(GroupName=f"{len(tags)}", Description="x")["GroupId"]
+        group = tagged(ec2, made, tags)
+        (image, *_) = ec2.describe_images(Owners=["amazon"])["Images"]
+        ec2.run_instances(
+            ImageId=image["ImageId"],
+            InstanceType="m5.large",
+            MinCount=1,
+            MaxCount=1,
+            SecurityGroupIds=[group],
+        )
+    in_use(session, "EC2", "Standard/OnDemand", 8)
+
+    assert by_others(session, usage.ec2_vcpu) == 8 - 2
+
+
+@pytest.mark.parametrize("how", [usage.vcpu, usage.spot_vcpu])
+def test_of_fargate_the_usage_metric_says_it(session: boto3.Session, how: usage.ByOthers) -> None:
+    kind = "Standard/Spot" if how is usage.spot_vcpu else "Standard/OnDemand"
+    in_use(session, "Fargate", kind, 3)
 
     assert by_others(session, how) == 3
 
@@ -108,6 +131,7 @@ def test_each_need_of_an_environment_has_its_quota() -> None:
     named = (
         needs.VCPU,
         needs.SPOT_VCPU,
+        needs.EC2_VCPU,
         needs.VPCS,
         needs.ADDRESSES,
         needs.INTERFACES,
