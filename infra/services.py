@@ -23,7 +23,7 @@ class Service:
     cpu_units: int
     memory_mib: int
     architecture: str  # X86_64 or ARM64
-    provider: str  # the name of its capacity provider on EC2
+    provider: str  # its first capacity provider, if it names one
     capacity: str  # ON_DEMAND, SPOT (a part of it) or EC2
     base: int  # with SPOT: so many are on demand before any is on Spot …
     share: float  # … and this part of the others
@@ -57,7 +57,7 @@ def services(template: Template) -> Iterator[Service]:
             cpu_units=int(task["Cpu"]),
             memory_mib=int(task["Memory"]),
             architecture=task.get("RuntimePlatform", {}).get("CpuArchitecture", "X86_64"),
-            provider=_providers(service)[0] if _capacity(service, task) == EC2 else "",
+            provider=next(iter(_providers(service)), ""),
             capacity=_capacity(service, task),
             base=base,
             share=share,
