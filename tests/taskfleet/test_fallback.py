@@ -103,3 +103,27 @@ def test_a_slow_sqs_takes_the_publishes_of_very_many_threads(
     assert not refused
     batches = sum("SendMessageBatch" in target for target in faults.targets)
     assert 0 < batches < 150
+
+
+def test_whose_time_is_nearly_over_has_that_of_one_call(
+    fleet: TinyFleet, faults: FaultySqs, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis, and the calls before its own, have used the rest."""
+    monkeypatch.setattr("taskfleet.publishing.fallback.CALLS", 1)
+    monkeypatch.setattr("taskfleet.publishing.outgoing.SECONDS", 0.1)
+    app.taskfleet.bind(app.taskfleet.settings)
+    refused: list[PublishError] = []
+
+    def publish() -> None:
+        with only(FALLBACK):
+            try:
+                app.send_task("anything")
+            except PublishError as error:
+                refused.append(error)
+
+    publish()
+    faults.delay_seconds = 0.4
+    together(publish, threads=3)
+
+    assert not refused
+    assert fleet.waiting_on_sqs("low", "r1") == 1 + 1 + 3
