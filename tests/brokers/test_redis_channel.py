@@ -370,6 +370,9 @@ def test_an_end_that_comes_after_the_lease_still_counts(valkey: Valkey, client: 
 
         assert second.drain(1) == ["late", "next"], "what has ended is not run again"
         assert second.messages[1].headers[messages.DELIVERIES_HEADER] == 0
+        second.messages[1].ack()
+        assert second.drain(1) == ["late", "next"], "nor when there is room for what was given back"
+        assert client.llen("q") == 0
 
 
 def test_what_was_held_back_does_not_count_when_its_worker_ends(valkey: Valkey, client: redis.Redis) -> None:
