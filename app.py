@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from pathlib import Path
 
 from aws_cdk import App
 from taskfleet.errors import SettingsError
-
-SETTINGS = Path(__file__).parent / "infra" / "environments.py"
 
 
 def main() -> None:
@@ -24,29 +21,11 @@ def main() -> None:
             print(line, file=sys.stderr)
     except SettingsError as error:
         sys.exit(f"SettingsError: {error}")
-    except Exception as error:
-        said = _said(error)
-        if said is None:
+    except RuntimeError as error:
+        # From jsii, of the CDK's own: the findings themselves are printed already.
+        if not str(error).startswith("ValidationFailed"):
             raise
-        sys.exit(said)
-
-
-def _said(error: Exception) -> str | None:
-    """What went wrong; None for what only a traceback explains."""
-    if isinstance(error, RuntimeError) and str(error).startswith("ValidationFailed"):
-        return str(error)  # from jsii, of the CDK's own; the findings themselves are printed already
-    if isinstance(error, SyntaxError) and error.filename == str(SETTINGS):
-        line, why = error.lineno, error.msg
-    else:
-        # The last of the frames: an error within one of our own functions is theirs to explain.
-        *_, frame = traceback.extract_tb(error.__traceback__)
-        if frame.filename != str(SETTINGS):
-            return None
-        line, why = frame.lineno, f"{type(error).__name__}: {error}"
-    return (
-        f"SettingsError: infra/environments.py, line {line}: {why}. What each setting is called, and its "
-        "type, is in infra/settings.py"
-    )
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
