@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from aws_cdk import aws_iam as iam_resources
 from aws_cdk import aws_sqs as sqs
 
 from infra.checks import guard, iam, iam_sizes, ledger, lint, nag
-from tests.infra.synthesis import FLAGS, Synthesis
+from tests.infra.synthesis import FLAGS, Synthesis, synthesize
+from tests.infra.variants import EXISTING
 from tests.support import reference as environments
 
 GOOD_BROKER = {
@@ -166,6 +168,15 @@ def test_cfn_lint_finds_what_is_wrong(tmp_path: Path) -> None:
 
     (finding,) = lint.run([template])
     assert "Nmae" in finding
+
+
+def test_policies_of_the_longest_names_are_no_longer_than_iam_takes(tmp_path: Path) -> None:
+    """Of an environment that has all that the operators' policy names, in a region with a long name."""
+    region = "ap-southeast-1"
+    network = replace(EXISTING.network, availability_zones=tuple(f"{region}{zone}" for zone in "abc"))
+    longest = replace(EXISTING, name="a" * 12, region=region, network=network)
+
+    assert synthesize(tmp_path, [longest]).files  # else it raises what the CDK says
 
 
 def test_no_statement_allows_a_wildcard_action(blueprint: Synthesis, variants: Synthesis) -> None:
