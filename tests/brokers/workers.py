@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from taskfleet.testing import leash
+
 from tests.brokers import celery_app
 from tests.support.processes import wait_for
 
@@ -83,6 +85,7 @@ class Worker:
                 stderr=log,
                 env={**os.environ, **(environment or {}), **own},
                 start_new_session=True,
+                preexec_fn=leash.die_with_parent(os.getpid()),
             )
 
     def said(self, text: str) -> bool:

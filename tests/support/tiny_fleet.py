@@ -22,7 +22,7 @@ from taskfleet.contract import environment as env
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.settings import ProducerSettings
-from taskfleet.testing import base
+from taskfleet.testing import base, leash
 
 from drills.tasks import journal
 from tests.support.ministack import MiniStack
@@ -161,6 +161,7 @@ class TinyFleet:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that a test can end it with its children
+                preexec_fn=leash.die_with_parent(os.getpid()),
             )
         self._workers.append(process)
         process.place = place  # type: ignore[attr-defined]

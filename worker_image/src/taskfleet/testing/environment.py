@@ -25,7 +25,7 @@ from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.publishing.publisher import only
 from taskfleet.settings import ProducerSettings
-from taskfleet.testing import base
+from taskfleet.testing import base, leash
 from taskfleet.testing.servers import Account, TlsValkey, wait_for
 
 RELEASE = "r1"
@@ -122,6 +122,7 @@ class Environment:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that it can be ended with its children
+                preexec_fn=leash.die_with_parent(os.getpid()),
             )
         self._workers.append((process, broker))
         wait_for(lambda: "ready." in log.read_text() or process.poll() is not None, f"a worker ({log})")
