@@ -14,7 +14,6 @@ from infra.preflight.account import unknown
 from infra.preflight.finding import Finding, State
 from infra.preflight.vpc import Endpoint, Seen, Subnet, Vpc
 from infra.rules.endpoints import GATEWAYS, interfaces
-from infra.rules.existing import is_group
 from infra.settings import Egress, ExistingVpc, Settings
 
 
@@ -261,14 +260,15 @@ def _made_twice(
 
 
 def _groups(settings: Settings, seen: Seen) -> Iterator[Finding]:
-    """The broker may admit a group of a peered VPC; a task has groups of its own VPC only."""
-    peers = {peer for peer in settings.broker.ingress if is_group(peer)}
+    """A group that is admitted may be of a peered VPC; a task has groups of its own VPC only."""
+    peers = vpc.peer_groups(settings)
     own = {group for pool in settings.pools for group in pool.security_groups}
     if lost := sorted((peers | own) - seen.groups.keys()):
         yield _missing(
             "security groups",
             f"there is no {', '.join(lost)} in {settings.region}",
-            "Pool.security_groups and Broker.ingress name them: `aws ec2 describe-security-groups`",
+            "Pool.security_groups, broker.ingress, results.ingress or metrics_from names it: "
+            "`aws ec2 describe-security-groups`",
         )
     vpc_id = seen.vpc.id if seen.vpc else None
     strange = sorted(one for one in own & seen.groups.keys() if vpc_id and seen.groups[one].vpc != vpc_id)

@@ -89,8 +89,15 @@ def look(settings: Settings, ec2: Any) -> Seen:
 
 
 def _named_groups(settings: Settings) -> set[str]:
-    of_pools = {group for pool in settings.pools for group in pool.security_groups}
-    return of_pools | {peer for peer in settings.broker.ingress if is_group(peer)}
+    return peer_groups(settings) | {group for pool in settings.pools for group in pool.security_groups}
+
+
+def peer_groups(settings: Settings) -> set[str]:
+    """The security groups that the settings admit from outside the fleet, of whatever VPC."""
+    cache = settings.results_cache
+    of_results = (cache.ingress or ()) if cache else ()
+    given = (*settings.broker.ingress, *settings.metrics_from, *of_results)
+    return {peer for peer in given if is_group(peer)}
 
 
 def every(ec2: Any, operation: str, key: str, **request: Any) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from infra.rules.problem import Problem
 if TYPE_CHECKING:
     from infra.settings import Settings
 
+_ECR = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.")
+
 
 def _digest(settings: Settings) -> Iterator[Problem]:
     image = settings.image
@@ -48,4 +50,21 @@ def _uri(settings: Settings) -> Iterator[Problem]:
         )
 
 
-RULES = (_digest, _uri)
+def _pulled(settings: Settings) -> Iterator[Problem]:
+    """Without a way to the internet images come through an endpoint: from ECR, of the own region."""
+    uri, network = settings.image.uri, settings.network
+    if uri is None or network.egress != "endpoints":
+        return
+    of_ecr = _ECR.match(uri)
+    # A VPC that exists may reach a registry of the team's own.
+    if (of_ecr["region"] == settings.region) if of_ecr else network.existing:
+        return
+    yield Problem(
+        setting="image.uri",
+        value=uri,
+        rule=f"with egress='endpoints' tasks reach no registry but ECR of {settings.region}",
+        fix=f"push the image to <account>.dkr.ecr.{settings.region}.amazonaws.com, or egress=Egress.NAT",
+    )
+
+
+RULES = (_digest, _uri, _pulled)

@@ -14,7 +14,7 @@ from taskfleet.contract import names
 from infra.needs import IN_A_SUBNET, Need
 from infra.preflight import network
 from infra.preflight.finding import Finding, State
-from infra.settings import Broker, Egress, ExistingVpc, Network, Settings
+from infra.settings import Broker, Egress, ExistingVpc, Network, ResultsCache, Settings
 from tests.support import reference as environments
 
 REGION, ZONES = environments.REGION, environments.ZONES[:2]
@@ -240,6 +240,24 @@ def test_security_groups_exist_and_a_pools_are_of_its_vpc(team: Team, session: b
     assert lost.found == f"there is no {NOWHERE['group']} in {REGION}"
     assert other.found == f"{strange}: of another VPC than {team.vpc}"
     assert {lost.state, other.state} == {State.MISSING}
+
+
+@pytest.mark.parametrize(
+    "admits",
+    [
+        {"broker": Broker(nodes=1, ingress=(NOWHERE["group"],))},
+        {"metrics_from": (NOWHERE["group"], "10.8.0.0/20")},
+        {"results": ResultsCache(ingress=(NOWHERE["group"],))},
+    ],
+    ids=lambda admits: next(iter(admits)),
+)
+def test_every_security_group_that_is_admitted_exists(
+    team: Team, session: boto3.Session, admits: dict[str, Any]
+) -> None:
+    (lost,) = said(replace(team.settings(), **admits), session)
+
+    assert (lost.what, lost.state) == ("security groups", State.MISSING)
+    assert lost.found == f"there is no {NOWHERE['group']} in {REGION}"
 
 
 def test_a_vpc_of_its_own_whose_addresses_somebody_has_can_not_be_peered(

@@ -337,6 +337,19 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "digest without image": ({"image": Image(digest=DIGEST)}, "None", ("image.uri", "give uri too")),
     "image with a tag": ({"image": Image(uri="a/b:v1", digest=DIGEST)}, "'a/b:v1'", ("without a tag",)),
     "image with a digest": ({"image": Image(uri=f"a/b@{DIGEST}", digest=DIGEST)}, "a/b@", ("without a tag",)),
+    "an image that only the internet has": (
+        {"image": Image(uri="ghcr.io/shop/worker", digest=DIGEST), **network(egress=Egress.ENDPOINTS)},
+        "ghcr.io",
+        ("image.uri", "reach no registry but ECR of eu-west-1", "dkr.ecr.eu-west-1"),
+    ),
+    "an image of another region's": (
+        {
+            "image": Image(uri="123456789012.dkr.ecr.us-east-1.amazonaws.com/shop", digest=DIGEST),
+            **existing(egress=Egress.ENDPOINTS, endpoints=("s3", "dynamodb")),
+        },
+        "us-east-1",
+        ("reach no registry but ECR of eu-west-1",),
+    ),
     # capacity
     "no slots": (
         pool(concurrency=0),
@@ -661,6 +674,15 @@ def test_all_problems_are_reported_together() -> None:
         broker(ingress=("100.64.0.0/16", "172.16.0.0/16")),
         network(cidr="100.65.0.0/16"),
         {"image": Image(uri="example.com:5000/worker", digest=DIGEST)},
+        # A registry of the team's own, in its network.
+        {
+            "image": Image(uri="registry.corp/worker", digest=DIGEST),
+            **existing(egress=Egress.ENDPOINTS, endpoints=("s3", "dynamodb")),
+        },
+        {
+            "image": Image(uri="123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop", digest=DIGEST),
+            **network(egress=Egress.ENDPOINTS),
+        },
         {"network": Network(availability_zones=("eu-west-1a", "eu-west-1b"), nat_gateways=1)},
     ],
 )
