@@ -21,7 +21,7 @@ from taskfleet.contract import names
 from taskfleet.releases.model import TAKES_ROOM
 from taskfleet.releases.store import Store
 
-from infra import credentials, outcome, preflight
+from infra import credentials, outcome, preflight, release_id
 from infra.chosen import ALL
 from infra.settings import Settings
 
@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__)
     parser.add_argument("environment", choices=[one.name for one in ALL])
     parser.add_argument("command", nargs="+", help="after `--`: what deploys")
-    parser.add_argument("--release", help="the id of the release that it deploys")
+    parser.add_argument("--release", type=release_id.given, help="the id of the release that it deploys")
     given = parser.parse_args()
     (settings,) = (one for one in ALL if one.name == given.environment)
     session = credentials.session(settings)

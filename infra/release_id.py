@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from pathlib import Path
@@ -16,6 +17,14 @@ WORKER_IMAGE = Path(__file__).parent.parent / "worker_image"
 
 # What running or testing the package leaves behind; nothing of it goes into the image.
 NOT_SOURCE = ("**/__pycache__", "**/*.pyc", "**/*.egg-info", "**/.*_cache", ".venv", "dist", "build")
+
+
+def given(text: str) -> str:
+    """The id that a command line names (`argparse`)."""
+    try:
+        return names.check("release", text)
+    except names.InvalidName as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def default_release_id(settings: Settings, directory: Path = WORKER_IMAGE) -> str:

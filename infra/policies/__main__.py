@@ -52,7 +52,9 @@ def _write(file: Path, document: dict[str, Any]) -> Path:
 def page(settings: Settings, files: Sequence[Path]) -> str:
     """What is to be done with the files."""
     execution_files = [file for file in files if file.stem.startswith("execution")]
-    arns = [f"arn:aws:iam::{settings.account}:policy/taskfleet-{file.stem}" for file in execution_files]
+    # IAM has one list of names for all regions and bootstraps of an account.
+    begins = f"taskfleet-{settings.bootstrap_qualifier}-{settings.region}"
+    arns = [f"arn:aws:iam::{settings.account}:policy/{begins}-{file.stem}" for file in execution_files]
     lines = [
         "The role that deploys (docs/deploying-from-ci.md):",
         f"  aws iam create-policy --policy-name taskfleet-{settings.name}-deployer "
@@ -60,10 +62,13 @@ def page(settings: Settings, files: Sequence[Path]) -> str:
         "",
         f"What CloudFormation may do, once for account {settings.account} and region {settings.region}:",
         *(
-            f"  aws iam create-policy --policy-name taskfleet-{file.stem} --policy-document file://{file}"
+            f"  aws iam create-policy --policy-name {begins}-{file.stem} --policy-document file://{file}"
             for file in execution_files
         ),
         f"  {bootstrap_command(settings)} --cloudformation-execution-policies {','.join(arns)}",
+        "",
+        "One that exists already takes a new version:",
+        "  aws iam create-policy-version --policy-arn ARN --policy-document file://FILE --set-as-default",
     ]
     return "\n".join(lines)
 

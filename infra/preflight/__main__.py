@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from infra import credentials, preflight
+from infra import credentials, preflight, release_id
 from infra.chosen import ALL
 
 
@@ -13,7 +13,9 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m infra.preflight", description=preflight.__doc__)
     parser.add_argument("environment", choices=[one.name for one in ALL])
-    parser.add_argument("--release", help="the id of the release that is to be deployed")
+    parser.add_argument(
+        "--release", type=release_id.given, help="the id of the release that is to be deployed"
+    )
     given = parser.parse_args()
     (settings,) = (one for one in ALL if one.name == given.environment)
     if not preflight.passes(settings, credentials.session(settings), release=given.release):

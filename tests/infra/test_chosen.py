@@ -54,3 +54,21 @@ def test_no_command_buries_a_wrong_setting_in_a_traceback(tmp_path: Path, comman
     assert done.returncode == 1
     assert done.stderr.startswith("SettingsError: the environment 'dev' has 2 settings")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["preflight", "deploy"])
+@pytest.mark.parametrize("release", ["Black Friday", "blue-fallback", "none"])
+def test_a_release_that_can_not_be_called_so_is_refused_before_anything_is_asked(
+    command: str, release: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"infra.{command}", "dev", "--release", release, "--", "true"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 2
+    assert f"{release!r} can't be the name of a release: it must match" in done.stderr

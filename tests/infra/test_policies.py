@@ -246,6 +246,20 @@ def test_they_are_written_with_the_commands_that_use_them(
     assert json.loads(files[0].read_text()) == deployer.document(environments.DEV)
 
 
+def test_policies_of_two_regions_or_bootstraps_have_names_of_their_own() -> None:
+    dev = environments.DEV
+    zones = Network(availability_zones=("us-east-1a", "us-east-1b"))
+    elsewhere = replace(dev, region="us-east-1", network=zones)
+    there = (dev, elsewhere, replace(dev, bootstrap_qualifier="shop1"))
+
+    said = [command.page(one, [Path("deployer.json"), Path("execution-1.json")]) for one in there]
+
+    called = [re.findall(r"--policy-name (\S+execution-1)", page) for page in said]
+    assert [len(found) for found in called] == [1, 1, 1]
+    assert len({name for (name,) in called}) == 3
+    assert all(f"policy/{name}" in page for (name,), page in zip(called, said, strict=True))
+
+
 def test_a_bootstrap_of_ones_own_is_named_in_every_template(variants: Synthesis) -> None:
     templates = [one for name, one in variants.templates.items() if name.startswith("taskfleet-existing-")]
     versions = {one["Parameters"]["BootstrapVersion"]["Default"] for one in templates}
