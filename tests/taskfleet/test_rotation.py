@@ -44,6 +44,11 @@ def seen(labels: Mapping[str, Sequence[str]], **more: Any) -> Seen:
         ),  # … and then a deploy tagged the secret
         (WRITTEN, {"token_changed_at": None}, Step.ROTATE),
         (TAKEN, {}, Step.MOVE),
+        # A broker that was restored meanwhile has the current password alone: a second rotation.
+        (WRITTEN, {**AHEAD, "group_made_at": CHANGED}, Step.WRITE),
+        (TAKEN, {**AHEAD, "group_made_at": CHANGED}, Step.WRITE),
+        (MOVED, {"now": CHANGED + 60, **AHEAD, "group_made_at": CHANGED}, Step.FINISH),
+        (TAKEN, {"group_made_at": CHANGED - 500}, Step.MOVE),
         (TAKEN, {"group_status": "snapshotting"}, Step.WAIT),
         (MOVED, {}, Step.FOLLOW),
         (MOVED, {"now": CHANGED + 60}, Step.SET),

@@ -57,6 +57,7 @@ class Seen:
     group_status: str
     token_status: str | None
     token_changed_at: float | None
+    group_made_at: float | None = None
     now: float
 
     def version(self, label: str) -> str | None:
@@ -91,6 +92,12 @@ class Seen:
         """
         written = self.written_at.get(self.pending or "")
         return self.token_changed_at is not None and written is not None and self.token_changed_at > written
+
+    @property
+    def pending_is_of_another_group(self) -> bool:
+        """Whether the group was made since: from a snapshot, with the current password and no other."""
+        written = self.written_at.get(self.pending or "")
+        return self.group_made_at is not None and written is not None and self.group_made_at > written
 
     @property
     def current_is_set(self) -> bool:
@@ -128,7 +135,7 @@ def next_step(seen: Seen, *, follow_seconds: float) -> Step:
             f"the secret has got another version since its version {rotated} was given to the group: who "
             f"wrote that must say which password holds (docs/rotation.md), then remove the label {ROTATED}"
         )
-    if seen.pending is None:
+    if seen.pending is None or seen.pending_is_of_another_group:
         return Step.WRITE
     if rotated is not None:
         return Step.MOVE

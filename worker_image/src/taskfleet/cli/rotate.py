@@ -176,7 +176,7 @@ class _Rotation:
         versions = self._secrets.list_secret_version_ids(SecretId=self._secret_id)["Versions"]
         found = self._elasticache.describe_replication_groups(ReplicationGroupId=self._group)
         group = found["ReplicationGroups"][0]
-        changed = group.get("AuthTokenLastModifiedDate")
+        changed, made = group.get("AuthTokenLastModifiedDate"), group.get("ReplicationGroupCreateTime")
         return Seen(
             labels=secret["VersionIdsToStages"],
             written_at={one["VersionId"]: one["CreatedDate"].timestamp() for one in versions},
@@ -184,6 +184,7 @@ class _Rotation:
             group_status=group["Status"],
             token_status=group.get("PendingModifiedValues", {}).get("AuthTokenStatus"),
             token_changed_at=None if changed is None else changed.timestamp(),
+            group_made_at=None if made is None else made.timestamp(),
             now=time.time(),
         )
 
@@ -198,6 +199,8 @@ class _Rotation:
         time.sleep(_LOOK_EVERY_SECONDS)
 
     def _write(self) -> None:
+        if (rotated := self.seen().version(ROTATED)) is not None:
+            self._label(ROTATED, of=rotated)  # what a group before this one was given
         password = "".join(secrets.choice(_LETTERS) for _ in range(BROKER_PASSWORD_LENGTH))
         self._secrets.put_secret_value(
             SecretId=self._secret_id,
