@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from itertools import pairwise
+from urllib.error import HTTPError
 
 import pytest
+from botocore.exceptions import ClientError
 from taskfleet.contract import names
 from taskfleet.scaling import marks
 from taskfleet.worker.protecting import BETWEEN_SECONDS, MINUTES, Protection, put
@@ -88,10 +90,15 @@ def test_an_agent_that_fails_is_asked_ever_more_seldom_and_then_answers(
     assert (protection.protected, protection.task_id) == (True, "t1")
 
 
+def _ecs(task_id: str, protected: bool, minutes: int) -> None:
+    if task_id == "refused":
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateTaskProtection")
+
+
 @pytest.fixture
 def served() -> Iterator[tuple[Protections, Endpoint]]:
     protections = Protections()
-    endpoint = Endpoint(protections)
+    endpoint = Endpoint(protections, _ecs)
     yield protections, endpoint
     with contextlib.suppress(OSError):
         endpoint.close()
@@ -103,6 +110,9 @@ def test_the_endpoint_is_asked_as_documented(served: tuple[Protections, Endpoint
     assert protections.until("abc") is not None
     put(endpoint.uri("abc"), False)
     assert protections.until("abc") is None
+    with pytest.raises(HTTPError, match="500"):
+        put(endpoint.uri("refused"), True)
+    assert protections.until("refused") is None
     endpoint.close()
     with pytest.raises(OSError, match="refused"):
         put(endpoint.uri("abc"), True)
