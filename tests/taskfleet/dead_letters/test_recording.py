@@ -163,6 +163,22 @@ def test_without_room_the_message_is_not_acknowledged_until_there_is(
     assert accepted == [0, 1, 2, 3]
 
 
+def test_what_is_under_way_takes_room(recorder: Recorder) -> None:
+    """Else one more was accepted whenever another was just being tried, and none was ever given up."""
+    begun, well, accepted = threading.Event(), threading.Event(), [0]
+
+    def slow() -> None:
+        begun.set()
+        well.wait(60)
+
+    recorder.add(Outcome(what="slow", record=slow, accepted=lambda: None))
+    begun.wait(60)
+    for n in (1, 2):
+        recorder.add(Outcome(what=f"result {n}", record=away, accepted=lambda n=n: accepted.append(n)))  # type: ignore[misc]
+    assert accepted == [0, 1]
+    well.set()
+
+
 def test_for_room_what_had_its_time_is_given_up_by_name(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -118,7 +118,7 @@ class Recorder:
             logger.error("%s is lost: this worker ends, and the result backend is away", outcome.what)
 
     def _room(self) -> int:
-        return ROOM - sum(not each.held for each in self._waiting)
+        return ROOM - sum(not each.held for each in (*self._waiting, *self._under_way))
 
     def _start_threads(self) -> None:
         with self._changed:
