@@ -23,7 +23,11 @@ SETTINGS = {
         "2 to 12 lower-case letters and digits, a letter first",
     ),
     "account": Words("the AWS account", "once, in place of the placeholder", "12 digits"),
-    "region": Words("the AWS region", "before the first deploy only", "an AWS region, as eu-west-1"),
+    "region": Words(
+        "the AWS region",
+        "before the first deploy only",
+        "a region of the partition aws, as eu-west-1: not China's, not GovCloud's",
+    ),
     "network": Words("where it stands", "see [Network](#network)"),
     "pools": Words("its workers", "see [Pool](#pool)", "one at least, no name and no queue twice"),
     "app": Words("your Celery application", "once, to your own", "module:attribute"),
@@ -342,7 +346,9 @@ SECRET = {
         "where it is", "for each secret", "of a secret in Secrets Manager, or of a SecureString in SSM"
     ),
     "field": Words(
-        "one field of a secret that is a JSON object; empty: all of it", "for database credentials"
+        "one field of a secret that is a JSON object; empty: all of it",
+        "for database credentials",
+        "a key of that object, or empty",
     ),
     "key": Words(
         "the customer key that it is encrypted with; empty: AWS's own", "when there is one", "a key's ARN"

@@ -32,10 +32,18 @@ ATTACHED = 10  # managed policies on a role; more is a quota (L-0DA4ABF3) that f
 UNKNOWN = 90
 _PSEUDO = {"AWS::Partition": 3, "AWS::AccountId": 12, "AWS::Region": 14, "AWS::URLSuffix": 13}
 
-_FIX = (
+_OF_A_ROLE = (
     "Shorten a pool's allow: fewer resources, by a prefix with a wildcard and its reason; or write a managed "
     "policy of your own and name it in managed_policies (infra/environments.py)."
 )
+# The settings add nothing to these but names.
+_OF_THE_FLEET = (
+    "It is one of the fleet's own, in which the environment's name stands in most ARNs: choose a shorter "
+    "name before the first deploy, or shorten what the policy is made of (infra/constructs/people.py, "
+    "producers.py, permissions.py). No pool's allow is in it."
+)
+_OF_ATTACHED = "Fewer of a pool's managed_policies: write one that allows what several do."
+_OF_TRUST = "Fewer principals in it: it is made in infra/constructs, and no setting adds to it."
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Finding:
     what: str
     most: int
     found: int
+    fix: str
 
     def __str__(self) -> str:
         return f"{self.what}: {self.found}, and IAM takes {self.most}"
@@ -59,21 +68,25 @@ def findings(template: Mapping[str, Any]) -> Iterator[Finding]:
         roles = [one["Ref"] for one in given.get("Roles", []) if isinstance(one, dict) and "Ref" in one]
         match resource["Type"]:
             case "AWS::IAM::Role":
-                yield from _over(logical_id, "the trust policy", TRUST, given["AssumeRolePolicyDocument"])
+                yield from _over(
+                    logical_id, "the trust policy", TRUST, given["AssumeRolePolicyDocument"], _OF_TRUST
+                )
                 inline[logical_id] += sum(length(one["PolicyDocument"]) for one in given.get("Policies", []))
                 attached[logical_id] += len(given.get("ManagedPolicyArns", []))
             case "AWS::IAM::Policy":
                 for role in roles:
                     inline[role] += length(given["PolicyDocument"])
             case "AWS::IAM::ManagedPolicy":
-                yield from _over(logical_id, "the managed policy", MANAGED, given["PolicyDocument"])
+                yield from _over(
+                    logical_id, "the managed policy", MANAGED, given["PolicyDocument"], _OF_THE_FLEET
+                )
                 for role in roles:
                     attached[role] += 1
-    for counts, what, most in (
-        (inline, "characters of the role's inline policies", INLINE),
-        (attached, "managed policies of the role", ATTACHED),
+    for counts, what, most, fix in (
+        (inline, "characters of the role's inline policies", INLINE, _OF_A_ROLE),
+        (attached, "managed policies of the role", ATTACHED, _OF_ATTACHED),
     ):
-        yield from (Finding(role, what, most, count) for role, count in counts.items() if count > most)
+        yield from (Finding(role, what, most, count, fix) for role, count in counts.items() if count > most)
 
 
 def length(value: Any) -> int:
@@ -81,9 +94,9 @@ def length(value: Any) -> int:
     return len(re.sub(r"\s", "", json.dumps(_plain(value), separators=(",", ":"))))
 
 
-def _over(logical_id: str, what: str, most: int, document: Any) -> Iterator[Finding]:
+def _over(logical_id: str, what: str, most: int, document: Any, fix: str) -> Iterator[Finding]:
     if (found := length(document)) > most:
-        yield Finding(logical_id, f"characters of {what}", most, found)
+        yield Finding(logical_id, f"characters of {what}", most, found, fix)
 
 
 def _plain(value: Any) -> Any:
@@ -120,7 +133,7 @@ class _Plugin:
             PolicyViolation(
                 rule_name=self.rule_ids[0],
                 description=str(one),
-                fix=_FIX,
+                fix=one.fix,
                 violating_resources=[
                     PolicyViolatingResource(
                         resource_logical_id=one.logical_id,

@@ -19,6 +19,9 @@ EMULATED_ACCOUNT = "000000000000"
 EMULATED_REGION = "us-east-1"
 
 
+# botocore's partitions.json: the `regionRegex` of each partition but aws.
+OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso-", "us-isob-", "us-isof-", "eu-isoe-", "eusc-")
+
 PLACEHOLDER = "111111111111"  # what `infra.environments` has in a fresh clone
 
 
@@ -109,6 +112,14 @@ def _region(settings: Settings) -> Iterator[Problem]:
             value=settings.region,
             rule="a region is named like eu-west-1",
             fix="give the region itself, not one of its zones",
+        )
+    elif settings.region.startswith(OTHER_PARTITIONS):
+        yield Problem(
+            setting="region",
+            value=settings.region,
+            rule="it is in another partition of AWS, with ARNs, domains and accounts of its own (China, "
+            "GovCloud, a sovereign cloud); the fleet's policies and names are those of the partition aws",
+            fix="a region of the partition aws, as eu-west-1",
         )
 
 

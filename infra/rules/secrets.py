@@ -58,6 +58,14 @@ def _fields(settings: Settings) -> Iterator[Problem]:
                 rule="ECS takes a field only of a secret in Secrets Manager; a parameter is given whole",
                 fix="a parameter for that value alone, or the secret's ARN",
             )
+        elif secret.field and (secret.field.strip() != secret.field or not secret.field.isprintable()):
+            yield Problem(
+                setting=f"secrets[{name!r}].field",
+                value=secret.field,
+                rule="a field is the name of one key of the secret's JSON object, without white space around "
+                "it: no container starts whose secret lacks it",
+                fix="the name as it stands in the secret, or field='' for all of it",
+            )
         elif ":" in secret.field:
             yield Problem(
                 setting=f"secrets[{name!r}].field",

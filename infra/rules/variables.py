@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 # One that the stacks don't set themselves: a user may.
 _FREE = frozenset({environment.LOG_LEVEL.name, environment.PAYLOAD_WARNING_BYTES.name})
 _OWN = frozenset(variable.name for variable in environment.VARIABLES) - _FREE
+# Amazon ECS developer guide, "Amazon ECS service quotas": task definition size, 64 KB; not adjustable.
+DEFINITION_BYTES = 65_536
+# A worker's own variables, command and names, all queues in them (a test holds the templates to it).
+OURS_BYTES = 16_384
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]*:")
 _PREFIXES = {
     "TASKFLEET_": "belongs to the blueprint",
@@ -80,4 +85,22 @@ def _result_backend(settings: Settings) -> Iterator[Problem]:
         )
 
 
-RULES = (_names, _reserved, _once, _result_backend)
+def _size(settings: Settings) -> Iterator[Problem]:
+    """By what they take of a task definition, as JSON."""
+    plain = [{"name": name, "value": value} for name, value in settings.variables.items()]
+    hidden = [
+        {"name": name, "valueFrom": f"{secret.arn}:{secret.field}::"}
+        for name, secret in settings.secret_variables.items()
+    ]
+    found = len(json.dumps([*plain, *hidden], ensure_ascii=False, separators=(",", ":")).encode())
+    if found > DEFINITION_BYTES - OURS_BYTES:
+        yield Problem(
+            setting="variables and secrets",
+            value=f"{found} bytes",
+            rule=f"a task definition of ECS has {DEFINITION_BYTES} bytes at most, all variables of its "
+            f"container included, and {OURS_BYTES} of them are kept for the fleet's own",
+            fix="put long values into a file of the image, or an object in S3 that your code reads",
+        )
+
+
+RULES = (_names, _reserved, _once, _result_backend, _size)

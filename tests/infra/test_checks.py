@@ -17,6 +17,7 @@ from aws_cdk import aws_iam as iam_resources
 from aws_cdk import aws_sqs as sqs
 
 from infra.checks import guard, iam, iam_sizes, ledger, lint, nag
+from infra.rules.variables import OURS_BYTES
 from tests.infra.synthesis import FLAGS, Synthesis, synthesize
 from tests.infra.variants import EXISTING
 from tests.support import reference as environments
@@ -119,6 +120,35 @@ def _by_stack(report: Mapping[str, Any]) -> dict[str, set[str]]:
                 stack = construct["constructPath"].partition("/")[0]
                 found.setdefault(stack, set()).add(violation["ruleName"])
     return found
+
+
+def test_a_policy_that_is_too_long_comes_with_what_shortens_it() -> None:
+    """A managed policy is the fleet's own: no pool's `allow` is in it."""
+    long = {"Statement": [{"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{'x' * 11_000}"}]}
+    resources = {
+        "Role": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {"AssumeRolePolicyDocument": {}, "Policies": [{"PolicyDocument": long}]},
+        },
+        "OperatorPolicy": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": long}},
+    }
+    fix = {one.logical_id: one.fix for one in iam_sizes.findings({"Resources": resources})}
+
+    assert "Shorten a pool's allow" in fix["Role"]
+    assert "choose a shorter name" in fix["OperatorPolicy"]
+    assert "Shorten a pool's allow" not in fix["OperatorPolicy"]
+
+
+def test_what_the_fleet_puts_into_a_task_definition_fits_what_is_kept_for_it(
+    blueprint: Synthesis, variants: Synthesis
+) -> None:
+    sizes = {
+        (stack, id): iam_sizes.length(one["Properties"])
+        for made in (blueprint, variants)
+        for stack, id, one in made.resources("AWS::ECS::TaskDefinition")
+    }
+
+    assert max(sizes.values()) < OURS_BYTES, sizes
 
 
 @pytest.mark.parametrize("stack", WRONG)

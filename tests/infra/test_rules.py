@@ -159,6 +159,16 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     ),
     # account
     "account": ({"account": "1234"}, "'1234'", ("12 digits",)),
+    "region of China": (
+        {"region": "cn-north-1", **network(availability_zones=("cn-north-1a", "cn-north-1b"))},
+        "'cn-north-1'",
+        ("another partition", "as eu-west-1"),
+    ),
+    "region of GovCloud": (
+        {"region": "us-gov-west-1", **network(availability_zones=("us-gov-west-1a", "us-gov-west-1b"))},
+        "'us-gov-west-1'",
+        ("another partition", "as eu-west-1"),
+    ),
     "region": ({"region": "eu-west-1a"}, "'eu-west-1a'", ("region", "not one of its zones")),
     "a qualifier": ({"bootstrap_qualifier": "Shop-1"}, "'Shop-1'", ("bootstrap_qualifier", "at most ten")),
     "app": ({"app": "tasks.celery"}, "'tasks.celery'", ("module:attribute",)),
@@ -516,6 +526,16 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "'token:AWSPREVIOUS:'",
         ("secrets['TOKEN'].field", "the name alone"),
     ),
+    "blank field": (
+        {"secrets": {"TOKEN": Secret(SECRET, field=" ")}},
+        "' '",
+        ("secrets['TOKEN'].field", "field='' for all of it"),
+    ),
+    "field with a line's end": (
+        {"secrets": {"TOKEN": Secret(SECRET, field="password\n")}},
+        r"'password\n'",
+        ("secrets['TOKEN'].field", "as it stands in the secret"),
+    ),
     "alias as a key": (
         {"secrets": {"TOKEN": Secret(SECRET, key="arn:aws:kms:eu-west-1:123456789012:alias/shop")}},
         "alias/shop'",
@@ -597,6 +617,11 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         ("network.availability_zones", "set results.nodes=1"),
     ),
     "variable name": ({"variables": {"MY-FLAG": "x"}}, "'MY-FLAG'", ("letters, digits and underscores",)),
+    "variables that no task definition can hold": (
+        {"variables": {"CERTIFICATES": "x" * 60_000}},
+        " bytes'",
+        ("variables and secrets", "65536 bytes at most"),
+    ),
     "variable and secret": (
         {
             "variables": {"TOKEN": "x"},
