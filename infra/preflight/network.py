@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from taskfleet.contract import names
 
 from infra.needs import Need
 from infra.preflight import vpc
@@ -201,6 +202,13 @@ def _named(
                 "the VPC has none" if one is None else f"{one.id} is not available",
                 "drop it from network.existing.endpoints, and a deploy makes it, or let its owner make it",
             )
+        elif one.own:
+            yield _missing(
+                what,
+                f"{one.id} is of the stack {names.stack(settings.name, 'network')}, which deletes it in its "
+                "next deploy if it is named",
+                "drop it from network.existing.endpoints: they are those of somebody else",
+            )
         elif service in GATEWAYS.values():
             lost = [subnet.id for subnet in chosen if subnet.table not in one.tables]
             if lost:
@@ -244,7 +252,8 @@ def _admitted(endpoint: Endpoint, subnet: Subnet) -> bool:
 def _made_twice(
     settings: Settings, existing: ExistingVpc, there: dict[str, Endpoint], chosen: Sequence[Subnet]
 ) -> Iterator[Finding]:
-    """Those that exist, and that a deploy would make a second time."""
+    """Those that exist, and that a deploy would make a second time. Its own are made once."""
+    there = {service: one for service, one in there.items() if not one.own}
     made: set[str] = set()
     if existing.knows_route_tables:
         tables = {subnet.table for subnet in chosen}

@@ -42,11 +42,15 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """``tables`` of a gateway; ``private_dns`` and ``groups`` of an interface."""
+    """``tables`` of a gateway; ``private_dns`` and ``groups`` of an interface.
+
+    ``own``: this environment's network stack made it.
+    """
 
     id: str
     service: str  # behind the region: s3, ecr.api
     available: bool
+    own: bool = False
     private_dns: bool = False
     tables: tuple[str, ...] = ()
     groups: tuple[Group, ...] = ()
@@ -165,7 +169,7 @@ def _vpc(settings: Settings, ec2: Any, vpc: Mapping[str, Any]) -> Vpc:
         dns_support=attribute("enableDnsSupport"),
         dns_hostnames=attribute("enableDnsHostnames"),
         subnets=tuple(_subnet(one, tables, own[one["SubnetId"]]) for one in subnets),
-        endpoints=tuple(_endpoint(one, groups) for one in endpoints),
+        endpoints=tuple(_endpoint(settings, one, groups) for one in endpoints),
     )
 
 
@@ -195,13 +199,16 @@ def _way_out(table: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _endpoint(endpoint: Mapping[str, Any], groups: Mapping[str, Group]) -> Endpoint:
+def _endpoint(
+    settings: Settings, endpoint: Mapping[str, Any], groups: Mapping[str, Group]
+) -> Endpoint:
     # com.amazonaws.eu-west-1.ecr.api; the region has no dot.
     service = str(endpoint["ServiceName"]).split(".", 3)[3]
     return Endpoint(
         id=endpoint["VpcEndpointId"],
         service=service,
         available=str(endpoint.get("State", "available")).lower() == "available",
+        own=is_ours(settings, endpoint),
         private_dns=bool(endpoint.get("PrivateDnsEnabled")),
         tables=tuple(endpoint.get("RouteTableIds", ())),
         groups=tuple(

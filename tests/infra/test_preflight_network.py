@@ -218,6 +218,24 @@ def test_endpoints_that_a_deploy_would_make_twice_are_to_be_named(team: Team, se
     assert found.found == "the VPC has s3, sqs already, and the settings don't name them"
 
 
+def test_endpoints_that_its_own_stack_made_are_not_made_twice(team: Team, session: boto3.Session) -> None:
+    closed = team.settings(Egress.ENDPOINTS, route_table_ids=(team.table,) * 2)
+    for service, environment in (("s3", "dev"), ("sqs", "dev"), ("kms", "staging")):
+        tags = [{"Key": key, "Value": value} for key, value in names.stack_tags(environment).items()]
+        team.ec2.create_tags(Resources=[team.endpoint(service)], Tags=tags)
+
+    assert [one.found for one in said(closed, session)] == [
+        "the VPC has kms already, and the settings don't name them"
+    ]
+
+    named = team.settings(
+        Egress.ENDPOINTS, route_table_ids=(team.table,) * 2, endpoints=("s3", "dynamodb", "kms")
+    )
+    assert "taskfleet-dev-network, which deletes it" in next(
+        one.found for one in said(named, session) if one.what == "endpoint s3"
+    )
+
+
 def test_a_route_table_that_is_not_the_subnets_own_is_named(team: Team, session: boto3.Session) -> None:
     other = team.ec2.create_route_table(VpcId=team.vpc)["RouteTable"]["RouteTableId"]
 
