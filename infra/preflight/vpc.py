@@ -199,9 +199,7 @@ def _way_out(table: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _endpoint(
-    settings: Settings, endpoint: Mapping[str, Any], groups: Mapping[str, Group]
-) -> Endpoint:
+def _endpoint(settings: Settings, endpoint: Mapping[str, Any], groups: Mapping[str, Group]) -> Endpoint:
     # com.amazonaws.eu-west-1.ecr.api; the region has no dot.
     service = str(endpoint["ServiceName"]).split(".", 3)[3]
     return Endpoint(
