@@ -28,7 +28,7 @@ class EnvironmentStack(cdk.Stack):
             id,
             stack_name=names.stack(settings.name, id),
             description=f"Taskfleet {settings.name}: {description}",
-            tags=names.stack_tags(settings.name),
+            tags=names.stack_tags(settings.name, settings.owner),
             termination_protection=protected,
             synthesizer=cdk.DefaultStackSynthesizer(qualifier=settings.bootstrap_qualifier),
         )

@@ -38,7 +38,9 @@ def main() -> int:
             return 1
         cloudformation = session.client("cloudformation")
         found = stacks.of_environment(cloudformation, settings.name)
-        if reasons := [reason for one in found if (reason := stacks.foreign(settings.name, one))]:
+        if reasons := [
+            reason for one in found if (reason := stacks.foreign(settings.name, one, owner=settings.owner))
+        ]:
             print("nothing is deleted:", *reasons, sep="\n- ", file=sys.stderr)
             return 1
         releases = _releases(settings.name, found)

@@ -259,6 +259,9 @@ class Settings:
     image: Image = Image()
     # Default: the application's own result_backend, or CELERY_RESULT_BACKEND in `variables` or `secrets`.
     results: Results | ResultsCache | None = None
+    # Your team, where several may use one environment's name in one account and region: a deploy and a
+    # destroy leave alone what another one has made.
+    owner: str = ""
     default_queue: str = "low"
     promotion: Promotion = Promotion.AUTOMATIC
     # Runs once for each release before its gate, beside the workers of the default queue's pool, as

@@ -54,7 +54,7 @@ class EnvironmentStage(cdk.Stage):
         # Nothing in the templates ties them together.
         for before, after in pairwise(self.stacks):
             after.add_stack_dependency(before)
-        for tag, value in names.stack_tags(settings.name).items():
+        for tag, value in names.stack_tags(settings.name, settings.owner).items():
             cdk.Tags.of(self).add(tag, value)
 
 

@@ -30,6 +30,12 @@ SETTINGS = {
     ),
     "network": Words("where it stands", "see [Network](#network)"),
     "pools": Words("its workers", "see [Pool](#pool)", "one at least, no name and no queue twice"),
+    "owner": Words(
+        "a tag of every stack, by which a deploy and a destroy leave another team's alone; an environment "
+        "that is deployed already gets it with the command that preflight prints",
+        "before the first deploy, where teams share an account and region",
+        "at most 63 letters, digits, and `_ . @ -`",
+    ),
     "app": Words("your Celery application", "once, to your own", "module:attribute"),
     "broker": Words("the primary broker", "see [Broker](#broker)"),
     "image": Words("what workers, beat and controller run", "see [Image](#image)"),

@@ -41,7 +41,7 @@ class FleetDashboard(Construct):
         board = cloudwatch.Dashboard(
             self,
             "Dashboard",
-            dashboard_name=names.dashboard(settings.name),
+            dashboard_name=names.dashboard(settings.name, settings.region),
             default_interval=Duration.hours(3),
         )
         for row in (self._load(), self._speed(), self._wait(), self._brokers()):

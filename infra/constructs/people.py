@@ -15,11 +15,11 @@ from infra.constructs.permissions import Grants, Permissions, allow
 
 def people_policies(people: People) -> None:
     """Both managed policies, their ARNs as the outputs ``ViewerPolicyArn`` and ``OperatorPolicyArn``."""
-    stack, environment = people.stack, people.settings.name
+    stack, environment, region = people.stack, people.settings.name, people.settings.region
     managed_policy(
         stack,
         "ViewerPolicy",
-        name=names.viewer_policy(environment),
+        name=names.viewer_policy(environment, region),
         grants=people.viewer(),
         description=f"Look at the Taskfleet environment {environment} with `fleet`",
         attach="Attach it to the role of who looks with `fleet`: docs/operators.md",
@@ -27,7 +27,7 @@ def people_policies(people: People) -> None:
     managed_policy(
         stack,
         "OperatorPolicy",
-        name=names.operator_policy(environment),
+        name=names.operator_policy(environment, region),
         grants=people.operator(),
         description=f"Look at the Taskfleet environment {environment} with `fleet`, and act with --yes",
         attach="Attach it to the role of who acts with `fleet`: docs/operators.md",

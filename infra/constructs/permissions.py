@@ -349,7 +349,8 @@ class Permissions:
         )
 
     def _our_tags(self) -> dict[str, str | list[str]]:
-        return {f"aws:ResourceTag/{key}": value for key, value in names.stack_tags(self._env).items()}
+        tags = names.stack_tags(self._env, self.settings.owner)
+        return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
 
     def _cluster(self) -> str:
         return self.stack.format_arn(

@@ -16,7 +16,7 @@ def producer_policy(stack: cdk.Stack, settings: Settings, permissions: Permissio
     return managed_policy(
         stack,
         "ProducerPolicy",
-        name=names.producer_policy(settings.name),
+        name=names.producer_policy(settings.name, settings.region),
         grants=permissions.producer(),
         description=f"Publish tasks to the Taskfleet environment {settings.name}, and nothing else",
         attach="Attach it to the role of whatever publishes tasks: docs/producers.md",

@@ -182,7 +182,9 @@ def _exists(iam: Any, role: str) -> bool:
 
 def _stacks(settings: Settings, cloudformation: Any) -> Finding:
     of_name = stacks.of_environment(cloudformation, settings.name)
-    if reasons := [reason for one in of_name if (reason := stacks.foreign(settings.name, one))]:
+    if reasons := [
+        reason for one in of_name if (reason := stacks.foreign(settings.name, one, owner=settings.owner))
+    ]:
         return Finding(what="stacks", state=State.MISSING, found="somebody else's", then="; ".join(reasons))
     # Only these are what every deploy updates.
     wanted = {names.stack(settings.name, part) for part in names.LONG_LIVED}

@@ -115,7 +115,7 @@ def _in(vpc: str) -> list[dict[str, Any]]:
 
 def is_ours(settings: Settings, resource: Mapping[str, Any]) -> bool:
     """Whether it has the tags that the environment's stacks give to all that is in them."""
-    return names.stack_tags(settings.name).items() <= _tags(resource).items()
+    return names.stack_tags(settings.name, settings.owner).items() <= _tags(resource).items()
 
 
 def own_groups(settings: Settings, ec2: Any) -> set[str]:

@@ -133,6 +133,16 @@ def _qualifier(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _owner(settings: Settings) -> Iterator[Problem]:
+    if settings.owner and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,62}", settings.owner):
+        yield Problem(
+            setting="owner",
+            value=settings.owner,
+            rule="it is a tag's value: at most 63 letters, digits, and _ . @ -, a letter or digit first",
+            fix="your team's name, as web-shop, or leave it out",
+        )
+
+
 def _app(settings: Settings) -> Iterator[Problem]:
     if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", settings.app):
         yield Problem(
@@ -166,4 +176,4 @@ def _runbook_url(settings: Settings) -> Iterator[Problem]:
         )
 
 
-RULES = (_account, _emulated, _region, _qualifier, _app, _alarm_email, _runbook_url)
+RULES = (_account, _emulated, _region, _qualifier, _owner, _app, _alarm_email, _runbook_url)

@@ -206,6 +206,31 @@ def test_every_name_that_the_account_sees_starts_with_the_project_and_the_enviro
     assert all(stack.startswith("taskfleet-") for stack in blueprint.templates)
 
 
+# IAM user guide, "IAM identifiers"; CloudFormation, AWS::CloudWatch::Dashboard: "All dashboards in your
+# account are global, not region-specific".
+ONE_FOR_ALL_REGIONS = {
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+}
+
+
+def test_a_name_that_the_account_has_once_for_all_regions_has_its_region_in_it(blueprint: Synthesis) -> None:
+    """Else one environment in two regions collides in the middle of the second's deploy."""
+    found = {
+        (stack, str(one["Properties"][name]))
+        for type, name in ONE_FOR_ALL_REGIONS.items()
+        for stack, _, one in blueprint.resources(type)
+        if name in one["Properties"]
+    }
+    regions = {one.name: one.region for one in environments.ALL}
+
+    assert found
+    for stack, name in found:
+        assert f"-{regions[stack.split('-')[1]]}" in name, (stack, name)
+
+
 def test_every_stack_carries_the_tags_that_say_whose_it_is(blueprint: Synthesis) -> None:
     """CloudFormation's own tags of the stack: the CDK gives it none of those that its resources get."""
     for settings in environments.ALL:

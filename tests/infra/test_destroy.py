@@ -97,6 +97,28 @@ def test_only_the_environments_own_releases_are_found_and_all_of_them_deleted(aw
     assert [one["StackName"] for one in left] == [fleet]
 
 
+def test_nothing_is_deleted_where_another_team_has_an_environment_of_this_name(
+    aws: MiniStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = names.release_stack("local", "mail")
+    tags = names.stack_tags("local", "mail")
+    aws.client("cloudformation").create_stack(
+        StackName=release,
+        TemplateBody=TEMPLATE,
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["destroy", "local", "--yes", "--", "false"])
+
+    try:
+        assert destroy.main() == 1
+        assert f"the stack {release} is of the owner 'mail'" in capsys.readouterr().err
+        assert stacks.find(aws.client("cloudformation"), release) is not None
+    finally:
+        aws.client("cloudformation").delete_stack(StackName=release)
+
+
 def test_nothing_is_deleted_where_a_stack_of_such_a_name_is_somebody_elses(
     aws: MiniStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

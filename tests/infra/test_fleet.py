@@ -199,7 +199,7 @@ def test_the_dashboard_searches_for_metrics_that_exist(blueprint: Synthesis) -> 
     lines = [line for w in widgets for line in w["properties"]["metrics"]]
     searches = [line[0]["expression"] for line in lines if isinstance(line[0], dict)]
 
-    assert board["DashboardName"] == names.dashboard("prod")
+    assert board["DashboardName"] == names.dashboard("prod", "eu-west-1")
     assert {line[0] for line in lines if not isinstance(line[0], dict)} == {"AWS/ElastiCache"}
     known = {m.name: m for m in (*metrics.METRICS, *metrics.WORKER_METRICS, metrics.TASKS_EXPIRED)}
     shown = {name for name in known for search in searches if f'MetricName="{name}"' in search}

@@ -67,6 +67,28 @@ def test_a_stack_of_a_name_of_ours_that_is_not_tagged_ours_is_refused(
     assert f"the stack taskfleet-{mine.name}-{part} is not ours" in found.then
 
 
+@pytest.mark.parametrize(
+    ("owner", "theirs", "says"),
+    [
+        ("shop", "shop", None),
+        ("", "", None),
+        ("shop", "mail", "is of the owner 'mail', and owner in infra/environments.py is 'shop'"),
+        ("", "mail", "is of the owner 'mail'"),
+        ("shop", "", "lacks the tags project=taskfleet and environment={} and taskfleet-owner=shop"),
+    ],
+)
+def test_another_teams_stack_of_the_same_environments_name_is_refused(
+    mine: Settings, owner: str, theirs: str, says: str | None
+) -> None:
+    tags = [{"Key": key, "Value": value} for key, value in names.stack_tags(mine.name, theirs).items()]
+    stack = {"StackName": names.stack(mine.name, "network"), "StackStatus": "CREATE_COMPLETE", "Tags": tags}
+
+    found = ours(replace(mine, owner=owner), stack)
+
+    assert found.state is (State.MISSING if says else State.OK)
+    assert (says or "").format(mine.name) in found.then
+
+
 class CloudFormation:
     """A session and its client at once, which answers with this stack, or refuses."""
 

@@ -55,7 +55,9 @@ def credentials(blueprint: Synthesis, aws: MiniStack) -> dict[str, str]:
     document = json.dumps({"Version": "2012-10-17", "Statement": statements})
     # The last six characters of a secret's ARN are the account's choice.
     document = document.replace(f"{secret[:-6]}AbCdEf", secret)
-    made = iam.create_policy(PolicyName=names.producer_policy(LOCAL.name), PolicyDocument=document)
+    made = iam.create_policy(
+        PolicyName=names.producer_policy(LOCAL.name, LOCAL.region), PolicyDocument=document
+    )
     iam.attach_user_policy(UserName="web", PolicyArn=made["Policy"]["Arn"])
     key = iam.create_access_key(UserName="web")["AccessKey"]
     return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
@@ -96,13 +98,13 @@ def test_a_process_with_the_managed_policy_publishes_and_can_do_nothing_else(
 @pytest.mark.parametrize("settings", ALL, ids=lambda settings: settings.name)
 @pytest.mark.parametrize("name", [names.producer_policy, names.viewer_policy, names.operator_policy])
 def test_each_managed_policys_arn_is_an_output(
-    blueprint: Synthesis, settings: Settings, name: Callable[[str], str]
+    blueprint: Synthesis, settings: Settings, name: Callable[[str, str], str]
 ) -> None:
     template = blueprint.of(settings.name, "fleet")
-    found = of_type(template, "AWS::IAM::ManagedPolicy")
-    logical_id = next(id for id, one in found.items() if one["ManagedPolicyName"] == name(settings.name))
+    found, called = of_type(template, "AWS::IAM::ManagedPolicy"), name(settings.name, settings.region)
+    logical_id = next(id for id, one in found.items() if one["ManagedPolicyName"] == called)
 
-    whose = name(settings.name).rpartition("-")[2].capitalize()
+    whose = called.rpartition("-")[2].capitalize()
     assert template["Outputs"][f"{whose}PolicyArn"]["Value"] == {"Ref": logical_id}
 
 
@@ -121,7 +123,7 @@ def test_producer_env_prints_what_a_producer_must_know(aws_environment: MiniStac
     missing = CliRunner().invoke(command, ["-e", "nowhere", "producer-env"])
 
     assert done.output.splitlines() == [
-        "# attach to its role: arn:aws:iam::000000000000:policy/taskfleet-outside-producer",
+        "# attach to its role: arn:aws:iam::000000000000:policy/taskfleet-outside-us-east-1-producer",
         "TASKFLEET_ENVIRONMENT=outside",
         "TASKFLEET_BROKER_HOST=broker.example",
         "TASKFLEET_BROKER_PORT=6380",

@@ -57,7 +57,7 @@ def test_every_worker_has_the_backend_and_producers_are_shown_it(with_results: S
 def test_workers_and_producers_may_do_what_celerys_backend_does_and_no_more(with_results: Synthesis) -> None:
     called = set(re.findall(r"client\.(\w+)\(", inspect.getsource(dynamodb.DynamoDBBackend)))
     used = {f"dynamodb:{_camel(name)}" for name in called - {"create_table", "update_time_to_live"}}
-    policy = managed_policy(with_results.of("prod", "fleet"), names.producer_policy("prod"))
+    policy = managed_policy(with_results.of("prod", "fleet"), names.producer_policy("prod", "eu-west-1"))
 
     assert allowed(statements(with_results.of("prod", f"release-{RELEASE}"), ""), TABLE) == used
     counts = {"dynamodb:UpdateItem"}  # the header tasks of a chord, in workers only

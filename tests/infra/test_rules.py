@@ -159,6 +159,7 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     ),
     # account
     "account": ({"account": "1234"}, "'1234'", ("12 digits",)),
+    "owner that is no tag": ({"owner": "web shop "}, "'web shop '", ("a tag's value", "web-shop")),
     "region of China": (
         {"region": "cn-north-1", **network(availability_zones=("cn-north-1a", "cn-north-1b"))},
         "'cn-north-1'",

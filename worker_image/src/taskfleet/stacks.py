@@ -18,12 +18,23 @@ class NotDeleted(ReleaseError):
     """CloudFormation did not delete the stack."""
 
 
-def foreign(environment: str, stack: dict[str, Any]) -> str | None:
-    """Why a stack, as `describe_stacks` gives it, is not one of this environment's, or None."""
+def foreign(environment: str, stack: dict[str, Any], *, owner: str | None = None) -> str | None:
+    """Why a stack, as `describe_stacks` gives it, is not one of this environment's, or None.
+
+    ``owner`` is that of the settings; None where they are not known, as in the controller, whose role may
+    delete no other owner's.
+    """
     found = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
-    wanted = names.stack_tags(environment)
-    if wanted.items() <= found.items():
+    wanted = names.stack_tags(environment, owner or "")
+    theirs = found.get(names.OWNER_TAG, "")
+    if wanted.items() <= found.items() and (owner is None or owner == theirs):
         return None
+    if theirs and owner is not None:
+        return (
+            f"the stack {stack['StackName']} is of the owner {theirs!r}, and owner in infra/environments.py "
+            f"is {owner!r}: another team uses the name {environment} in this account and region. Rename your "
+            "environment; or, if the stack is yours, set its owner again"
+        )
     name, tags = stack["StackName"], " and ".join(f"{key}={value}" for key, value in wanted.items())
     return (
         f"the stack {name} is not ours: it lacks the tags {tags}, which each deploy sets. "

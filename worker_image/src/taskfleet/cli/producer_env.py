@@ -23,7 +23,8 @@ def producer_env(operator: Operator) -> None:
     Its role needs the managed policy that the comment names, and its network a way to the broker.
     """
     account = operator.client("sts").get_caller_identity()["Account"]
-    policy = f"arn:aws:iam::{account}:policy/{names.producer_policy(operator.environment)}"
+    region = operator.client("ssm").meta.region_name
+    policy = f"arn:aws:iam::{account}:policy/{names.producer_policy(operator.environment, region)}"
     variables = {env.ENVIRONMENT.name: operator.environment, **_read(operator)}
     if region := aws.region():
         variables[container.REGION] = region

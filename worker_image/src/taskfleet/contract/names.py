@@ -116,9 +116,14 @@ def capacity_provider(environment: str, pool: str) -> str:
     return f"{PROJECT}-{environment}-{pool}"
 
 
-def dashboard(environment: str) -> str:
+def account_wide(environment: str, region: str) -> str:
+    """What names begin with that an account has once for all its regions: of policies and dashboards."""
+    return f"{PROJECT}-{check('environment', environment)}-{region}"
+
+
+def dashboard(environment: str, region: str) -> str:
     """The CloudWatch dashboard of an environment."""
-    return f"{PROJECT}-{environment}"
+    return account_wide(environment, region)
 
 
 def alarm_topic(environment: str) -> str:
@@ -148,9 +153,16 @@ def release_stack_prefix(environment: str) -> str:
     return stack(environment, "release-")
 
 
-def stack_tags(environment: str) -> dict[str, str]:
-    """The tags by which a stack is known as one of this environment's, and all that is in it."""
-    return {"project": PROJECT, "environment": environment}
+OWNER_TAG = "taskfleet-owner"
+
+
+def stack_tags(environment: str, owner: str = "") -> dict[str, str]:
+    """The tags by which a stack is known as one of this environment's, and all that is in it.
+
+    ``owner`` tells two teams apart that use one environment's name in one account and region.
+    """
+    owned = {OWNER_TAG: owner} if owner else {}
+    return {"project": PROJECT, "environment": environment, **owned}
 
 
 def broker(environment: str, snapshot: str | None = None) -> str:
@@ -183,19 +195,19 @@ def results_secret(environment: str) -> str:
     return f"{PROJECT}/{environment}/results"
 
 
-def producer_policy(environment: str) -> str:
+def producer_policy(environment: str, region: str) -> str:
     """The IAM policy for whoever publishes from outside the fleet."""
-    return f"{PROJECT}-{check('environment', environment)}-producer"
+    return f"{account_wide(environment, region)}-producer"
 
 
-def viewer_policy(environment: str) -> str:
+def viewer_policy(environment: str, region: str) -> str:
     """The IAM policy for whoever looks at an environment with `fleet`."""
-    return f"{PROJECT}-{check('environment', environment)}-viewer"
+    return f"{account_wide(environment, region)}-viewer"
 
 
-def operator_policy(environment: str) -> str:
+def operator_policy(environment: str, region: str) -> str:
     """The IAM policy for whoever acts on an environment with `fleet`."""
-    return f"{PROJECT}-{check('environment', environment)}-operator"
+    return f"{account_wide(environment, region)}-operator"
 
 
 def state_table(environment: str) -> str:
