@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from botocore.exceptions import ClientError
@@ -20,10 +20,12 @@ from tests.support.processes import wait_for
 
 
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     monkeypatch.setattr(recording, "AGAIN_SECONDS", 0.05)
     monkeypatch.setattr(recording, "ROOM", 2)
-    return Recorder()
+    made = Recorder()
+    yield made
+    made._waiting.clear()  # its threads would go on, and say so amid the output of later tests
 
 
 def away() -> None:
