@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Any
 
@@ -39,8 +40,20 @@ def foreign(environment: str, stack: dict[str, Any], *, owner: str | None = None
     return (
         f"the stack {name} is not ours: it lacks the tags {tags}, which each deploy sets. "
         "Whoever made it must rename or delete it; one of ours that lost its tags gets them back by "
-        f"`aws cloudformation update-stack --stack-name {name} --use-previous-template --tags …`"
+        f"`{_tagged(stack, {**found, **wanted})}`"
     )
+
+
+def _tagged(stack: dict[str, Any], tags: dict[str, str]) -> str:
+    """The command that gives a stack these tags and changes nothing else of it."""
+    words = ["aws", "cloudformation", "update-stack", "--stack-name", stack["StackName"]]
+    words += ["--use-previous-template", "--capabilities", "CAPABILITY_NAMED_IAM"]
+    if parameters := stack.get("Parameters"):
+        # Without it, CloudFormation would take the template's defaults.
+        words += ["--parameters"]
+        words += [f"ParameterKey={each['ParameterKey']},UsePreviousValue=true" for each in parameters]
+    words += ["--tags", *(f"Key={key},Value={value}" for key, value in sorted(tags.items()))]
+    return shlex.join(words)
 
 
 def of_environment(cloudformation: Any, environment: str) -> list[dict[str, Any]]:
