@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from taskfleet.contract import names
 
 from infra.needs import IN_A_SUBNET, Need
@@ -55,15 +53,6 @@ class Team:
             VpcId=self.vpc, ServiceName=f"com.amazonaws.{REGION}.{service}", **{**kind, **more}
         )
         return str(made["VpcEndpoint"]["VpcEndpointId"])
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    with mock_aws():
-        yield boto3.Session(region_name=REGION)
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from taskfleet.contract import names
 
 from infra import needs
@@ -21,15 +19,6 @@ from tests.support import reference as environments
 DEV = environments.DEV
 TAGS = [{"Key": key, "Value": value} for key, value in names.stack_tags(DEV.name).items()]
 STRANGE = [{"Key": "environment", "Value": DEV.name}]  # another project's
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    with mock_aws():
-        yield boto3.Session(region_name=environments.REGION)
 
 
 def tagged(ec2: Any, id: str, tags: list[dict[str, str]]) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import boto3
 import pytest
-from moto import mock_aws
 from taskfleet.contract import names
 from taskfleet.contract import state as keys
 from taskfleet.releases.model import Record, State
@@ -64,15 +62,6 @@ def test_those_that_sleep_take_none() -> None:
     assert judge(CURRENT, *asleep) == (
         Answer.OK, "green is to be deployed, beside one with workers (at most 3 may)", (),
     )  # fmt: skip
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    with mock_aws():
-        yield boto3.Session(region_name=environments.REGION)
 
 
 def test_the_state_table_is_asked_where_there_is_one(session: boto3.Session) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 
+import pytest
+from botocore.exceptions import ClientError
 from taskfleet.cli.run import TIMED_OUT
 from taskfleet.cli.watching import Drains, page
 from taskfleet.contract.manifest import AUTOMATIC
 from taskfleet.releases.model import State
 from taskfleet.releases.observation import Left
 from taskfleet.releases.progress import Progress
+from taskfleet.releases.store import Store
 
 from tests.taskfleet.cli.conftest import Fleet
 
@@ -71,6 +75,30 @@ def test_a_release_that_there_is_not_is_an_error_at_once(up: Fleet) -> None:
     assert "blue" in watched.output
 
 
+def test_a_silent_controller_is_named_first(up: Fleet) -> None:
+    """Nothing moves without it: what a release waits for is not what is wrong."""
+    up.account.clock.now -= 600
+    up.look()
+    watched = up.run("release", "watch", "blue")
+    assert "THE CONTROLLER IS SILENT" in watched.output.splitlines()[0]
+    assert json.loads(up.run("release", "watch", "blue", "--json").output)["silent"] is True
+
+
+def test_a_table_that_can_not_be_read_now_is_read_again(up: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, scan = iter([True, False, True]), Store.scan
+
+    def throttled(store: Store) -> object:
+        if next(reads):
+            return scan(store)
+        raise ClientError({"Error": {"Code": "ThrottlingException"}}, "Scan")
+
+    monkeypatch.setattr(Store, "scan", throttled)
+    watched = up.run("release", "watch", "blue", "--every", "0.5", "--timeout", "60")
+    assert watched.exit_code == 0
+    assert "can't be read, trying on: An error occurred (ThrottlingException)" in watched.output
+    assert "release blue current" in watched.output
+
+
 def _draining(total: int) -> Progress:
     left = Left(waiting=total, scheduled=0, unacknowledged=0, fallback=0, parked=0)
     return Progress(release="blue", state=State.DRAINING, since=0.0, reason="green became current", left=left)
@@ -86,3 +114,12 @@ def test_the_time_to_go_follows_from_what_was_seen_of_the_drain() -> None:
     assert "  empty in about 20 s, if it goes on like this" in list(page([_draining(40)], drains, 30.0))
     drains.see([_draining(120)], at=60.0)
     assert drains.seconds_left("blue") is None, "it grows"
+
+
+def test_a_drain_that_begins_anew_has_a_rate_of_its_own() -> None:
+    drains = Drains()
+    drains.see([_draining(100)], at=0.0)
+    drains.see([replace(_draining(0), state=State.DRAINED)], at=100.0)
+    drains.see([_draining(50)], at=200.0)
+    drains.see([_draining(25)], at=230.0)
+    assert drains.seconds_left("blue") == 30.0

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from taskfleet.cli.operator import LastLook, Operator, asks
 from taskfleet.cli.output import duration, show
@@ -44,29 +45,36 @@ def watch(operator: Operator, release: str | None, every: float, timeout: float 
     waits for a person, 1 when it has failed. Without, it ends at Ctrl-C. Where the output is no terminal, it
     prints what changes, with --json one object a line.
     """
-    seen = _look(operator)
     if release is not None:
-        find(seen.records, release)
+        find(operator.store.scan().records, release)
     drains, printed, began = Drains(), "", time.monotonic()
     while True:
-        shown = list(_progress(operator, seen, release))
-        drains.see(shown, at=time.time())
-        printed = _show(operator, shown, drains, printed)
-        end = next((each.end for each in shown if each.release == release), None)
-        if end is not None:
-            sys.exit(1 if end is End.FAILED else 0)
+        try:
+            seen, last = operator.store.scan(), _last(operator)
+        except (BotoCoreError, ClientError) as error:
+            click.echo(f"the state table can't be read, trying on: {error}", err=True)
+        else:
+            shown = list(_progress(seen, last, release))
+            drains.see(shown, at=time.time())
+            printed = _show(operator, shown, drains, _silence(last), printed)
+            end = next((each.end for each in shown if each.release == release), None)
+            if end is not None:
+                sys.exit(1 if end is End.FAILED else 0)
         if timeout is not None and time.monotonic() - began >= timeout:
             sys.exit(TIMED_OUT)
         time.sleep(every)
-        seen = _look(operator)
 
 
-def _look(operator: Operator) -> Snapshot:
-    return operator.store.scan()
+def _silence(last: LastLook | None) -> str:
+    """What to know of the controller, which moves releases on; empty while it looks."""
+    if last is not None and not last.silent:
+        return ""
+    since = "has not looked yet" if last is None else "is silent"
+    return f"THE CONTROLLER {since.upper()}: no release moves until it looks: runbooks/controller-silent.md"
 
 
-def _progress(operator: Operator, seen: Snapshot, release: str | None) -> Iterator[Progress]:
-    looks = {} if (last := _last(operator)) is None else {each.release: each for each in last.known.releases}
+def _progress(seen: Snapshot, last: LastLook | None, release: str | None) -> Iterator[Progress]:
+    looks = {} if last is None else {each.release: each for each in last.known.releases}
     observed = _observed(seen)
     for record in sorted(seen.records.values(), key=lambda each: each.registered_at):
         if record.release != release and (release is not None or record.state not in LIVE):
@@ -118,7 +126,9 @@ class Drains:
         """Remember what is left now."""
         for each in shown:
             total = None if each.left is None else each.left.total
-            if each.state == State.DRAINING and total is not None:
+            if each.state != State.DRAINING:
+                self._first.pop(each.release, None)  # it may drain again
+            elif total is not None:
                 self._first.setdefault(each.release, (at, total))
                 self._last[each.release] = (at, total)
 
@@ -132,18 +142,19 @@ class Drains:
         return total * (now - began) / (before - total)
 
 
-def _show(operator: Operator, shown: list[Progress], drains: Drains, printed: str) -> str:
+def _show(operator: Operator, shown: list[Progress], drains: Drains, silence: str, printed: str) -> str:
     """Print it, if it is news; what was printed last."""
-    now = time.time()
+    now, silent = time.time(), [silence] if silence else []
     if operator.json:
-        lines = [json.dumps({"releases": [_as_json(each, drains) for each in shown]})]
-        news = json.dumps({"releases": [_as_json(each, Drains()) for each in shown]})
+        releases = [_as_json(each, drains) for each in shown]
+        lines = [json.dumps({"silent": bool(silence), "releases": releases})]
+        news = json.dumps([bool(silence), *(_as_json(each, Drains()) for each in shown)])
     elif sys.stdout.isatty():
         click.clear()
-        lines, news = [f"{_clock(now)}  (Ctrl-C ends this)", "", *page(shown, drains, now)], ""
+        lines, news = [f"{_clock(now)}  (Ctrl-C ends this)", *silent, "", *page(shown, drains, now)], ""
     else:
-        lines = [f"{_clock(now)}  {line}" for line in map(_short, shown)]
-        news = "\n".join(map(_short, shown))
+        short = [*silent, *map(_short, shown)]
+        lines, news = [f"{_clock(now)}  {line}" for line in short], "\n".join(short)
     if not news or news != printed:
         show(lines)
         sys.stdout.flush()

@@ -96,8 +96,9 @@ def _gating(record: Record, seen: Observation, rules: Rules) -> Progress:
         waits.append("its beat to tick")
     return _of(record)(
         waits_for=tuple(dict.fromkeys(waits)) or ("a running worker in each pool",),
-        then="its gate has passed, or it has failed",
-        until=record.since + rules.gate_deadline_seconds,
+        then=f"its gate has passed, or it has failed: in {rules.gate_deadline_seconds / 60:g} min from its "
+        "begin, or twice that while a broker takes no gate task",
+        until=record.since + 2 * rules.gate_deadline_seconds,
     )
 
 
