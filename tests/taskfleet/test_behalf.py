@@ -5,6 +5,7 @@ One outage for all of them: a worker's tasks are about to end, then neither Redi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -60,6 +61,28 @@ def begun(fleet: TinyFleet) -> int:
 
 def open_gate(fleet: TinyFleet) -> None:
     (fleet.journal / "gate").touch()
+
+
+def test_what_a_broker_took_in_the_end_has_no_dead_letter(fleet: TinyFleet, results: Valkey) -> None:
+    app = producer(fleet, results.url)
+    app.signature("behalf.waits-and-fails", (1,)).apply_async(link_error=app.signature("behalf.on-error"))
+    start_worker(fleet, results.url, "threads")
+    wait_for(lambda: begun(fleet) >= 1, seconds=60, what="the task")
+
+    fleet.valkey.pause()
+    fleet.aws.pause()
+    try:
+        open_gate(fleet)
+        # The store answers too late: it does what it was asked once it goes on.
+        time.sleep(10)
+        fleet.valkey.resume()
+        wait_for(lambda: fleet.executed("on-error"), seconds=60, what="the error callback")
+        time.sleep(5)  # so long a call of the store may last
+    finally:
+        fleet.aws.resume()
+    wait_for(lambda: "behalf.waits-and-fails" in letters(fleet), seconds=60, what="the failure's letter")
+    assert set(letters(fleet)) == {"behalf.waits-and-fails"}
+    assert len(fleet.executed("on-error")) == 1
 
 
 @pytest.mark.parametrize("execution", ["prefork", "threads", "gevent"])

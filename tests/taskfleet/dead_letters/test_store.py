@@ -152,6 +152,14 @@ def test_delete_leaves_nothing_of_a_large_letter(table: Table) -> None:
     assert table.raw() == []
 
 
+def test_a_letter_that_is_withdrawn_is_seen_no_more(table: Table) -> None:
+    table.store.put(kept := letter(body=b"x" * 1_000_000))
+    table.store.withdraw(kept.id)
+    assert table.store.get(kept.id) is None
+    assert list(table.store.headings(["low"])) == []
+    assert table.store.counts(["low"]) == {"low": 0}
+
+
 def test_what_has_expired_is_not_listed_and_the_table_forgets_it(table: Table) -> None:
     table.store.put(letter(at=NOW - keys.KEEP_SECONDS - 3600))
     table.store.put(fresh := letter(at=NOW - keys.KEEP_SECONDS + 3600))

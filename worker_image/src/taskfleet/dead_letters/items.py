@@ -42,6 +42,16 @@ def from_letter(letter: Letter) -> Iterator[Item]:
     )
 
 
+def withdrawn(letter_id: str, *, at: float) -> Item:
+    """What takes a letter's place: in no queue's list, and deleted by DynamoDB in a while."""
+    return wire({keys.ID: letter_id, keys.PART: keys.LETTER, keys.EXPIRES: int(at), "pieces": 0})
+
+
+def is_withdrawn(item: Item) -> bool:
+    """Of an item of part 0 as DynamoDB returns it."""
+    return keys.PARKED not in item
+
+
 def to_heading(item: Item) -> Heading:
     """From an item of the index, or from part 0."""
     return Heading(**_heading(plain(item)))

@@ -42,8 +42,12 @@ class DeadLetters:
         )
         found = list(chain.from_iterable(page["Items"] for page in pages))
         # Pieces alone are those of a letter that is being written or was deleted.
-        whole = found and found[0][keys.PART] == {"N": str(keys.LETTER)}
+        whole = found and found[0][keys.PART] == {"N": str(keys.LETTER)} and not items.is_withdrawn(found[0])
         return items.to_letter(found) if whole else None
+
+    def withdraw(self, letter_id: str) -> None:
+        """Have no letter of that id: for a worker, which may write letters and delete none."""
+        self._dynamodb.put_item(TableName=self._table, Item=items.withdrawn(letter_id, at=time.time()))
 
     def delete(self, letter_id: str) -> bool:
         """Delete a letter; whether there was one. The letter goes first, so nobody sees half of it."""

@@ -100,7 +100,10 @@ def _keep(app: Celery, error: Exception, message: Unsent) -> None:
     letter = letter_of(app.taskfleet.settings, message, _queue(app, message), str(error))
     while True:
         with contextlib.suppress(SoftTimeLimitExceeded):  # once; the hard limit keeps a letter of the cause
-            if _is_kept(app, letter) or (isinstance(error, NOT_YET) and _is_published(app, message)):
+            if _is_kept(app, letter):
+                return
+            if isinstance(error, NOT_YET) and _is_published(app, message):
+                _withdraw(app, letter)
                 return
             time.sleep(AGAIN_SECONDS)
 
@@ -118,8 +121,7 @@ def _queue(app: Celery, message: Unsent) -> str:
 
 def _is_kept(app: Celery, letter: Letter) -> bool:
     try:
-        store = DeadLetters(aws.client("dynamodb", aws.PROMPT), app.taskfleet.settings.environment)
-        store.put(letter)
+        _store(app).put(letter)
     except (BotoCoreError, ClientError) as error:
         logger.error("%s is neither sent nor kept, trying on: %s; %s", letter.task, letter.reason, error)
         return False
@@ -134,6 +136,24 @@ def _is_published(app: Celery, message: Unsent) -> bool:
     except NOT_YET:
         return False
     return True
+
+
+def _withdraw(app: Celery, letter: Letter) -> None:
+    """A store that did not answer may have kept it all the same: sent again from there, it would run twice."""
+    try:
+        _store(app).withdraw(letter.id)
+    except (BotoCoreError, ClientError) as error:
+        logger.error(
+            "%s (%s) is published; a dead letter %s may say that it is not, delete it: %s",
+            letter.task,
+            letter.task_id,
+            letter.id,
+            error,
+        )
+
+
+def _store(app: Celery) -> DeadLetters:
+    return DeadLetters(aws.client("dynamodb", aws.PROMPT), app.taskfleet.settings.environment)
 
 
 def _say_failed(app: Celery, letter: Letter) -> None:
