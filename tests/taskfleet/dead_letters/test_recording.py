@@ -165,6 +165,24 @@ def test_without_room_the_message_is_not_acknowledged_until_there_is(
     assert accepted == [0, 1, 2, 3]
 
 
+def test_large_results_take_the_room_of_many(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "AGAIN_SECONDS", 3600.0)
+    monkeypatch.setattr(recording, "ROOM", 1000)
+    monkeypatch.setattr(recording, "ROOM_BYTES", 1000)
+    accepted: list[int] = []
+    for n in range(5):
+        recorder.add(
+            Outcome(what=f"result {n}", record=away, accepted=lambda n=n: accepted.append(n), size=400)  # type: ignore[misc]
+        )
+    assert accepted == [0, 1, 2]
+
+
+def test_a_message_is_not_kept_for_longer_than_until_it_is_acknowledged(recorder: Recorder) -> None:
+    outcome = Outcome(what="a result", record=away, accepted=lambda: None)
+    recorder.add(outcome)
+    assert outcome.accepted is None
+
+
 def test_what_is_under_way_takes_room(recorder: Recorder) -> None:
     """Else one more was accepted whenever another was just being tried, and none was ever given up."""
     begun, well, accepted = threading.Event(), threading.Event(), [0]

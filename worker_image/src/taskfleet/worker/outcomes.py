@@ -14,6 +14,7 @@ from celery.app.task import Context
 from celery.backends.redis import RedisBackend
 from celery.exceptions import NotRegistered
 from kombu.message import Message
+from kombu.utils.encoding import safe_repr
 
 from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.errors import DeadLettered
@@ -67,7 +68,11 @@ class Outcomes:
 
         self._recorder.add(
             Outcome(
-                what=f"the result of task {task_id}", record=store, instead=say_why_not, accepted=accepted
+                what=f"the result of task {task_id}",
+                record=store,
+                instead=say_why_not,
+                accepted=accepted,
+                size=len(safe_repr(result)),
             )
         )
 
@@ -98,7 +103,7 @@ class Outcomes:
         def fail() -> None:
             self._backend(context).mark_as_failure(task_id, error, request=context, store_result=store)
 
-        return Outcome(what=f"the failure of task {task_id}", record=fail)
+        return Outcome(what=f"the failure of task {task_id}", record=fail, size=len(safe_repr(error)))
 
     def _failure(self, message: Message, finding: Finding) -> Outcome | None:
         fields, options = _fields(message)

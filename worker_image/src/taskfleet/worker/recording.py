@@ -13,8 +13,10 @@ from kombu.exceptions import ContentDisallowed, SerializationError
 from taskfleet.logs import logger
 from taskfleet.publishing.stored import FailureNotStored, NotStored
 
-# In memory, each with its task's message. Beyond, the message of an outcome stays with the broker.
+# In memory. Beyond, the message of an outcome stays with the broker. The bytes are those of results; they come
+# out of what the settings give the main process (``parent_memory_mib``).
 ROOM = 1000
+ROOM_BYTES = 32 * 1024 * 1024
 # One that takes long (an error callback is the team's code, and runs here) holds up none of the others.
 THREADS = 4
 AGAIN_SECONDS = 5.0
@@ -52,17 +54,24 @@ def is_permanent(error: BaseException) -> bool:
 class Outcome:
     """``what`` is recorded, in words; ``instead`` is called once if it never can be.
 
-    ``accepted`` is called when the message that it comes from may be acknowledged.
+    ``accepted`` is called when the message that it comes from may be acknowledged. ``size``: about the bytes
+    that it keeps in memory.
     """
 
     what: str
     record: Callable[[], object]
     instead: Callable[[str], object] | None = None
     accepted: Callable[[], object] | None = None
+    size: int = 0
     since: float = field(default_factory=time.monotonic)
     due_at: float = 0.0
     tries: int = 0
     held: bool = False  # its message is not acknowledged yet
+
+    def take_accepted(self) -> Callable[[], object] | None:
+        """To be called once. It leads to the task's message, which is not kept any longer than that."""
+        accepted, self.accepted = self.accepted, None
+        return accepted
 
 
 class Recorder:
@@ -78,27 +87,27 @@ class Recorder:
     def add(self, outcome: Outcome) -> None:
         """Record it soon. Raises only what ``accepted`` raises, which is called here if there is room."""
         with self._changed:
-            outcome.held = outcome.accepted is not None and self._room() <= 0
+            outcome.held = outcome.accepted is not None and not self._has_room()
+            accepted = None if outcome.held else outcome.take_accepted()
             self._waiting.append(outcome)
             if outcome.held:
                 self._held.append(outcome)
             self._changed.notify()
         self._start_threads()
-        if outcome.accepted is not None and not outcome.held:
-            outcome.accepted()
+        if accepted is not None:
+            accepted()
 
     def step(self) -> None:
         """Accept what has ended or has room now; from the main loop, about once a second."""
         self._start_threads()
         with self._changed:
-            room, accepted = self._room(), []
+            accepted = []
             for outcome in list(self._held):
-                if outcome.held and room <= 0:
+                if outcome.held and not self._has_room():
                     continue
-                room -= outcome.held
                 outcome.held = False
                 self._held.remove(outcome)
-                accepted.append(outcome.accepted)
+                accepted.append(outcome.take_accepted())
         for accept in accepted:
             if accept is not None:
                 accept()
@@ -117,8 +126,9 @@ class Recorder:
         for outcome in lost:
             logger.error("%s is lost: this worker ends, and the result backend is away", outcome.what)
 
-    def _room(self) -> int:
-        return ROOM - sum(not each.held for each in (*self._waiting, *self._under_way))
+    def _has_room(self) -> bool:
+        kept = [each.size for each in (*self._waiting, *self._under_way) if not each.held]
+        return len(kept) < ROOM and sum(kept) < ROOM_BYTES
 
     def _start_threads(self) -> None:
         with self._changed:
