@@ -139,7 +139,7 @@ def _is_published(app: Celery, message: Unsent) -> bool:
 
 
 def _withdraw(app: Celery, letter: Letter) -> None:
-    """A store that did not answer may have kept it all the same: sent again from there, it would run twice."""
+    """A store that did not answer may have kept it, and sent again from there it would run twice."""
     try:
         _store(app).withdraw(letter.id)
     except (BotoCoreError, ClientError) as error:

@@ -13,8 +13,8 @@ from kombu.exceptions import ContentDisallowed, SerializationError
 from taskfleet.logs import logger
 from taskfleet.publishing.stored import FailureNotStored, NotStored
 
-# In memory. Beyond, the message of an outcome stays with the broker. The bytes are those of results; they come
-# out of what the settings give the main process (``parent_memory_mib``).
+# In memory. Beyond, the message of an outcome stays with the broker. The bytes are those of results; they
+# come out of what the settings give the main process (``parent_memory_mib``).
 ROOM = 1000
 ROOM_BYTES = 32 * 1024 * 1024
 # One that takes long (an error callback is the team's code, and runs here) holds up none of the others.
