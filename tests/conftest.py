@@ -8,9 +8,12 @@ import os
 os.environ["TASKFLEET_ENVIRONMENTS"] = "tests.support.reference"
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.ministack import MiniStack
@@ -75,6 +78,11 @@ _SLOW = (
     "tests/test_image",
     "tests/test_readme",
 )
+
+
+# Each session of boto3 reads the descriptions of AWS's APIs from their files, a tenth of a second and some MiB, and
+# nearly each test has a session of its own, or several.
+botocore.session.create_loader = cache(create_loader)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 from local.ports import bind
 
+# Between two looks: so many times what the one took.
+_PAUSES, _LEAST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 4, 0.05, 1.0
+
 
 def free_port() -> int:
     """A loopback port that nobody listened on a moment ago."""
@@ -29,13 +32,19 @@ def wait_for(happened: Callable[[], object], *, seconds: float = 60, what: str =
 
 
 def until(happened: Callable[[], object], seconds: float) -> bool:
-    """Whether ``happened()`` became true within ``seconds``."""
+    """Whether ``happened()`` became true within ``seconds``.
+
+    A look that takes long is repeated less often: those that are awaited need the processor, too.
+    """
     end = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > end:
+    while True:
+        began = time.monotonic()
+        if happened():
+            return True
+        now = time.monotonic()
+        if now > end:
             return False
-        time.sleep(0.05)
-    return True
+        time.sleep(min(max(_LEAST_PAUSE_SECONDS, _PAUSES * (now - began)), _MOST_PAUSE_SECONDS))
 
 
 def stop(process: subprocess.Popen[bytes], *, seconds: float = 5) -> None:

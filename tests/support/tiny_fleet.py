@@ -43,6 +43,7 @@ class TinyFleet:
         self.journal = directory / "journal"
         self.journal.mkdir()
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._apps: list[Celery] = []
         self._create_base()
 
     def _create_base(self) -> None:
@@ -103,12 +104,14 @@ class TinyFleet:
         app.taskfleet.bind(self.settings(**more))
         # As a process under load is: what connecting takes on a busy machine sends a first publish to SQS.
         app.taskfleet.publisher._primary.answers()
+        self._apps.append(app)
         return app
 
     def have(self, app: Celery) -> Celery:
         """Bind an application of this process to this fleet, with its tasks, as a web process has it."""
         app.taskfleet.bind(self.settings())
         app.loader.import_default_modules()
+        self._apps.append(app)
         return app
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -219,7 +222,9 @@ class TinyFleet:
         return base.sqs_depth(self.aws, name)
 
     def close(self) -> None:
-        """Stop the workers and the front."""
+        """Stop the workers and the front, and what the producers do beside, which would never find them again."""
         for process in self._workers:
             self.kill(process)
+        for app in self._apps:
+            app.taskfleet.publisher.end_lease()
         self.front.stop()

@@ -167,6 +167,7 @@ class Account(_Server):
     def __init__(self, folder: Path, *, port: int | None = None, **settings: str) -> None:
         super().__init__(folder, port)
         self._settings = settings
+        self._clients: dict[str, Any] = {}
 
     @property
     def endpoint(self) -> str:
@@ -209,14 +210,16 @@ class Account(_Server):
             return False
 
     def client(self, service: str) -> Any:
-        """A boto3 client of it, whatever the process's variables say."""
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - no secret: the account is in a process of the test
-        )
+        """The boto3 client of it, whatever the process's variables say."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.endpoint,
+                region_name=REGION,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",  # noqa: S106 - no secret: the account is in a process of the test
+            )
+        return self._clients[service]
 
 
 def _free_port() -> int:
