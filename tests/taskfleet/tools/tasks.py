@@ -23,6 +23,7 @@ app.conf.update(task_default_queue="low", result_backend=os.environ.get(RESULTS)
 
 def _work(n: int, seconds: float = 0.0, **facts: Any) -> None:
     began = time.time()
+    journal.write("works", n=n)
     time.sleep(seconds)
     journal.write("worked", n=n, began=began, ended=time.time(), **facts)
 

@@ -89,7 +89,7 @@ def test_two_at_a_time_of_each_account_and_who_waits_holds_no_slot(
 def test_what_follows_a_task_that_waited_follows_it(fleet: TinyFleet, app: Celery, start: Start) -> None:
     start(**{env.EXECUTION.name: "threads"})
     app.send_task("tools.alone", (0, 2.0))
-    wait_for(lambda: fleet.waiting("low", "r1") == 0, seconds=60, what="its start")
+    wait_for(lambda: list(fleet.events("works")), seconds=60, what="its start")
     steps = chain(app.signature("tools.alone", (1, 0.1)), app.signature("tools.paid", kwargs={"order": 7}))
     assert steps.apply_async().get(timeout=60) == "7 paid by 1"
     both = chord([app.signature("tools.alone", (n, 0.5)) for n in (2, 3)], app.signature("tools.total"))
@@ -98,8 +98,8 @@ def test_what_follows_a_task_that_waited_follows_it(fleet: TinyFleet, app: Celer
 
 def test_busy_may_drop_or_raise(fleet: TinyFleet, app: Celery, start: Start) -> None:
     start(**{env.EXECUTION.name: "threads", env.CONCURRENCY.name: "3"})
-    app.send_task("tools.dropped", (0, 3.0))
-    wait_for(lambda: fleet.waiting("low", "r1") == 0, seconds=60, what="its start")
+    app.send_task("tools.dropped", (0, 6.0))
+    wait_for(lambda: list(fleet.events("works")), seconds=60, what="its start")
     app.send_task("tools.dropped", (1,))
     result = app.send_task("tools.refused", (2,))
     with pytest.raises(Exception, match="is held by as many runs as may be"):
