@@ -65,6 +65,8 @@ def test_each_event_of_a_task_arrives_once_events_are_enabled(fleet: TinyFleet, 
     with receiving(app) as received:
         silent = app.send_task("behalf.body", [[1]])
         fleet.wait_executed("body", 1)
+        # Its end is an event too, if it reaches the worker's parent after the command does.
+        wait_for(lambda: fleet.valkey.client().hlen("unacked") == 0, seconds=30, what="its acknowledgement")
         enabled = app.control.enable_events(reply=True, limit=1)
         sent = {
             app.send_task("behalf.body", [[2]]).id: {"task-received", "task-started", "task-succeeded"},
