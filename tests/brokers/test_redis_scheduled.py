@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -146,7 +147,7 @@ def test_a_stock_producers_far_one_is_put_back_as_it_was(valkey: Valkey, client:
                 f"far {number}", routing_key="tests", headers={"eta": far}, priority=9
             )
         Producer(stock.default_channel).publish("now", routing_key="tests", priority=9)
-    got: list[object] = []
+    got: list[Any] = []
     with Connection(valkey.url, transport=PRIMARY_TRANSPORT) as connection:
         channel = connection.channel()
         channel.basic_qos(0, 1, False)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class _Measured:
         self.before = self.clock()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Iterator[None]:
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         now = self.clock()
         report.user_properties.append((_NAME, now - self.before))

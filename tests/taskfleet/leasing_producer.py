@@ -32,8 +32,8 @@ def _publish(app: Celery) -> str:
 
 def one_by_one(app: Celery) -> None:
     """One publish, and one more for each line that comes in."""
-    leasing.LEASE_SECONDS = pointer.LEASE_SECONDS = 2.0
-    memory.UNLEASED_SECONDS = memory.ASKING_SECONDS = 1.0
+    leasing.LEASE_SECONDS = pointer.LEASE_SECONDS = 2.0  # type: ignore[attr-defined]
+    memory.UNLEASED_SECONDS = memory.ASKING_SECONDS = 1.0  # type: ignore[attr-defined]
     print(_publish(app), flush=True)
     for _ in sys.stdin:
         print(_publish(app), flush=True)
@@ -73,5 +73,5 @@ def _until_written() -> None:
 
 if __name__ == "__main__":
     Leases.write = _counted  # type: ignore[method-assign]
-    leasing.FIRST_SECONDS = 0.1
+    leasing.FIRST_SECONDS = 0.1  # type: ignore[attr-defined]
     {"one-by-one": one_by_one, "crowd": crowd}[sys.argv[1]](install(Celery("shop")))

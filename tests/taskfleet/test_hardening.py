@@ -141,7 +141,7 @@ def test_a_task_is_hardened(way: Callable[[], tuple[Celery, Any]]) -> None:
     app, task = way()
     task = app.tasks[task.name]
 
-    assert isinstance(task, FleetBehaviour)
+    assert FleetBehaviour in type(task).__mro__
     assert (task.max_retries, task.expires) == (5, DEFAULT_EXPIRES_SECONDS)
     assert (task.acks_late, task.reject_on_worker_lost, task.retry_on_worker_lost) == (True, True, True)
     assert countdown(task) < 2.5, "the first retry backs off from two seconds"
@@ -156,7 +156,7 @@ def test_each_of_two_applications_hardens_its_own() -> None:
     one, two, stock = install(_app()), install(_app()), _app()
 
     assert isinstance(one.tasks["shared.both"], FleetBehaviour)
-    assert isinstance(two.tasks["shared.both"], FleetBehaviour)
+    assert FleetBehaviour in type(two.tasks["shared.both"]).__mro__
     assert two.tasks["shared.both"].app is two
     assert not isinstance(stock.tasks["shared.both"], FleetBehaviour)
 

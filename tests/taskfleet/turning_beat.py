@@ -9,7 +9,7 @@ from taskfleet.beat import scheduler, turn
 from drills.tasks.scheduled import Slots
 
 SLOT_SECONDS = 5
-turn.LOOK_SECONDS = scheduler.LOOK_SECONDS = 0.2
+turn.LOOK_SECONDS = scheduler.LOOK_SECONDS = 0.2  # type: ignore[attr-defined]
 
 app = install(Celery("turning", set_as_current=False))
 app.conf.task_default_queue = "low"

@@ -192,7 +192,7 @@ def test_an_interrupted_redrive_goes_on_where_it_was(up: Fleet, monkeypatch: pyt
             raise KeyboardInterrupt
         send(self, one)
 
-    monkeypatch.setattr(redrive.Redrive, "send", interrupted)
+    monkeypatch.setattr(redrive.Redrive, "send", interrupted)  # type: ignore[attr-defined]
     stopped = up.run("dead", "redrive", "--all", "--per-second", "100", "--yes")
     assert stopped.exit_code != 0
     assert "2 sent" in stopped.output

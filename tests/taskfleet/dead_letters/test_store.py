@@ -179,7 +179,7 @@ def test_counting_ends_at_its_limit(table: Table, monkeypatch: pytest.MonkeyPatc
 
 def test_a_letter_with_a_piece_missing_says_so(table: Table) -> None:
     table.store.put(kept := letter(body=b"x" * 1_000_000))
-    key = items.wire({keys.ID: kept.id, keys.PART: 2})
+    key = items.wire({keys.ID: kept.id, keys.PART: 2})  # type: ignore[attr-defined]
     table.dynamodb.delete_item(TableName=names.dead_letters_table(table.environment), Key=key)
 
     with pytest.raises(DeadLetterError, match=f"letter {kept.id} is not whole"):

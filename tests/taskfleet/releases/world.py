@@ -10,7 +10,7 @@ from taskfleet.contract.manifest import AUTOMATIC, ReleaseManifest
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import actions as act
 from taskfleet.releases import commands
-from taskfleet.releases.model import LIVE, MOVES, Record, State, registered
+from taskfleet.releases.model import LIVE, MOVES, Pointer, Record, State, registered
 from taskfleet.releases.observation import Check, Deployment, Memory, Observation, Verdict
 from taskfleet.releases.plan import plan
 from taskfleet.releases.store import NO_POINTER
@@ -32,7 +32,7 @@ class World:
     seed: int
     now: float = T0
     records: dict[str, Record] = field(default_factory=dict)
-    pointer: commands.Pointer = NO_POINTER
+    pointer: Pointer = NO_POINTER
     memories: list[Memory] = field(default_factory=lambda: [Memory(), Memory()])
     stacks: dict[str, Deployment] = field(default_factory=dict)
     manifests: dict[str, ReleaseManifest] = field(default_factory=dict)

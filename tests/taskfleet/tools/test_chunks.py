@@ -11,8 +11,8 @@ from taskfleet import aws
 from taskfleet.contract import environment as env
 from taskfleet.publishing.publisher import only
 from taskfleet.tools import chunks, cursor, integers, start
-from taskfleet.tools.chunks import publish
 from taskfleet.tools.runs import Runs, State
+from taskfleet.tools.steps import publish
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
