@@ -80,8 +80,8 @@ _SLOW = (
 )
 
 
-# Each session of boto3 reads the descriptions of AWS's APIs from their files, a tenth of a second and some MiB, and
-# nearly each test has a session of its own, or several.
+# Each session of boto3 reads the descriptions of AWS's APIs from their files, a tenth of a second and some
+# MiB, and nearly each test has a session of its own, or several.
 botocore.session.create_loader = cache(create_loader)
 
 

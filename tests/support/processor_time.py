@@ -1,9 +1,9 @@
-"""``pytest -p tests.support.processor_time``: the processor seconds of each file of tests, its processes' included.
+"""``pytest -p tests.support.processor_time``: the processor seconds of each file of tests.
 
-Wall time says little on a machine that others use too, and the suite is bound by its two processors. On Linux, as root,
-each process of pytest-xdist gets a control group of its own, which every process it starts belongs to, however it
-is detached; elsewhere only those count that have been waited for. What a server does between two tests
-belongs to the next one.
+Wall time says little on a machine that others use too, and the suite is bound by its two processors. As root
+on a Linux with version 1 of control groups, each process of pytest-xdist gets a group of its own, and with it
+every process that it starts, however it is detached; elsewhere only those count that have been waited for.
+What a server does between two tests belongs to the next one.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ class TinyFleet:
         return base.sqs_depth(self.aws, name)
 
     def close(self) -> None:
-        """Stop the workers and the front, and what the producers do beside, which would never find them again."""
+        """Stop the workers and the front, and what the producers do beside their publishes."""
         for process in self._workers:
             self.kill(process)
         for app in self._apps:
