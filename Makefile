@@ -12,7 +12,7 @@ export CDK_DISABLE_CLI_TELEMETRY := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 READY := .venv/.ready node_modules/.ready
-CONTEXT = -c env=$(ENV) $(if $(RELEASE),-c release=$(RELEASE))
+CONTEXT = -c env=$(ENV) $(if $(RELEASE),-c release=$(RELEASE)) $(if $(BREAKS),-c breaks=$(BREAKS))
 # ENV=local is the account that `make up` started; every other is AWS, with the credentials of your shell.
 ACCOUNT = $(if $(filter local,$(ENV)),$(OF_THIS_MACHINE))
 OF_THIS_MACHINE = test -f "$(LOCAL)/env" || { echo "the local fleet is not up: make up"; exit 1; }; . "$(LOCAL)/env";

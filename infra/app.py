@@ -8,6 +8,8 @@
   for the first time: a create that fails must be able to take back what it made (`infra.deploy` passes it)
 - ``fleet-beat=kept``: the fleet's stack has a beat for current releases that have none of their own: those of
   the version before (`infra.deploy` passes it)
+- ``breaks=shop.charge,shop.refund``: tasks whose signatures may break what the build before takes, where
+  releases are rolled: nothing sends them as they were (``make deploy BREAKS=…``)
 - ``placeholder-account=allowed``: templates may be looked at (``make synth``) before there is an
   account, and before it is said who is paged; nothing that deploys passes it
 """
@@ -24,7 +26,7 @@ from taskfleet.errors import SettingsError
 from infra import rules
 from infra.checks import guard, iam_sizes, nag
 from infra.chosen import ALL
-from infra.release_id import default_release_id
+from infra.release_id import build_id, release_id
 from infra.settings import Settings
 from infra.stage import EnvironmentStage
 
@@ -38,6 +40,7 @@ class Choices:
     live: bool = False
     unprotected: tuple[str, ...] = ()
     keeps_beat: bool = False
+    breaks: tuple[str, ...] = ()
     placeholder_account_allowed: bool = False
 
     @classmethod
@@ -54,6 +57,7 @@ class Choices:
             live=_one_of("live", get("live"), no="false", yes="true"),
             unprotected=_unprotected(get("unprotected")),
             keeps_beat=_one_of("fleet-beat", get("fleet-beat"), no="none", yes="kept"),
+            breaks=_several(get("breaks")),
             placeholder_account_allowed=_one_of(
                 "placeholder-account", get("placeholder-account"), no="refused", yes="allowed"
             ),
@@ -75,6 +79,8 @@ def build(app: App, *, settings: Sequence[Settings] = ALL) -> App:
             live=choices.live and one.on_this_machine,
             unprotected=choices.unprotected,
             keeps_beat=choices.keeps_beat,
+            build=build_id(one),
+            accepted_breaks=choices.breaks,
         )
         _refuse_unready(stage, one, choices)
         for number, remark in enumerate([*rules.remarks(one), *rules.overlaps(one, settings)]):
@@ -98,7 +104,7 @@ def _chosen(choices: Choices, settings: Sequence[Settings]) -> tuple[Settings, .
 
 def _release_id(choices: Choices, settings: Settings) -> str:
     try:
-        return names.check("release", choices.release or default_release_id(settings))
+        return release_id(settings, choices.release)
     except names.InvalidName as error:
         raise SettingsError(f"{error} (-c release=…)") from error
 

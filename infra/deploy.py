@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet import stacks
 from taskfleet.contract import names
+from taskfleet.errors import SettingsError
 from taskfleet.releases.model import TAKES_ROOM
 from taskfleet.releases.store import Store
 
@@ -40,8 +41,13 @@ def main() -> int:
     parser.add_argument("--release", type=release_id.given, help="the id of the release that it deploys")
     given = parser.parse_args()
     (settings,) = (one for one in ALL if one.name == given.environment)
+    try:
+        release = release_id.release_id(settings, given.release)
+    except SettingsError as error:
+        print(f"SettingsError: {error}", file=sys.stderr)
+        return 1
     session = credentials.session(settings)
-    if not preflight.passes(settings, session, release=given.release):
+    if not preflight.passes(settings, session, release=release):
         print(f"nothing is deployed: see above, and `make preflight ENV={settings.name}`", file=sys.stderr)
         return 1
     terminal = sys.stdin.isatty()
@@ -56,7 +62,7 @@ def main() -> int:
         store = Store(session.client("dynamodb"), settings.name)
         command += fleet_beat(store)
         code = deploy(settings, session.client("cloudformation"), command, run=_run)
-        _say_outcome(store, since=began)
+        _say_outcome(store, release, since=began)
         return code
     except (BotoCoreError, ClientError) as error:
         print(f"{settings.name} is not deployed: {error}", file=sys.stderr)
@@ -106,14 +112,17 @@ def _approval(settings: Settings, *, terminal: bool) -> list[str]:
     return [] if terminal and not settings.on_this_machine else ["--require-approval", "never"]
 
 
-def _say_outcome(store: Store, *, since: float) -> None:
+def _say_outcome(store: Store, release: str, *, since: float) -> None:
     """What became of its releases. The deploy has ended, whether this can be read or not."""
     try:
         snapshot, look = outcome.wait(store, since=since), store.read_look()
+        refused = store.refused_build(release) if release == names.ROLLING else None
     except (BotoCoreError, ClientError) as error:
         print(f"what became of its release can't be read: {error}", file=sys.stderr)
         return
     looked_at = look[1] if look else None
+    for line in outcome.refusal(refused, since=since):
+        print(line, flush=True)
     for line in outcome.describe(snapshot, since=since, looked_at=looked_at, now=time.time()):
         print(line, flush=True)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.manifest import AUTOMATIC
+from taskfleet.releases.builds import Refused
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.store import Snapshot, Store
 
@@ -45,11 +46,27 @@ def describe(snapshot: Snapshot, *, since: float, looked_at: float | None, now: 
     return lines
 
 
+def refusal(refused: Refused | None, *, since: float) -> list[str]:
+    """Why a build was not let in beside the one before it, and what to do."""
+    if refused is None or refused.at < since:
+        return []
+    tasks = ",".join(dict.fromkeys(one.partition(":")[0].partition(",")[0] for one in refused.breaks))
+    return [
+        f"build {refused.build} is refused, and none of the workers that run was touched: it can't take what "
+        "the build before takes, which may be in the queues:",
+        *(f"  {one}" for one in refused.breaks),
+        f"If nothing sends these as they were any more: make deploy … BREAKS={tasks}",
+    ]
+
+
 def _line(record: Record, snapshot: Snapshot) -> str:
     name, reason = record.release, record.history[-1].reason
     if record.state is State.FAILED:
         serves = snapshot.pointer.release
         return f"release {name} failed: {reason}. Release {serves} is current as before"
+    if record.gate_failed is not None:
+        build = f"build {record.manifest.build} of release {name}"
+        return f"{build} has not passed its gate: {record.gate_failed}. CloudFormation goes back from it"
     if record.ready and record.state is State.GATING:
         promote = f"fleet release promote {name} --yes"
         return f"release {name} has passed its gate; make it current: {promote}{took(record)}"

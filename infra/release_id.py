@@ -10,8 +10,9 @@ from typing import Any
 
 import aws_cdk as cdk
 from taskfleet.contract import names
+from taskfleet.errors import SettingsError
 
-from infra.settings import Image, Pool, Settings
+from infra.settings import Image, Pool, Releases, Settings
 
 WORKER_IMAGE = Path(__file__).parent.parent / "worker_image"
 
@@ -25,6 +26,30 @@ def given(text: str) -> str:
         return names.check("release", text)
     except names.InvalidName as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def release_id(settings: Settings, given: str | None) -> str:
+    """What a deploy's release is called: as ``given``, or as what is in it.
+
+    ``SettingsError`` if it can't be called so.
+    """
+    rolls = settings.releases is Releases.ROLLING
+    if rolls and given not in (None, names.ROLLING):
+        raise SettingsError(
+            f"the release can't be called {given!r}: the environment {settings.name!r} has releases=ROLLING, "
+            f"so that each build is deployed into the one release {names.ROLLING!r}. Fix: leave the id out"
+        )
+    if not rolls and given == names.ROLLING:
+        raise SettingsError(
+            f"the release can't be called {given!r}: so is the one of an environment with releases=ROLLING. "
+            "Fix: another id, or none"
+        )
+    return names.ROLLING if rolls else names.check("release", given or default_release_id(settings))
+
+
+def build_id(settings: Settings) -> str | None:
+    """What is deployed into a release that is rolled; None for others, which are called by it."""
+    return default_release_id(settings) if settings.releases is Releases.ROLLING else None
 
 
 def default_release_id(settings: Settings, directory: Path = WORKER_IMAGE) -> str:

@@ -33,6 +33,14 @@ class Capacity(StrEnum):
     EC2 = "ec2"  # an Auto Scaling group behind a capacity provider
 
 
+class Releases(StrEnum):
+    """How new code takes over from the code before it (docs/releases.md)."""
+
+    VERSIONED = "versioned"  # blue/green: each release has queues and workers of its own
+    # One set of queues, and ECS replaces the workers on it: a build must take the calls of the one before.
+    ROLLING = "rolling"
+
+
 class Promotion(StrEnum):
     """What makes a release current whose gate has passed."""
 
@@ -263,6 +271,7 @@ class Settings:
     # destroy leave alone what another one has made.
     owner: str = ""
     default_queue: str = "low"
+    releases: Releases = Releases.VERSIONED
     promotion: Promotion = Promotion.AUTOMATIC
     # Runs once for each release before its gate, beside the workers of the default queue's pool, as
     # ("python", "manage.py", "migrate"): a release whose command fails, or takes longer, fails.

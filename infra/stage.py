@@ -32,6 +32,8 @@ class EnvironmentStage(cdk.Stage):
         live: bool,
         unprotected: Collection[str] = (),
         keeps_beat: bool = False,
+        build: str | None = None,
+        accepted_breaks: tuple[str, ...] = (),
     ) -> None:
         super().__init__(
             scope, settings.name, env=cdk.Environment(account=settings.account, region=settings.region)
@@ -49,7 +51,15 @@ class EnvironmentStage(cdk.Stage):
             protected=protected["fleet"],
             keeps_beat=keeps_beat,
         )
-        deployed = ReleaseStack(self, f"release-{release}", settings=settings, release=release, image=image)
+        deployed = ReleaseStack(
+            self,
+            f"release-{release}",
+            settings=settings,
+            release=release,
+            image=image,
+            build=build,
+            accepted_breaks=accepted_breaks,
+        )
         self.stacks: tuple[cdk.Stack, ...] = (network, broker, fleet, deployed)
         # Nothing in the templates ties them together.
         for before, after in pairwise(self.stacks):

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from infra.chosen import LOCAL
+from infra.settings import Releases
 from local.account import ENVIRONMENT, REGION, aws_environment
 from local.places import REPOSITORY, Places
 from local.ports import Ports
@@ -41,7 +43,9 @@ def deploy(places: Places, ports: Ports, *, watch: Callable[[str], None]) -> Non
 
 
 def _context() -> list[str]:
-    choices = {"env": ENVIRONMENT, "release": "live", "live": "true"}
+    choices = {"env": ENVIRONMENT, "live": "true"}
+    if LOCAL.releases is Releases.VERSIONED:
+        choices["release"] = "live"
     return [part for name, value in choices.items() for part in ("-c", f"{name}={value}")]
 
 

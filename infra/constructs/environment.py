@@ -28,7 +28,14 @@ def service_variables(
 
 
 def worker_variables(
-    settings: Settings, endpoint: Endpoint, *, pool: Pool, release: str, broker: str
+    settings: Settings,
+    endpoint: Endpoint,
+    *,
+    pool: Pool,
+    release: str,
+    broker: str,
+    build: str | None = None,
+    accepted_breaks: tuple[str, ...] = (),
 ) -> dict[str, str]:
     """For a worker that consumes on ``broker`` (`contract.PRIMARY` or `contract.FALLBACK`).
 
@@ -51,6 +58,10 @@ def worker_variables(
         contract.TIME_LIMIT_SECONDS: limits.time_limit_seconds,
         contract.SOFT_SHUTDOWN_SECONDS: limits.soft_shutdown_seconds,
     }
+    if build is not None:
+        own[contract.BUILD] = build
+        if accepted_breaks:
+            own[contract.ACCEPTED_BREAKS] = ",".join(accepted_breaks)
     if backend := endpoint.results or result_backend(settings):
         own[contract.RESULT_BACKEND] = backend
     named = _named(settings, {**_shared(settings, endpoint), **own})

@@ -12,7 +12,9 @@ from infra.settings import Pool, Settings
 MAX_BYTES = 4096  # SSM, standard tier
 
 
-def release_manifest(settings: Settings, *, release: str, image: str) -> ReleaseManifest:
+def release_manifest(
+    settings: Settings, *, release: str, image: str, build: str | None = None
+) -> ReleaseManifest:
     """What ``release`` deploys. Raises ``SettingsError`` if it doesn't fit into an SSM parameter."""
     manifest = ReleaseManifest(
         release=release,
@@ -28,6 +30,7 @@ def release_manifest(settings: Settings, *, release: str, image: str) -> Release
         keep_failed_seconds=settings.keep_failed_seconds,
         max_live_releases=settings.max_live_releases,
         beat=True,
+        build=build,
     )
     size = _bytes(manifest)
     if size > MAX_BYTES:

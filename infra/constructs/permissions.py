@@ -9,7 +9,7 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from taskfleet.contract import dead_letters, metrics, names, parameters, state
 
-from infra.settings import Pool, Results, Settings
+from infra.settings import Pool, Releases, Results, Settings
 
 _SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
 _CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
@@ -68,6 +68,7 @@ class Permissions:
                 [self.base.state_table_arn],
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.GATES]}},
             ),
+            *self._signatures(release),
             self._revoke("dynamodb:BatchGetItem", "dynamodb:UpdateItem"),
             # The ECS agent asks with the task's role. A task's ARN names its cluster.
             allow("Protect", ("ecs:UpdateTaskProtection",), [self._ecs("task", "*")]),
@@ -261,6 +262,20 @@ class Permissions:
                 [self.base.state_table_arn],
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [state.POINTER, state.RELEASES]}},
             ),
+        ]
+
+    def _signatures(self, release: str) -> list[iam.PolicyStatement]:
+        """Where releases are rolled: of the build before, and of one that is being deployed."""
+        if self.settings.releases is not Releases.ROLLING:
+            return []
+        readable = [state.signatures(release), state.newest_signatures(release)]
+        return [
+            allow(
+                "ReadSignatures",
+                ("dynamodb:GetItem",),
+                [self.base.state_table_arn],
+                {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": readable}},
+            )
         ]
 
     def _revoke(self, *actions: str) -> iam.PolicyStatement:

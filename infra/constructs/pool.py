@@ -46,6 +46,8 @@ class Release:
     alarms: Alarms
     roles: Roles
     grants: Grants
+    build: str | None = None  # where releases are rolled
+    accepted_breaks: tuple[str, ...] = ()
 
 
 class WorkerPool(Construct):
@@ -135,7 +137,13 @@ class WorkerPool(Construct):
             service=name,
             role=variables.Role.WORKER,
             variables=worker_variables(
-                release.settings, release.endpoint, pool=pool, release=release.id, broker=broker
+                release.settings,
+                release.endpoint,
+                pool=pool,
+                release=release.id,
+                broker=broker,
+                build=release.build,
+                accepted_breaks=release.accepted_breaks,
             ),
             roles=self._roles,
             cpu_units=pool.cpu_units,

@@ -12,7 +12,7 @@ import boto3
 from infra import needs, templates
 from infra.preflight import account, machine, network, quotas, releases, restore
 from infra.preflight.finding import Finding, State, page
-from infra.release_id import default_release_id
+from infra.release_id import release_id
 from infra.settings import Settings
 
 
@@ -26,7 +26,7 @@ def findings(settings: Settings, session: boto3.Session, release: str | None = N
     reached = all(one.state is State.OK for one in found)
     if reached:
         yield from account.ours(settings, session)
-        yield from releases.room(settings, session, release or default_release_id(settings))
+        yield from releases.room(settings, session, release_id(settings, release))
     if settings.on_this_machine:
         return
     if not reached:

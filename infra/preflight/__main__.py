@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from taskfleet.errors import SettingsError
+
 from infra import credentials, preflight, release_id
 from infra.chosen import ALL
 
@@ -18,7 +20,12 @@ def main() -> int:
     )
     given = parser.parse_args()
     (settings,) = (one for one in ALL if one.name == given.environment)
-    if not preflight.passes(settings, credentials.session(settings), release=given.release):
+    try:
+        release = release_id.release_id(settings, given.release)
+    except SettingsError as error:
+        print(f"SettingsError: {error}", file=sys.stderr)
+        return 1
+    if not preflight.passes(settings, credentials.session(settings), release=release):
         print(f"  next: mend what is missing, then `make preflight ENV={settings.name}` again")
         return 1
     if not settings.on_this_machine:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_ssm as ssm
@@ -31,25 +33,38 @@ class ReleaseStack(EnvironmentStack):
     """
 
     def __init__(
-        self, scope: Construct, id: str, *, settings: Settings, release: str, image: WorkerImage
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        release: str,
+        image: WorkerImage,
+        build: str | None = None,
+        accepted_breaks: tuple[str, ...] = (),
     ) -> None:
         super().__init__(scope, id, settings=settings, description=f"release {release}")
         cdk.Tags.of(self).add("release", release)
-        shared = self._shared(settings, release, image)
+        shared = replace(self._shared(settings, release, image), build=build, accepted_breaks=accepted_breaks)
         self.pools = {
             pool.name: WorkerPool(self, f"Pool-{pool.name}", pool=pool, release=shared)
             for pool in settings.pools
         }
         self.beat = self._beat(shared)
         self._delete_queues_last()
+        if build is not None:
+            # An update stops it before it starts the next one: not before the new workers have been taken.
+            self.beat.node.add_dependency(*self.pools.values())
         manifest = ssm.StringParameter(
             self,
             "Manifest",
             parameter_name=parameters.release_manifest(settings.name, release),
-            string_value=release_manifest(settings, release=release, image=image.identity).to_json(),
+            string_value=release_manifest(
+                settings, release=release, image=image.identity, build=build
+            ).to_json(),
             description="What this release deployed; the controller and producers read it.",
         )
-        answer = Answer(self, "Answer", settings=settings, release=release)
+        answer = Answer(self, "Answer", settings=settings, release=release, build=build)
         # The controller registers a release when it sees the manifest: by then all of it must exist.
         manifest.node.add_dependency(*self.pools.values(), self.beat, answer.before_manifest)
         answer.wait_for_all_others()

@@ -67,6 +67,10 @@ def _modules(text: str) -> tuple[str, ...]:
     return modules
 
 
+def _tasks(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
 def _from(variable: Variable, read: Callable[[str], Any] = str, **default: Any) -> Any:
     return field(metadata={"variable": variable, "read": read}, **default)
 
@@ -133,6 +137,8 @@ class WorkerSettings(ProducerSettings):
     time_limit_seconds: int = _from(env.TIME_LIMIT_SECONDS, _positive)
     soft_shutdown_seconds: int = _from(env.SOFT_SHUTDOWN_SECONDS, _not_negative)
     include: tuple[str, ...] = _from(env.INCLUDE, _modules, default=())
+    build: str | None = _from(env.BUILD, default=None)
+    accepted_breaks: tuple[str, ...] = _from(env.ACCEPTED_BREAKS, _tasks, default=())
 
     publish_patience_seconds: ClassVar[float] = 10.0
     # It publishes for tasks that it runs, which are counted themselves.

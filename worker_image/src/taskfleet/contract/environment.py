@@ -89,6 +89,14 @@ INCLUDE = Variable(
     "modules with tasks that a worker has beside its application's, by comma",
     frozenset(),
 )
+BUILD = Variable(
+    "TASKFLEET_BUILD", "the build that this worker is of, where releases are rolled", frozenset()
+)
+ACCEPTED_BREAKS = Variable(
+    "TASKFLEET_ACCEPTED_BREAKS",
+    "tasks whose signatures may break what the build before takes, by comma",
+    frozenset(),
+)
 RESULT_BACKEND = Variable(
     "CELERY_RESULT_BACKEND",
     "where results are kept, read by Celery itself: before what the application says",

@@ -1,7 +1,7 @@
 """The manifest of a release: what its stack deployed, for the controller and for producers.
 
-Written once by the release's stack as JSON into an SSM parameter (4 KB at most, SSM standard tier),
-never changed afterwards, so that whoever read it may keep it.
+Written by the release's stack as JSON into an SSM parameter (4 KB at most, SSM standard tier). Its image and
+queues never change afterwards, so that whoever read it may keep it; but for a release that is rolled.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class ReleaseManifest:
     ``delete_after_seconds`` later; one that failed sleeps at once and is deleted after
     ``keep_failed_seconds``; None: when somebody says so. It is refused beside ``max_live_releases`` others.
     With ``beat`` its stack has one; for a release of an older version the fleet's beat fires.
+    ``build`` is of a release that is rolled: each build is deployed into the same stack, on the same queues.
     """
 
     release: str
@@ -73,6 +74,7 @@ class ReleaseManifest:
     keep_failed_seconds: int | None = None
     max_live_releases: int | None = None
     beat: bool = False
+    build: str | None = None
 
     @property
     def queues(self) -> tuple[str, ...]:

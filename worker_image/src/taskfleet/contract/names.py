@@ -16,6 +16,8 @@ _RULES = {
     "release": re.compile(r"(?!.*-fallback$)[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?"),
 }
 _RESERVED = {"queue": {"dead"}, "release": {"none"}}
+# The one release of an environment whose releases are rolled: each build is deployed into its stack.
+ROLLING = "rolling"
 
 
 class InvalidName(ValueError):

@@ -34,9 +34,12 @@ def release(release_id: str) -> str:
 GATES = "gate#*"
 
 
-def gate(versioned_queue: str, broker: str) -> str:
-    """The proof that a gate task ran: written by the worker that ran it, on `primary` or `fallback`."""
-    return f"gate#{broker}#{versioned_queue}"
+def gate(versioned_queue: str, broker: str, build: str = "") -> str:
+    """The proof that a gate task ran: written by the worker that ran it, on `primary` or `fallback`.
+
+    Of a release that is rolled each ``build`` has its own: workers of two are there at once.
+    """
+    return f"gate#{broker}#{versioned_queue}" + (f"#{build}" if build else "")
 
 
 def gate_beat(release: str) -> str:
@@ -54,6 +57,24 @@ def gate_check(release: str, task: str) -> str:
     `failure` is why it failed.
     """
     return f"{GATE_CHECKS}{release}#{task}"
+
+
+def signatures(release: str) -> str:
+    """Of the build whose gate passed last in a release that is rolled: `build`, `at`, `tasks` (zipped JSON).
+
+    Its messages may be in the queues, so that each later build must take them.
+    """
+    return f"signatures#{release}"
+
+
+def newest_signatures(release: str) -> str:
+    """The same of a build that is being deployed: written by each of its workers that starts."""
+    return f"gate#signatures#{release}"
+
+
+def refused_build(release: str) -> str:
+    """The last build whose signatures break what may be in the queues: `build`, `at`, `breaks` (texts)."""
+    return f"gate#refused#{release}"
 
 
 # What the key of every item of revokes matches: workers read and write these, producers write them.

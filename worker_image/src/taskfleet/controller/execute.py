@@ -27,6 +27,7 @@ from taskfleet.releases.actions import (
     Close,
     Delete,
     DiscardGates,
+    FailGate,
     Move,
     Park,
     PassGate,
@@ -36,6 +37,7 @@ from taskfleet.releases.actions import (
     Renew,
     Reopen,
     Retire,
+    Roll,
     RunBefore,
     SendCheck,
     SendGate,
@@ -102,7 +104,13 @@ class Execution:
                 self._move(self.records[release].moved(to, at=self.now, actor=ACTOR, reason=reason))
             case Renew(manifest):
                 self._save(self._next(manifest.release, manifest=manifest))
+            case Roll(manifest):
+                self._move(self.records[manifest.release].rolled(manifest, at=self.now, actor=ACTOR))
+            case FailGate(release, reason):
+                self._save(self._next(release, gate_failed=reason))
+                logger.error("release %s has not passed its gate: %s", release, reason)
             case PassGate(release, took):
+                self._keep_signatures(release)
                 self._save(self._next(release, gate_passed_at=self.now, gate_took=took))
                 logger.info("the gate of release %s has passed", release)
             case Close(release):
@@ -117,7 +125,8 @@ class Execution:
             case Answer(release, deployment, url, success, reason):
                 if url is not None:
                     answers.send(url, success=success, reason=reason)
-                self._save(self._next(release, answered=deployment))
+                kept = {"kept": deployment} if success else {}
+                self._save(self._next(release, answered=deployment, **kept))
                 logger.info("the deploy of release %s is answered: %s", release, reason)
             case RunBefore(release, command):
                 task = before.start(self.edges, self.records[release], command)
@@ -157,6 +166,12 @@ class Execution:
         except _EXPECTED as error:
             self.unsent[gate.key] = self.away[gate.broker] = str(error)
             raise
+
+    def _keep_signatures(self, release: str) -> None:
+        """From now on each build of a release that is rolled must take what this one takes."""
+        build = self.records[release].manifest.build
+        if build is not None:
+            self.edges.store.keep_signatures(release, build)
 
     def _close(self, release: str) -> None:
         """At every look. What was found open, though it had been closed, is closed since now."""

@@ -24,8 +24,8 @@ from taskfleet.measuring.holding import holding
 from taskfleet.measuring.parked import parked
 from taskfleet.measuring.services import Service, services, services_of
 from taskfleet.releases import pointer
-from taskfleet.releases.actions import SendGate
 from taskfleet.releases.draining import overdue
+from taskfleet.releases.gating import wanted
 from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import LIVE, Record
 from taskfleet.releases.observation import Command, Deployment, Rules
@@ -150,11 +150,10 @@ def _snapshot(
     live = {name for name, record in last.records.items() if record.state in LIVE}
     gates = (
         {
-            SendGate(record.release, queue, broker).key
+            gate.key
             for record in last.records.values()
             if record.state in LIVE and record.gate_passed_at is None
-            for queue in record.manifest.queues
-            for broker in rules.gate_brokers
+            for gate in wanted(record, rules.gate_brokers)
         }
         | {
             keys.gate_beat(record.release)

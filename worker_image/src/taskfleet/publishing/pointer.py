@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from taskfleet import boot_clock, deadline
-from taskfleet.contract import parameters
+from taskfleet.contract import names, parameters
 from taskfleet.contract.leases import LEASE_SECONDS
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.errors import PointerStale, PointerUnknown
@@ -30,6 +30,8 @@ KEEP_SECONDS = 5.0
 PATIENCE_SECONDS = 0.2
 # One this much older is waited for as in a new process: after a minute its release may be drained.
 STALE_SECONDS = 30.0
+# The manifest of a release that is rolled changes with each build.
+ROLLED_SECONDS = 60.0
 # A publish to a queue that its release is not known to have waits so long for the manifest.
 ANEW_SECONDS = 1.0
 
@@ -173,7 +175,8 @@ class Releases:
         kept = self._manifests.get(release)
         if kept is None:
             read = partial(self._read_manifest, release)
-            made = Kept(f"release {release}", read, keep_seconds=math.inf, clock=self._clock)
+            keep = ROLLED_SECONDS if release == names.ROLLING else math.inf
+            made = Kept(f"release {release}", read, keep_seconds=keep, clock=self._clock)
             kept = self._manifests.setdefault(release, made)
         try:
             return kept.get()

@@ -35,6 +35,21 @@ class Renew:
 
 
 @dataclass(frozen=True)
+class Roll:
+    """Begin the gate of another build of a release that is rolled."""
+
+    manifest: ReleaseManifest
+
+
+@dataclass(frozen=True)
+class FailGate:
+    """Note why the build of a current release has not passed its gate."""
+
+    release: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class RunBefore:
     """Start the command that a release has before its gate, if it was not started already."""
 
@@ -57,11 +72,12 @@ class SendGate:
     release: str
     queue: str
     broker: str
+    build: str = ""  # of a release that is rolled: whose workers must run it
 
     @property
     def key(self) -> str:
         """The key of its proof in the state table."""
-        return keys.gate(versioned_queue(self.queue, self.release), self.broker)
+        return keys.gate(versioned_queue(self.queue, self.release), self.broker, self.build)
 
 
 @dataclass(frozen=True)
@@ -192,8 +208,10 @@ Action = (
     | Close
     | Delete
     | DiscardGates
+    | FailGate
     | Reopen
     | Register
+    | Roll
     | Retire
     | Park
     | Sleep

@@ -15,6 +15,7 @@ from taskfleet.releases.actions import Action, Answer, Await, Move, Promote
 from taskfleet.releases.gating import other_image, reused
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Observation
+from taskfleet.releases.rolling import of_another_build
 
 # An answer in the last moment might come to a stack that CloudFormation is deleting already.
 _LAST_MOMENT_SECONDS = 60
@@ -25,10 +26,15 @@ def answering(record: Record, seen: Observation) -> Iterator[Action]:
     deployment = (seen.deployments or {}).get(record.release)
     if deployment is None or deployment.id == record.answered:
         return
+    if of_another_build(deployment, record) and not other_image(record, seen):
+        return
     if deployment.id != record.deployment:
         yield Await(record.release, deployment.id)
         if record.state is State.FAILED and not other_image(record, seen):
             yield Move(record.release, State.REGISTERED, "its stack was deployed again")
+        return
+    if deployment.id == record.kept:
+        yield Answer(record.release, deployment.id, None, False, "CloudFormation has gone back to it")
         return
     if seen.now - deployment.since > ANSWER_WITHIN_SECONDS - _LAST_MOMENT_SECONDS:
         if record.state in (State.REGISTERED, State.GATING):
@@ -48,6 +54,9 @@ def _answer(record: Record, seen: Observation) -> tuple[bool, str] | None:
         return False, reused(record, seen)
     if record.state is State.FAILED:
         return False, f"release {name} failed: {record.history[-1].reason}"
+    if record.gate_failed is not None and record.state is State.CURRENT:
+        build = f"build {record.manifest.build} of release {name}"
+        return False, f"{build} has not passed its gate: {record.gate_failed}"
     if record.state is not State.GATING:
         return (True, f"release {name} is {record.state}") if record.gate_passed_at else None
     if record.gate_passed_at is None:

@@ -105,9 +105,13 @@ def before(records: Mapping[str, Record], pointer: Pointer) -> Record:
     if not been:
         asleep = sorted(r.release for r in records.values() if r.state is State.ASLEEP)
         wake = f"; asleep: {', '.join(asleep)} (fleet release wake {asleep[-1]} --yes)" if asleep else ""
+        current = records.get(pointer.release)
+        rolls = current is not None and current.manifest.build is not None
+        anew = "; its builds are rolled: deploy the source of the build before (make deploy)" if rolls else ""
         raise ReleaseError(
             "there is no release to go back to: none that was current is still warm (draining or drained)"
             + wake
+            + anew
         )
     last = max(been, key=_last_current)
     if gone_back_to(records.get(pointer.release)):

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from taskfleet.contract import state as keys
-from taskfleet.releases import checking
-from taskfleet.releases.actions import Action, Move, PassGate, SendCheck, SendGate
+from taskfleet.releases import checking, rolling
+from taskfleet.releases.actions import Action, FailGate, Move, PassGate, SendCheck, SendGate
 from taskfleet.releases.before import towards_gating
 from taskfleet.releases.model import TAKES_ROOM, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
@@ -33,7 +33,7 @@ def towards_current(record: Record, seen: Observation, memory: Memory, rules: Ru
     elif record.state is State.REGISTERED:
         yield from towards_gating(record, seen)
     elif record.gate_passed_at is None:
-        yield from _gating(record, seen, memory, rules)
+        yield from gating(record, seen, memory, rules)
 
 
 def _too_many(record: Record, seen: Observation) -> str | None:
@@ -50,7 +50,8 @@ def _too_many(record: Record, seen: Observation) -> str | None:
     return f"{why}: make room ({make_room(others) or 'wait until one has drained'}), then deploy it again"
 
 
-def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
+def gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
+    """Send what is missing, and say how it ended."""
     missing: list[SendGate | SendCheck] = [
         *missing_gates(record, seen, rules),
         *checking.unbegun(record, seen),
@@ -58,14 +59,21 @@ def _gating(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
     if _proven(record, seen, rules) and _every_pool_runs(record, seen):
         yield PassGate(record.release, _took(record, seen, rules))
     elif (failure := checking.failure(record, seen)) is not None:
-        yield Move(record.release, State.FAILED, failure)
+        yield _fail(record, failure)
     elif _too_late(record, missing, seen, memory, rules):
         waits: list[SendGate | SendCheck] = [*missing, *checking.unfinished(record, seen)]
         lacking = _lacking(record, waits, seen, memory) or "a live worker in each pool"
         reason = f"within {rules.gate_deadline_seconds:g} s there was no proof from {lacking}"
-        yield Move(record.release, State.FAILED, reason)
+        yield _fail(record, reason)
     else:
         yield from (gate for gate in missing if _due(gate, record, seen, memory, rules))
+
+
+def _fail(record: Record, reason: str) -> Move | FailGate:
+    """The current release stays current: there is no other."""
+    if record.state is State.CURRENT:
+        return FailGate(record.release, reason)
+    return Move(record.release, State.FAILED, reason)
 
 
 def _proven(record: Record, seen: Observation, rules: Rules) -> bool:
@@ -75,10 +83,13 @@ def _proven(record: Record, seen: Observation, rules: Rules) -> bool:
 
 
 def beat_ticks(record: Record, seen: Observation) -> bool:
-    """Whether its beat, if it has one, has begun to tick: its schedule can be read."""
-    return not record.manifest.beat or seen.proofs.get(keys.gate_beat(record.release), 0.0) >= (
-        record.registered_at
-    )
+    """Whether its beat, if it has one, has begun to tick: its schedule can be read.
+
+    That of the current release fires instead, and ECS has seen that it stays up.
+    """
+    if not record.manifest.beat or record.state is State.CURRENT:
+        return True
+    return seen.proofs.get(keys.gate_beat(record.release), 0.0) >= record.registered_at
 
 
 def _lacking(record: Record, missing: list[SendGate | SendCheck], seen: Observation, memory: Memory) -> str:
@@ -97,7 +108,7 @@ def _lacking(record: Record, missing: list[SendGate | SendCheck], seen: Observat
 def _took(record: Record, seen: Observation, rules: Rules) -> tuple[tuple[str, float], ...]:
     """Seconds from the gate's begin to the last proof of each broker, and to the end of each check."""
     by_broker = (
-        (broker, max(seen.proofs[gate.key] for gate in _wanted(record, (broker,))))
+        (broker, max(seen.proofs[gate.key] for gate in wanted(record, (broker,))))
         for broker in rules.gate_brokers
     )
     ends = (*by_broker, *checking.ends(record, seen))
@@ -129,13 +140,15 @@ def missing_gates(record: Record, seen: Observation, rules: Rules) -> list[SendG
     """The gate tasks that have not run since this deployment of the release was registered."""
     return [
         gate
-        for gate in _wanted(record, rules.gate_brokers)
+        for gate in wanted(record, rules.gate_brokers)
         if seen.proofs.get(gate.key, 0.0) < record.registered_at
     ]
 
 
-def _wanted(record: Record, brokers: tuple[str, ...]) -> Iterator[SendGate]:
-    return (SendGate(record.release, queue, broker) for broker in brokers for queue in record.manifest.queues)
+def wanted(record: Record, brokers: tuple[str, ...]) -> Iterator[SendGate]:
+    """All gate tasks of a release, and of its build."""
+    release, build = record.release, record.manifest.build or ""
+    return (SendGate(release, queue, broker, build) for broker in brokers for queue in record.manifest.queues)
 
 
 def _every_pool_runs(record: Record, seen: Observation) -> bool:
@@ -149,13 +162,17 @@ def _every_pool_runs(record: Record, seen: Observation) -> bool:
 
 
 def other_image(record: Record, seen: Observation) -> bool:
-    """Whether the release's stack now runs another image than the one that was recorded."""
+    """Whether the release's stack now runs another image than the one that was recorded, and must not."""
     deployed = (seen.manifests or {}).get(record.release)
+    if deployed is not None and deployed.build is not None:
+        return rolling.refusal(record, seen) is not None
     return deployed is not None and deployed.image != record.image
 
 
 def reused(record: Record, seen: Observation) -> str:
     """What to tell a person about `other_image`."""
+    if (refused := rolling.refusal(record, seen)) is not None:
+        return refused
     other = (seen.manifests or {})[record.release].image
     return (
         f"release id {record.release} is taken by the image {record.image} and was deployed again with "

@@ -57,6 +57,8 @@ def from_record(record: Record) -> Item:
         "deployment": record.deployment,
         "answered": record.answered,
         "before": None if record.before is None else {"task": record.before.task, "at": record.before.at},
+        "gate_failed": record.gate_failed,
+        "kept": record.kept or None,
         "history": [_from_change(change) for change in record.history],
     }
 
@@ -85,6 +87,8 @@ def to_record(item: Item) -> Record:
         deployment=item.get("deployment", ""),
         answered=item.get("answered", ""),
         before=None if before is None else Before(before["task"], float(before["at"])),
+        gate_failed=item.get("gate_failed"),
+        kept=item.get("kept", ""),
         history=tuple(
             Change(at=float(c["at"]), actor=c["actor"], reason=c["reason"], before=c["from"], after=c["to"])
             for c in item["history"]

@@ -28,9 +28,10 @@ class State(StrEnum):
 BY_ITSELF = "controller"
 _S = State
 MOVES: dict[State, frozenset[State]] = {
-    _S.REGISTERED: frozenset({_S.GATING, _S.FAILED, _S.RETIRED}),
-    _S.GATING: frozenset({_S.CURRENT, _S.FAILED, _S.RETIRED}),
-    _S.CURRENT: frozenset({_S.DRAINING}),
+    # To itself, and back to registered: another build of a release that is rolled.
+    _S.REGISTERED: frozenset({_S.GATING, _S.FAILED, _S.RETIRED, _S.REGISTERED}),
+    _S.GATING: frozenset({_S.CURRENT, _S.FAILED, _S.RETIRED, _S.REGISTERED}),
+    _S.CURRENT: frozenset({_S.DRAINING, _S.CURRENT}),
     # Back to current is a rollback.
     _S.DRAINING: frozenset({_S.DRAINED, _S.CURRENT}),
     # Back to draining: work turned up after all.
@@ -81,7 +82,8 @@ class Record:
     id of the last `taskfleet.releases.observation.Deployment`, ``answered`` of the last that was answered.
     ``before`` is the command that ran before its gate. With ``parking`` what is left in it is parked before
     its stack is deleted. ``paused`` says who wants it to do nothing by itself: neither become current, nor
-    sleep, nor be deleted.
+    sleep, nor be deleted. ``gate_failed``: why the gate of a current release that is rolled has not passed.
+    ``kept`` is the last deployment that was answered with success: CloudFormation may go back to it.
     """
 
     release: str
@@ -99,6 +101,8 @@ class Record:
     deployment: str = ""
     answered: str = ""
     before: Before | None = None
+    gate_failed: str | None = None
+    kept: str = ""
     history: tuple[Change, ...] = ()
 
     @property
@@ -119,8 +123,9 @@ class Record:
 
     @property
     def registered_at(self) -> float:
-        """When its stack was last seen new, seconds since the epoch."""
-        return max((c.at for c in self.history if c.after == State.REGISTERED), default=self.since)
+        """When its stack, or another build in it, was last seen new, seconds since the epoch."""
+        news = (c.at for c in self.history if c.after in (State.REGISTERED, c.before))
+        return max(news, default=self.since)
 
     def moved(self, to: State, *, at: float, actor: str, reason: str) -> Record:
         """The record after a move. `ReleaseError` if the move is not legal."""
@@ -130,7 +135,7 @@ class Record:
                 f"release {self.release} is {self.state} and can't become {to}; it can become {allowed}"
             )
         change = Change(at=at, actor=actor, reason=reason, before=self.state, after=to)
-        again = to is State.REGISTERED
+        again = to in (State.REGISTERED, self.state)
         # What turned up in a release that retired by itself is done first.
         stays = again or (to is State.DRAINING and self.retiring == BY_ITSELF)
         return replace(
@@ -141,11 +146,18 @@ class Record:
             # What was proven of an earlier deployment proves nothing of this one.
             gate_passed_at=None if again else self.gate_passed_at,
             gate_took=() if again else self.gate_took,
+            gate_failed=None if again else self.gate_failed,
             retiring=None if stays else self.retiring,
             parking=False if stays else self.parking,
             before=None if again else self.before,
             history=(*self.history, change)[-HISTORY_KEPT:],
         )
+
+    def rolled(self, manifest: ReleaseManifest, *, at: float, actor: str) -> Record:
+        """The record with another build, whose gate is still to pass; the current release stays current."""
+        to = State.CURRENT if self.state is State.CURRENT else State.REGISTERED
+        moved = self.moved(to, at=at, actor=actor, reason=f"build {manifest.build} was deployed")
+        return replace(moved, manifest=manifest, image=manifest.image)
 
 
 def registered(manifest: ReleaseManifest, *, at: float, actor: str) -> Record:

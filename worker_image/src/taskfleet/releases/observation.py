@@ -121,10 +121,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deploy of a release's stack, which waits at ``url`` for an answer since ``since``, epoch seconds."""
+    """A deploy of a release's stack, which waits at ``url`` for an answer since ``since``, epoch seconds.
+
+    ``build`` is what it deployed, of a release that is rolled.
+    """
 
     url: str
     since: float
+    build: str = ""
 
     @property
     def id(self) -> str:

@@ -13,10 +13,11 @@ from taskfleet.releases.actions import Action, Delete, Move, Publish, Register, 
 from taskfleet.releases.answering import answering, promotion
 from taskfleet.releases.closing import closing
 from taskfleet.releases.draining import MAY_DRAIN, late, overdue, towards_retired, zeros
-from taskfleet.releases.gating import other_image, reused, towards_current
+from taskfleet.releases.gating import gating, other_image, reused, towards_current
 from taskfleet.releases.model import LIVE, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
 from taskfleet.releases.retiring import beat, resting, stuck
+from taskfleet.releases.rolling import in_gate, other_build, rolling
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,19 @@ def _registrations(seen: Observation) -> Iterator[Action]:
         record = seen.records.get(release)
         if record is None:
             yield Register(manifest)
+        elif record.state is State.RETIRED and other_build(record, seen):
+            yield from rolling(record, seen)
         elif record.state is State.RETIRED and record.image == manifest.image:
             yield Move(release, State.REGISTERED, "the same image was deployed again")
 
 
 def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
     deployed = (seen.manifests or {}).get(record.release, record.manifest)
-    if deployed.image == record.image and deployed != record.manifest and not _removed(record, seen):
+    if rolls := list(rolling(record, seen)):
+        yield from rolls
+        return
+    same = deployed.image == record.image and deployed.build == record.manifest.build
+    if same and deployed != record.manifest and not _removed(record, seen):
         yield Renew(deployed)
     yield from closing(record, seen)
     yield from beat(record, seen)
@@ -80,6 +87,8 @@ def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> I
         yield from moves or resting(record, seen, memory, rules)
     elif seen.pointer.release != record.release:
         yield Move(record.release, State.DRAINING, f"release {seen.pointer.release} became current")
+    elif in_gate(record) and record.gate_failed is None:
+        yield from gating(record, seen, memory, rules)
 
 
 def _removed(record: Record, seen: Observation) -> list[str]:
@@ -102,7 +111,7 @@ def _problems(seen: Observation, live: list[Record], rules: Rules) -> Iterator[s
     for record in live:
         if record.state is not State.FAILED and other_image(record, seen):
             yield reused(record, seen)
-        if removed := _removed(record, seen):
+        if record.manifest.build is None and (removed := _removed(record, seen)):
             yield (
                 f"release {record.release} was deployed again without its queues {', '.join(removed)}: "
                 "nothing runs what is in them, nor what running producers still publish to them. Deploy it "
@@ -116,6 +125,11 @@ def _problems(seen: Observation, live: list[Record], rules: Rules) -> Iterator[s
             yield (
                 f"release {record.release} is {record.state} and its stack is gone: nothing runs its tasks "
                 f"({left}); deploy it again, or promote another release"
+            )
+        if record.gate_failed is not None:
+            yield (
+                f"build {record.manifest.build} of release {record.release} runs without its gate passed: "
+                f"{record.gate_failed}. Deploy the build before it, or one that is mended"
             )
         yield from stuck(record, seen, rules)
     if seen.pointer.version and seen.pointer.release not in seen.records:

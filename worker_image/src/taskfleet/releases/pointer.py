@@ -29,10 +29,16 @@ def deployments(ssm: Any, environment: str) -> dict[str, Deployment]:
     """The last deployment of every release whose stack exists and says where its answer is awaited."""
     pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=parameters.release_answers(environment))
     return {
-        entry["Name"].rpartition("/")[2]: Deployment(entry["Value"], entry["LastModifiedDate"].timestamp())
+        entry["Name"].rpartition("/")[2]: _deployment(entry["Value"], entry["LastModifiedDate"].timestamp())
         for page in pages
         for entry in page["Parameters"]
     }
+
+
+def _deployment(value: str, since: float) -> Deployment:
+    """The URL and, of a release that is rolled, the build."""
+    url, _, build = value.partition(" ")
+    return Deployment(url, since, build)
 
 
 def manifests(ssm: Any, environment: str) -> dict[str, ReleaseManifest]:

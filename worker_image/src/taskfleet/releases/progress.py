@@ -15,6 +15,7 @@ from taskfleet.releases.gating import beat_ticks, missing_gates
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Left, Observation, Rules
 from taskfleet.releases.retiring import kept_seconds
+from taskfleet.releases.rolling import in_gate
 
 
 class End(StrEnum):
@@ -55,7 +56,7 @@ def progress(
         return _going(record, left)
     if record.state is State.REGISTERED:
         return _registered(record)
-    if record.state is State.GATING and record.gate_passed_at is None:
+    if in_gate(record) and record.gate_failed is None:
         return _gating(record, seen, rules)
     if record.state is State.GATING:
         return _passed(record, seen)
@@ -66,7 +67,7 @@ def progress(
 
 def _of(record: Record) -> Callable[..., Progress]:
     """`Progress` of this release, but for what it waits for."""
-    reason = record.history[-1].reason if record.history else ""
+    reason = record.gate_failed or (record.history[-1].reason if record.history else "")
     return partial(
         Progress, release=record.release, state=str(record.state), since=record.since, reason=reason
     )
@@ -149,6 +150,6 @@ def _resting(record: Record, left: Left | None) -> Progress:
     return _of(record)(
         then=then if goes_on else "",
         until=record.since + seconds if goes_on and seconds is not None else None,
-        end=End.FAILED if record.state is State.FAILED else End.WELL,
+        end=End.FAILED if record.state is State.FAILED or record.gate_failed is not None else End.WELL,
         left=left,
     )

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from taskfleet.contract import names, parameters
 from taskfleet.contract import state as keys
 from taskfleet.errors import ReleaseError
-from taskfleet.releases import items
+from taskfleet.releases import builds, items
 from taskfleet.releases.model import Pointer, Record
 from taskfleet.releases.observation import Check, Verdict
 from taskfleet.scaling.holds import Holds, from_holds, to_holds
@@ -105,6 +105,17 @@ class Store:
             "ExpressionAttributeValues": items.wire({":read": version}),
         }
 
+    def keep_signatures(self, release: str, build: str) -> None:
+        """Those of the build whose workers have run its gate. `ReleaseError` if they did not leave any."""
+        found = [builds.from_item(item) for item in self._get([keys.newest_signatures(release)])]
+        if not found or found[0].build != build:
+            raise ReleaseError(f"the workers of build {build} left no signatures of their tasks: look again")
+        builds.write(self._dynamodb, self._table, keys.signatures(release), found[0])
+
+    def refused_build(self, release: str) -> builds.Refused | None:
+        """The last build of a release that was refused for its signatures."""
+        return builds.read_refused(self._dynamodb, self._table, release)
+
     def write_look(self, look: str, *, at: float) -> None:
         """Keep the controller's last look, JSON."""
         item = {keys.KEY: keys.LOOK, "look": look, "at": at}
@@ -133,8 +144,12 @@ def _snapshot(found: Iterable[items.Item]) -> Snapshot:
         proofs={key: float(item["at"]) for key, item in proofs.items()},
         beat_at=None if beat is None else float(beat["at"]),
         holds=NO_HOLDS if holds is None else to_holds(holds),
-        # Every proof of a release has the same: its workers run the same application.
-        checks={item["release"]: items.to_checks(item) for item in proofs.values() if "release" in item},
+        # Every proof of a release has the same: its workers run the same application. Of builds, the newest.
+        checks={
+            item["release"]: items.to_checks(item)
+            for item in sorted(proofs.values(), key=lambda item: float(item["at"]))
+            if "release" in item
+        },
         verdicts={key: items.to_verdict(item) for key, item in verdicts.items()},
     )
 

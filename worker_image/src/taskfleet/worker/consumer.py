@@ -19,6 +19,7 @@ from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.logs import logger
 from taskfleet.worker import announcing, draining, events, expiring, failures, poison
 from taskfleet.worker.alone import Alone
+from taskfleet.worker.builds import Newer
 from taskfleet.worker.parking import Parking
 from taskfleet.worker.protecting import Protecting
 from taskfleet.worker.revoking import Revoking
@@ -49,6 +50,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         self.usefulness = Usefulness(self, Starting(self))
         self.revoking = Revoking(self)
         self.protecting = Protecting(self)
+        self.newer = Newer(kwargs["app"].taskfleet.settings)
 
     def on_ready(self) -> None:
         """The loop is about to run: have it tick, and let SIGTERM and SIGHUP drain."""
@@ -78,6 +80,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             self.alone.step,
             self.revoking.step,
             self.protecting.step,
+            self.newer.step,
             partial(draining.step, self),
             passing=self.connection_errors,
         )
@@ -130,6 +133,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         self.parking.forget()
         self.protecting.forget()
         self.alone.forget()
+        self.newer.forget()
 
     def shutdown(self) -> None:
         """As Celery's; what is still to be recorded comes first."""
@@ -162,6 +166,8 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             finding = poison.examine(message, self.app.tasks, release) or expiring.examine(
                 message.headers, now=time.time()
             )
+            if finding is not None and self.newer.takes(message, finding):
+                return
             if finding is not None:
                 self.park(message, finding)
             elif not self.alone.takes(message, partial(begin, message)):

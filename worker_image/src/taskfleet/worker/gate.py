@@ -14,6 +14,7 @@ from taskfleet.contract import names, state
 from taskfleet.errors import SettingsError
 from taskfleet.logs import logger
 from taskfleet.settings import ProducerSettings, WorkerSettings
+from taskfleet.worker import builds
 
 _REASON_LENGTH = 500
 
@@ -28,10 +29,11 @@ def prove(app: Celery, versioned_queue: str) -> None:
         {"M": {"task": {"S": task}, "pool": {"S": one.pool}, "timeout": {"N": str(one.timeout_seconds)}}}
         for task, one in gate_checks.marked(app).items()
     ]
+    builds.leave(app, settings)
     _put(
         settings,
         {
-            state.KEY: {"S": state.gate(versioned_queue, settings.broker)},
+            state.KEY: {"S": state.gate(versioned_queue, settings.broker, settings.build or "")},
             "at": {"N": repr(time.time())},
             "release": {"S": settings.release},
             "pool": {"S": settings.pool},

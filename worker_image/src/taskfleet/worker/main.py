@@ -8,7 +8,7 @@ from celery.signals import celeryd_after_setup, celeryd_init
 from taskfleet import applications, config, enforced, hardening, logs
 from taskfleet.errors import PointerUnknown
 from taskfleet.settings import WorkerSettings
-from taskfleet.worker import expiring, forking, timing
+from taskfleet.worker import builds, expiring, forking, timing
 
 
 def build(settings: WorkerSettings) -> Celery:
@@ -23,11 +23,12 @@ def build(settings: WorkerSettings) -> Celery:
     timing.measure(settings)
     expiring.count(settings)
     celeryd_init.connect(lambda **_signal: _add_queues(app, settings), weak=False)
-    celeryd_after_setup.connect(lambda **_signal: _before_children(app, unused), weak=False)
+    celeryd_after_setup.connect(lambda **_signal: _before_children(app, settings, unused), weak=False)
     return app
 
 
-def _before_children(app: Celery, unused: list[str]) -> None:
+def _before_children(app: Celery, settings: WorkerSettings, unused: list[str]) -> None:
+    builds.admit(app, settings)
     _report(app, unused)
     _know_the_queues(app)
     forking.free_locks_in_children()
