@@ -46,6 +46,12 @@ SETTINGS = {
     "default_queue": Words(
         "where a task goes that names no queue", "when no pool has a queue `low`", "a queue of a pool"
     ),
+    "releases": Words(
+        "how new code takes over: each release on queues of its own, or each build in the workers' place on "
+        "one set of queues",
+        "`ROLLING` when you want no versioned queues ([releases.md](releases.md#no-versioned-queues))",
+        "`ROLLING` goes with neither `promotion=Promotion.MANUAL` nor `before_gate`",
+    ),
     "promotion": Words(
         "what makes a release current whose gate has passed",
         "when a person must decide ([releases.md](releases.md))",

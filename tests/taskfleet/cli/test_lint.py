@@ -22,12 +22,14 @@ def early():
 """
 
 
-def lint(place: Path, serializer: str, *options: str) -> subprocess.CompletedProcess[str]:
+def lint(
+    place: Path, serializer: str, *options: str, after: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """The command on an application that knows nothing of the fleet, without AWS."""
     (place / "own.py").write_text(OWN.format(serializer=serializer))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
-        [FLEET, *options, "lint", "own:app"],
+        [FLEET, *options, "lint", "own:app", *after],
         cwd=place,
         env=environment,
         capture_output=True,
@@ -54,3 +56,21 @@ def test_what_may_be_meant_is_no_failure(tmp_path: Path) -> None:
         "without_effect": {"broker_url": "the fleet's own brokers"},
         "not_protected": [{"task": "own.early", "reason": "acks_late=False: it is lost with its worker"}],
     }
+
+
+def test_a_build_is_compared_with_what_was_saved_of_another(tmp_path: Path) -> None:
+    saved = tmp_path / "signatures.json"
+    assert lint(tmp_path, "json", after=("--save", str(saved))).returncode == 0
+    assert json.loads(saved.read_text())["own.early"] == []
+    assert lint(tmp_path, "json", after=("--against", str(saved))).returncode == 0
+
+    saved.write_text(json.dumps({"own.early": [["color", "positional_or_keyword", True]], "own.gone": []}))
+    done = lint(tmp_path, "json", after=("--against", str(saved)))
+    assert done.returncode == 1
+    assert "breaks         own.early, parameter 'color': it is gone, and a call may pass it" in done.stdout
+    assert "breaks         own.gone: the task is gone" in done.stdout
+
+    saved.write_text("{")
+    done = lint(tmp_path, "json", after=("--against", str(saved)))
+    assert done.returncode == 1
+    assert "is no file of `fleet lint --save`" in done.stderr
