@@ -40,7 +40,9 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Template:
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """Other code, and a task that may break."""
-    return _of(tmp_path_factory, replace(ROLLING, variables={"COLOUR": "green"}), breaks="shop.charge, shop.refund")
+    return _of(
+        tmp_path_factory, replace(ROLLING, variables={"COLOUR": "green"}), breaks="shop.charge, shop.refund"
+    )
 
 
 def _environment(template: Template, family: str) -> dict[str, str]:

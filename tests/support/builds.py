@@ -8,6 +8,7 @@ from celery import Celery
 from taskfleet import install
 
 from drills.tasks import journal
+from drills.tasks.scheduled import ENTRY, SECONDS, Slots
 
 first, second, third = (install(Celery(name, set_as_current=False)) for name in ("first", "second", "third"))
 
@@ -48,3 +49,9 @@ def _refund(run: str, n: int) -> None:
 @third.task(name="builds.charge", shared=False)
 def _charge_third(run: str, n: int, value: int = 1) -> None:
     _ran("third", run, n)
+
+
+for _app in (first, second):
+    _app.conf.beat_schedule = {
+        ENTRY: {"task": "builds.note", "schedule": Slots(SECONDS), "kwargs": {"run": "beat", "n": 0}}
+    }
