@@ -13,7 +13,7 @@ from taskfleet.releases.builds import Refused
 
 from infra import outcome
 from infra.release_id import build_id, release_id
-from infra.settings import Promotion, Releases, Settings
+from infra.settings import Releases, Settings
 from tests.infra.synthesis import Synthesis, Template, of_type, synthesize
 from tests.support import reference as environments
 
@@ -102,18 +102,6 @@ def test_workers_may_read_the_signatures_of_their_release_only_where_it_is_rolle
 ) -> None:
     assert state.signatures(names.ROLLING) in json.dumps(first)
     assert "ReadSignatures" not in json.dumps(blueprint.of("dev", "release-r1"))
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"promotion": Promotion.MANUAL}, "promotion = .*nobody is asked before"),
-        ({"before_gate": ("migrate",)}, "before_gate = .*after the new workers have begun to serve"),
-    ],
-)
-def test_what_makes_no_sense_is_refused_at_synth(change: dict[str, object], says: str) -> None:
-    with pytest.raises(SettingsError, match=says):
-        replace(ROLLING, **change)  # type: ignore[arg-type]
 
 
 def test_its_release_has_one_name() -> None:

@@ -25,6 +25,8 @@ from infra.settings import (
     Limits,
     Network,
     Pool,
+    Promotion,
+    Releases,
     Results,
     ResultsCache,
     Secret,
@@ -68,6 +70,17 @@ def network(**changes: Any) -> Mapping[str, Any]:
 
 # name: (what is changed, the value as the error shows it, what it must say of rule and fix)
 BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
+    # releases that are rolled
+    "nobody to ask": (
+        {"releases": Releases.ROLLING, "promotion": Promotion.MANUAL},
+        "MANUAL",
+        ("promotion", "with releases=ROLLING", "leave it out"),
+    ),
+    "no gate to run a command before": (
+        {"releases": Releases.ROLLING, "before_gate": ("migrate",)},
+        "('migrate',)",
+        ("before_gate", "with releases=ROLLING", "run it by hand"),
+    ),
     # types
     "no comma in queues": (
         pool(queues=("low")),
