@@ -1,4 +1,4 @@
-"""The local environment with releases that are rolled; a variable names one of `tests.support.builds`."""
+"""The local environment with releases that are rolled; a variable names one of `drills.tasks.builds`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALL = (
     replace(
         reference.LOCAL,
         releases=Releases.ROLLING,
-        app=f"tests.support.builds:{os.environ.get(BUILD, 'first')}",
+        app=f"drills.tasks.builds:{os.environ.get(BUILD, 'first')}",
         # The check runs in each pool; two show that it is in each.
         pools=tuple(pool for pool in reference.LOCAL.pools if pool.name != "warehouse"),
         results=None,

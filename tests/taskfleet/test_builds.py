@@ -17,7 +17,7 @@ from taskfleet.releases.actions import SendGate
 from taskfleet.releases.gate import Gates
 from taskfleet.releases.store import Store
 
-from tests.support import builds as apps
+from drills.tasks import builds as apps
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 
@@ -25,7 +25,7 @@ CHARGE_AND_NOTE = 2  # tasks of the first build that the third does not take as 
 
 
 def _of(build: str, **more: str) -> dict[str, str]:
-    return {env.APP.name: f"tests.support.builds:{build}", env.BUILD.name: build, **more}
+    return {env.APP.name: f"drills.tasks.builds:{build}", env.BUILD.name: build, **more}
 
 
 def _store(fleet: TinyFleet) -> Store:
