@@ -6,7 +6,7 @@ image has it. So drills, tests and ``make try`` work with whatever tasks and que
 ``faulty``     tasks that misbehave in one known way each
 ``recording``  writes down what each task did, the team's included
 ``journal``    where that is written
-``builds``     three builds of one application, for rolling deploys
+``builds``     four builds of one application, for rolling deploys
 ``app``        an application for producers, which publishes these tasks and has none of the team's
 """
 

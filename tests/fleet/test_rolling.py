@@ -99,6 +99,10 @@ def _record(fleet: Deployed) -> dict[str, Any]:
     return found
 
 
+def _build(fleet: Deployed) -> str:
+    return str(json.loads(_record(fleet)["manifest"])["build"])
+
+
 def _dead(fleet: Deployed) -> int:
     return sum(len(fleet.fleet_json("dead", "list", "--queue", each)["letters"]) for each in ("low", "high"))
 
@@ -139,6 +143,23 @@ def test_a_build_that_breaks_calls_is_refused_before_a_worker_is_touched(fleet: 
     assert _dead(fleet) == 0
     back = fleet.fleet("release", "rollback", "--yes")
     assert "deploy the source of the build before" in back.stdout + back.stderr
+
+
+def test_a_build_whose_gate_fails_is_gone_back_from(fleet: Deployed) -> None:
+    """Its workers have served by then."""
+    second = _build(fleet)
+
+    done, accepted = _under_load(fleet, "fourth", lambda: _deploy(fleet, "fourth"))
+
+    assert done.returncode != 0
+    why = "its gate builds.reaches_the_database failed: ConnectionError: no route to the database"
+    assert why in done.stdout + done.stderr
+    wait_until(lambda: _build(fleet) == second, 60, "the record has the build before")
+    wait_until(lambda: _record(fleet).get("gate_passed_at"), 120, "whose gate has passed again")
+    lines = _each_once(fleet, r"fourth-\d+", accepted)
+    assert {line["build"] for line in lines} == {"second", "fourth"}
+    assert _dead(fleet) == 0
+    assert fleet.current() == names.ROLLING
 
 
 def test_what_is_accepted_by_name_is_deployed(fleet: Deployed) -> None:

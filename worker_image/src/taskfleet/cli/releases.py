@@ -50,6 +50,7 @@ def show_release(operator: Operator, release: str) -> None:
             f"state    {record.state}, for {duration(time.time() - record.since)}",
             f"ready    {'yes: it may be promoted' if record.ready else 'no'}",
             f"image    {record.image}",
+            *([f"build    {record.manifest.build}"] if record.manifest.build else []),
             f"gate     {_gate(record)}",
             f"left     {_says(left)}",
             "history",
@@ -89,7 +90,7 @@ def as_json(record: Record) -> dict[str, Any]:
 
 def _gate(record: Record) -> str:
     if record.gate_passed_at is None:
-        return "has not passed"
+        return f"has not passed{f': {record.gate_failed}' if record.gate_failed else ''}"
     took = ", ".join(f"{broker} after {duration(seconds)}" for broker, seconds in record.gate_took)
     return f"passed{': ' if took else ''}{took}"
 
