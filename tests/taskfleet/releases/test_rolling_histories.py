@@ -119,11 +119,11 @@ class World:
             case FailGate(_, reason):
                 self.record = replace(record, gate_failed=reason)
             case Promote(release, reason):
-                made = commands.promote(
+                promotion = commands.promote(
                     {ROLLING: record}, self.pointer, release, at=self.now, actor="controller", reason=reason
                 )
-                if made:
-                    self.pointer, self.record = made.pointer, made.green
+                if promotion:
+                    self.pointer, self.record = promotion.pointer, promotion.green
             case SendGate():
                 if action.build in self.passes and self.manifest and self.manifest.build == action.build:
                     self.proofs[action.key] = self.now
