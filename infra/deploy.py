@@ -1,9 +1,10 @@
 """``python -m infra.deploy ENV -- COMMAND``: deploy an environment with COMMAND (`cdk deploy`).
 
 What the CDK's command line does not do by itself: it looks first whether a deploy can succeed
-(`infra.preflight`), leaves stacks of somebody else's alone, and protects the long-lived stacks only once they
-have been made. The CDK would protect them before: a create that fails then leaves a stack that neither it nor
-anybody else can delete, and the next deploy fails for that.
+(`infra.preflight`), leaves stacks of somebody else's alone, leaves that of a release whose create fails for a
+look (`infra.green`), and protects the long-lived stacks only once they have been made. The CDK would protect
+them before: a create that fails then leaves a stack that neither it nor anybody else can delete, and the next
+deploy fails for that.
 """
 
 from __future__ import annotations
@@ -22,13 +23,9 @@ from taskfleet.errors import SettingsError
 from taskfleet.releases.model import TAKES_ROOM
 from taskfleet.releases.store import Store
 
-from infra import credentials, outcome, preflight, release_id
+from infra import credentials, green, outcome, preflight, release_id
 from infra.chosen import ALL
 from infra.settings import Settings
-
-# A create that has failed: all that is left of the stack is its record. The CDK deletes that and begins anew.
-FAILED_CREATE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
-NOT_YET = (None, "REVIEW_IN_PROGRESS", *FAILED_CREATE)
 
 Run = Callable[[Sequence[str]], int]
 
@@ -61,15 +58,30 @@ def main() -> int:
     try:
         store = Store(session.client("dynamodb"), settings.name)
         command += fleet_beat(store)
-        code = deploy(settings, session.client("cloudformation"), command, run=_run)
+        code = deploy(settings, session.client("cloudformation"), command, run=_run, release=release)
         _say_outcome(store, release, since=began)
         return code
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, stacks.NotDeleted) as error:
         print(f"{settings.name} is not deployed: {error}", file=sys.stderr)
         return 1
 
 
-def deploy(settings: Settings, cloudformation: Any, command: Sequence[str], *, run: Run) -> int:
+def deploy(settings: Settings, cloudformation: Any, command: Sequence[str], *, run: Run, release: str) -> int:
+    """Run ``command``, the release's stack after the others if it is to be made. The exit code."""
+    new = green.is_new(settings, cloudformation, release)
+    apart = green.commands(settings, command, release)
+    if apart is None or not new or not settings.keep_failed_seconds:
+        return _deploy(settings, cloudformation, command, run=run)
+    base, own = apart
+    if code := _deploy(settings, cloudformation, base, run=run):
+        return code
+    code = run(own)
+    for line in green.left(settings, cloudformation, release) if code else ():
+        print(line, flush=True)
+    return code
+
+
+def _deploy(settings: Settings, cloudformation: Any, command: Sequence[str], *, run: Run) -> int:
     """Run ``command``; where stacks are made for the first time, once more to protect them. Its exit code."""
     first = not_yet_made(settings, cloudformation)
     if not (settings.keep_data and first):
@@ -100,11 +112,11 @@ def not_yet_made(settings: Settings, cloudformation: Any) -> list[str]:
     """The long-lived stacks that no deploy has completed yet. What failed to be made loses its protection."""
     found = {part: stacks.find(cloudformation, names.stack(settings.name, part)) for part in names.LONG_LIVED}
     for stack in found.values():
-        if stack and stack["StackStatus"] in FAILED_CREATE and stack.get("EnableTerminationProtection"):
+        if stack and stack["StackStatus"] in green.FAILED_CREATE and stack.get("EnableTerminationProtection"):
             cloudformation.update_termination_protection(
                 StackName=stack["StackName"], EnableTerminationProtection=False
             )
-    return [part for part, stack in found.items() if (stack and stack["StackStatus"]) in NOT_YET]
+    return [part for part, stack in found.items() if (stack and stack["StackStatus"]) in green.NOT_YET]
 
 
 def _approval(settings: Settings, *, terminal: bool) -> list[str]:

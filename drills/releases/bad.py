@@ -51,7 +51,7 @@ def bad_release(rig: Rig, short: bool) -> Report:
             reasons, stack = rig.reasons(one.release.id), rig.stack_status(one.release.id)
             said = one.why if one.why in reasons else reasons[-300:]
             checks.append(Check(f"{fault}: the deploy fails, and says: {said}", one.why in reasons))
-            checks.append(Check(f"{fault}: its stack is {stack}", stack == "ROLLBACK_COMPLETE"))
+            checks.append(Check(f"{fault}: its stack is {stack}", stack == "CREATE_FAILED"))
     counted, ticks = load.counted(), ticking.counted()
     untouched = rig.snapshot().pointer == pointer and rig.current == blue
     others = {line["release"] for line in load.did()} - {blue}
@@ -99,9 +99,7 @@ def _bad(rig: Rig) -> Mapping[str, Bad]:
 
 
 def _ended(rig: Rig, release: Release) -> None:
-    rig.wait_for(
-        lambda: rig.stack_status(release.id) == "ROLLBACK_COMPLETE", f"{release.id} has failed", SECONDS
-    )
+    rig.wait_for(lambda: rig.stack_status(release.id) == "CREATE_FAILED", f"{release.id} has failed", SECONDS)
 
 
 def _took(rig: Rig, release: Release) -> float:

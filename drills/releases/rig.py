@@ -172,9 +172,12 @@ class Rig:
         return Release(id=f"r{self._number}", **how)
 
     def deploy(self, release: Release) -> None:
-        """Begin it, as the CDK's command line does: CloudFormation goes on by itself."""
+        """Begin it, as `make deploy` does: CloudFormation goes on by itself, and leaves what failed."""
         self.account.client("cloudformation").create_stack(
-            StackName=self.stack_name(release.id), TemplateBody=stack.template(self.fleet.name, release)
+            StackName=self.stack_name(release.id),
+            TemplateBody=stack.template(self.fleet.name, release),
+            DisableRollback=True,
+            Tags=[{"Key": key, "Value": value} for key, value in names.stack_tags(self.fleet.name).items()],
         )
 
     def stack_name(self, release: str) -> str:

@@ -44,8 +44,11 @@ class Release:
 
 
 def template(environment: str, release: Release) -> str:
-    """In the order of the real one: what runs, where the answer is awaited, the manifest, the wait."""
+    """In the order of the real one: its beginning, what runs, where the answer is awaited, its manifest."""
     made: dict[str, Any] = {
+        "Begun": _parameter(parameters.release_begun(environment, release.id), release.manifest.to_json())
+    }
+    made |= {
         f"Fallback{number}": _resource(
             "AWS::SQS::Queue", QueueName=names.fallback_queue(environment, queue, release.id)
         )
@@ -70,7 +73,7 @@ def template(environment: str, release: Release) -> str:
             ServiceName=names.service(POOL, release.id, fallback=fallback),
             TaskDefinition={"Ref": "Definition"},
             DesiredCount=0 if fallback else 1,
-        )
+        ) | {"DependsOn": ["Begun"]}
     made["Handle"] = _resource("AWS::CloudFormation::WaitConditionHandle")
     made["Answer"] = _parameter(parameters.release_answer(environment, release.id), {"Ref": "Handle"})
     if release.fails:

@@ -162,7 +162,10 @@ class Permissions:
             allow(
                 "ListManifests",
                 ("ssm:GetParametersByPath",),
-                [self._parameter(self._manifests()), self._parameter(f"{self._manifests()}/*")],
+                [
+                    self._parameter(self._manifests()),
+                    self._parameter(parameters.releases_begun(self._env)),
+                ],
             ),
             # Its answer needs none: CloudFormation's URL is signed.
             allow(

@@ -51,7 +51,15 @@ class ReleaseStack(EnvironmentStack):
             for pool in settings.pools
         }
         self.beat = self._beat(shared)
-        self._delete_queues_last()
+        said = release_manifest(settings, release=release, image=image.identity, build=build).to_json()
+        begun = ssm.StringParameter(
+            self,
+            "Begun",
+            parameter_name=parameters.release_begun(settings.name, release),
+            string_value=said,
+            description="What this release deploys; the controller reads it if its stack fails.",
+        )
+        self._run_last(begun)
         if build is not None:
             # An update stops it before it starts the next one: not before the new workers have been taken.
             self.beat.node.add_dependency(*self.pools.values())
@@ -59,9 +67,7 @@ class ReleaseStack(EnvironmentStack):
             self,
             "Manifest",
             parameter_name=parameters.release_manifest(settings.name, release),
-            string_value=release_manifest(
-                settings, release=release, image=image.identity, build=build
-            ).to_json(),
+            string_value=said,
             description="What this release deployed; the controller and producers read it.",
         )
         answer = Answer(self, "Answer", settings=settings, release=release, build=build)
@@ -69,13 +75,16 @@ class ReleaseStack(EnvironmentStack):
         manifest.node.add_dependency(*self.pools.values(), self.beat, answer.before_manifest)
         answer.wait_for_all_others()
 
-    def _delete_queues_last(self) -> None:
-        """What is made first is deleted last: nothing that runs lives longer than a queue of any pool."""
-        queues = [queue for pool in self.pools.values() for queue in pool.queues]
-        self.beat.node.add_dependency(*queues)
+    def _run_last(self, begun: ssm.StringParameter) -> None:
+        """What is made first is deleted last: nothing that runs lives longer than a queue of any pool.
+
+        Nor does anything run of a release that the controller doesn't know.
+        """
+        first = [begun, *(queue for pool in self.pools.values() for queue in pool.queues)]
+        self.beat.node.add_dependency(*first)
         for pool in self.pools.values():
             for service in (pool.service, pool.fallback_service):
-                service.node.add_dependency(*queues)
+                service.node.add_dependency(*first)
 
     def _beat(self, release: Release) -> ecs.FargateService:
         """Its own: the schedule and the code are those of the release. It fires while that is current."""

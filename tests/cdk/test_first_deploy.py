@@ -51,7 +51,7 @@ def _deploy(cdk: Cdk, account: Account, directory: Path, *, failing: str | None)
         unprotected = dict(part.split("=") for part in command if part.startswith("unprotected="))
         return cdk.deploy(synthesize(directory / str(len(runs)), KEPT, context=unprotected, failing=failing))
 
-    return deploy(KEPT, account.client("cloudformation"), ["cdk", "deploy"], run=run)
+    return deploy(KEPT, account.client("cloudformation"), ["cdk", "deploy"], run=run, release="r1")
 
 
 def test_each_stack_may_fail_once_then_all_are_protected_and_a_change_of_the_base_reaches_the_controller(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from taskfleet.contract import names
+from taskfleet import stacks
+from taskfleet.contract import names, parameters
 from taskfleet.contract.messages import REDIS_SCHEDULED, REDIS_SCHEDULED_MESSAGES
 from taskfleet.dead_letters.letter import Kind
 from taskfleet.dead_letters.store import DeadLetters
@@ -14,6 +15,7 @@ from taskfleet.releases import commands
 from tests.support.processes import wait_for
 from tests.taskfleet.controller.account import Account
 from tests.taskfleet.controller.test_releases import _promote
+from tests.taskfleet.releases.factory import manifest
 
 TIMES = {
     "beat": True,
@@ -46,6 +48,69 @@ def _stack(account: Account, release: str, *, ours: bool = True) -> None:
     wait_for(
         lambda: account.ssm.get_parameters(Names=[entry["Name"]])["Parameters"], what="the stack is there"
     )
+
+
+def _unmade(account: Account, release: str) -> None:
+    """A stack that fails before its manifest is written, and is left so."""
+    made = account.deploy(release, **TIMES)
+    account.ssm.delete_parameter(Name=parameters.release_manifest(account.name, release))
+    begun = parameters.release_begun(account.name, release)
+
+    def parameter(name: str) -> dict[str, object]:
+        properties = {"Name": name, "Type": "String", "Value": made.to_json()}
+        return {"Type": "AWS::SSM::Parameter", "Properties": properties}
+
+    taken = {**parameter(begun), "DependsOn": "Begun"}
+    account.aws.client("cloudformation").create_stack(
+        StackName=names.release_stack(account.name, release),
+        TemplateBody=json.dumps({"Resources": {"Begun": parameter(begun), "Fault": taken}}),
+        Tags=[{"Key": key, "Value": value} for key, value in names.stack_tags(account.name).items()],
+        DisableRollback=True,
+    )
+    wait_for(lambda: _status(account, release) == "CREATE_FAILED", what="the stack has failed")
+
+
+def _status(account: Account, release: str) -> str:
+    stack = stacks.find(account.aws.client("cloudformation"), names.release_stack(account.name, release))
+    return stack["StackStatus"] if stack else "gone"
+
+
+def test_what_a_stack_left_that_failed_before_its_manifest_sleeps_is_named_and_goes(account: Account) -> None:
+    _two(account)
+    _unmade(account, "third")
+    controller = account.controller()
+    account.pass_time(controller, 2)
+    assert account.states() == {"blue": "drained", "green": "current", "third": "failed"}
+    assert _desired(account, "third") == {0}
+    assert account.wanted("beat-third") == 0
+    assert controller.last is not None
+    (said,) = (one for one in controller.last.problems if "third" in one)
+    assert "its stack failed (CREATE_FAILED: " in said
+    assert "`fleet release retire third --yes` deletes it now" in said
+    account.clock.now += 600
+    account.pass_time(controller, 14)
+    wait_for(lambda: _status(account, "third") == "gone", what="its stack is deleted")
+    account.pass_time(controller, 1)
+    assert account.states()["third"] == "retired"
+
+
+def test_a_release_whose_stack_failed_before_may_come_again_with_another_image(account: Account) -> None:
+    _two(account)
+    _unmade(account, "third")
+    controller = account.controller()
+    account.pass_time(controller, 2)
+    stacks.delete(
+        account.aws.client("cloudformation"),
+        names.release_stack(account.name, "third"),
+        environment=account.name,
+        wait=True,
+    )
+    account.write_manifest(manifest("third", image="sha256:mended"))
+    account.pass_time(controller, 1)
+    third = account.store.scan().records["third"]
+    assert (third.state, third.image) == ("gating", "sha256:mended")
+    account.pass_time(controller, 1)
+    assert account.store.scan().records["third"].closed_at is None
 
 
 def _two(account: Account) -> None:

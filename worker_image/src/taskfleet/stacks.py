@@ -56,6 +56,14 @@ def _tagged(stack: dict[str, Any], tags: dict[str, str]) -> str:
     return shlex.join(words)
 
 
+def failure(stack: dict[str, Any]) -> str | None:
+    """Why a stack is not what it was to be, as `describe_stacks` gives it; None: it is, or is at work."""
+    status, reason = stack["StackStatus"], stack.get("StackStatusReason", "")
+    if not status.endswith(("_FAILED", "ROLLBACK_COMPLETE")):
+        return None
+    return f"{status}: {reason}" if reason else str(status)
+
+
 def of_environment(cloudformation: Any, environment: str) -> list[dict[str, Any]]:
     """Every stack with a name of this environment's, whoever made it, as `describe_stacks` gives it."""
     long_lived = {names.stack(environment, part) for part in names.LONG_LIVED}
@@ -69,13 +77,15 @@ def of_environment(cloudformation: Any, environment: str) -> list[dict[str, Any]
     ]
 
 
-def delete(cloudformation: Any, stack: str, *, environment: str, wait: bool) -> None:
+def delete(
+    cloudformation: Any, stack: str, *, environment: str, wait: bool, owner: str | None = None
+) -> None:
     """Delete a stack of this environment; one that is gone already is fine.
 
-    `NotDeleted` says why CloudFormation would not, or that the stack is somebody else's.
+    `NotDeleted` says why CloudFormation would not, or that the stack is somebody else's (`foreign`).
     """
     found = find(cloudformation, stack)
-    if found is not None and (reason := foreign(environment, found)):
+    if found is not None and (reason := foreign(environment, found, owner=owner)):
         raise NotDeleted(reason)
     try:
         cloudformation.delete_stack(StackName=stack)

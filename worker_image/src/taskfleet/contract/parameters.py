@@ -38,6 +38,16 @@ def release_answers(environment: str) -> str:
     return f"{root(environment)}/answers"
 
 
+def release_begun(environment: str, release: str) -> str:
+    """The same manifest, written before anything of its stack runs: one that fails is known by it."""
+    return f"{releases_begun(environment)}/{names.check('release', release)}"
+
+
+def releases_begun(environment: str) -> str:
+    """The path under which all of these are listed."""
+    return f"{root(environment)}/begun"
+
+
 # What the long-lived stacks tell the release stacks. Lists are joined by commas.
 BASE = (
     "vpc-id",

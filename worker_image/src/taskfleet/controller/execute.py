@@ -43,9 +43,10 @@ from taskfleet.releases.actions import (
     SendGate,
     Sleep,
     StopBefore,
+    Unmade,
     WakeBeat,
 )
-from taskfleet.releases.model import BY_ITSELF, Before, Pointer, Record, registered
+from taskfleet.releases.model import BY_ITSELF, Before, Pointer, Record, registered, unmade
 from taskfleet.releases.observation import Memory, Observation
 from taskfleet.releases.store import Conflict
 
@@ -99,7 +100,11 @@ class Execution:
     def _do(self, action: Action) -> None:
         match action:
             case Register(manifest):
-                self._register(registered(manifest, at=self.now, actor=ACTOR))
+                before_it = self.records.get(manifest.release)
+                self._register(registered(manifest, at=self.now, actor=ACTOR, before=before_it))
+            case Unmade(manifest, reason):
+                before_it = self.records.get(manifest.release)
+                self._register(unmade(manifest, at=self.now, actor=ACTOR, reason=reason, before=before_it))
             case Move(release, to, reason):
                 self._move(self.records[release].moved(to, at=self.now, actor=ACTOR, reason=reason))
             case Renew(manifest):
@@ -214,7 +219,8 @@ class Execution:
         return replace(record, version=record.version + 1, **changes)  # type: ignore[arg-type]
 
     def _register(self, record: Record) -> None:
-        self.edges.store.create(record)
+        write = self.edges.store.create if record.version == 1 else self.edges.store.save
+        write(record)
         self._noted(record)
 
     def _move(self, record: Record) -> None:

@@ -14,7 +14,7 @@ from taskfleet.contract import names
 from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.contract.metrics import WINDOW_SECONDS
-from taskfleet.controller import before
+from taskfleet.controller import before, unmade
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import ReleaseError
 from taskfleet.measuring import primary
@@ -28,7 +28,7 @@ from taskfleet.releases.draining import overdue
 from taskfleet.releases.gating import wanted
 from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import LIVE, Record
-from taskfleet.releases.observation import Command, Deployment, Rules
+from taskfleet.releases.observation import Begun, Command, Deployment, Rules
 from taskfleet.releases.store import Snapshot
 from taskfleet.scaling.holds import Hold
 
@@ -44,6 +44,7 @@ class Gathered:
     snapshot: Snapshot | None
     known: Snapshot | None
     manifests: Mapping[str, ReleaseManifest] | None
+    begun: Mapping[str, Begun] | None  # releases whose stack is there, and not their manifest
     deployments: Mapping[str, Deployment] | None
     published: str | None
     depths: Mapping[str, PrimaryDepth] | None  # by versioned queue
@@ -90,13 +91,18 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
     manifests = problems.ask(
         "SSM does not list manifests", lambda: pointer.manifests(edges.ssm, env), (*_AWS, ValueError)
     )
+    begun = problems.ask(
+        "what has become of stacks that were begun is not known",
+        lambda: None if manifests is None else unmade.look(edges, manifests),
+        (*_AWS, ValueError),
+    )
     deployments = problems.ask(
         "SSM does not list deployments", lambda: pointer.deployments(edges.ssm, env), _AWS
     )
     published = problems.ask("SSM does not tell the pointer", lambda: pointer.published(edges.ssm, env), _AWS)
     snapshot = problems.ask(
         "DynamoDB does not tell the state",
-        lambda: _snapshot(edges, last, manifests or {}, rules),
+        lambda: _snapshot(edges, last, {**(manifests or {}), **(begun or {})}, rules),
         (*_AWS, ReleaseError, ValueError, KeyError),
     )
     known = snapshot or last
@@ -123,6 +129,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         snapshot=snapshot,
         known=known,
         manifests=manifests,
+        begun=begun,
         deployments=deployments,
         published=published,
         depths=depths,
@@ -141,9 +148,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
     )
 
 
-def _snapshot(
-    edges: Edges, last: Snapshot | None, manifests: Mapping[str, ReleaseManifest], rules: Rules
-) -> Snapshot:
+def _snapshot(edges: Edges, last: Snapshot | None, deployed: Iterable[str], rules: Rules) -> Snapshot:
     """The whole table at first, then only what is live or deployed: it grows with every release."""
     if last is None:
         return edges.store.scan()
@@ -167,7 +172,7 @@ def _snapshot(
             for check in checks
         }
     )
-    return edges.store.read(live | set(manifests) | {last.pointer.release}, gates)
+    return edges.store.read(live | set(deployed) | {last.pointer.release}, gates)
 
 
 def _queues_of_all(known: Snapshot | None) -> list[str]:

@@ -36,6 +36,7 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         now=seen.now,
         records=seen.snapshot.records,
         manifests=seen.manifests,
+        begun=seen.begun,
         pointer=seen.snapshot.pointer,
         published=seen.published,
         proofs=seen.snapshot.proofs,

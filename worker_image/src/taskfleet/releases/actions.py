@@ -19,6 +19,14 @@ class Register:
 
 
 @dataclass(frozen=True)
+class Unmade:
+    """Note a release whose stack failed before its manifest was written."""
+
+    manifest: ReleaseManifest
+    reason: str
+
+
+@dataclass(frozen=True)
 class Move:
     """Take a release to another state."""
 
@@ -212,6 +220,7 @@ Action = (
     | Reopen
     | Register
     | Roll
+    | Unmade
     | Retire
     | Park
     | Sleep

@@ -28,6 +28,8 @@ def answering(record: Record, seen: Observation) -> Iterator[Action]:
         return
     if of_another_build(deployment, record) and not other_image(record, seen):
         return
+    if seen.manifests is not None and record.release not in seen.manifests:
+        return  # of a stack that is being made or deleted
     if deployment.id != record.deployment:
         yield Await(record.release, deployment.id)
         if record.state is State.FAILED and not other_image(record, seen):

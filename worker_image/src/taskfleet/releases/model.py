@@ -24,6 +24,8 @@ class State(StrEnum):
     ASLEEP = "asleep"
 
 
+# The deployment of a release whose stack failed before its manifest was written: nobody waits for an answer.
+NOT_MADE = "not made"
 # Who moves a release that nobody has asked about.
 BY_ITSELF = "controller"
 _S = State
@@ -38,8 +40,8 @@ MOVES: dict[State, frozenset[State]] = {
     _S.DRAINED: frozenset({_S.DRAINING, _S.CURRENT, _S.ASLEEP, _S.RETIRED}),
     # Back to drained: somebody wakes it, to go back to it.
     _S.ASLEEP: frozenset({_S.DRAINED, _S.DRAINING, _S.CURRENT, _S.RETIRED}),
-    # The same image was deployed again, under the id that it always has.
-    _S.RETIRED: frozenset({_S.REGISTERED}),
+    # The same image was deployed again, under the id that it always has; or was to be, and its stack failed.
+    _S.RETIRED: frozenset({_S.REGISTERED, _S.FAILED}),
     # Its gate ran after all: a slow start, or a file that was mended on a developer's machine. Or its stack
     # was deployed once more.
     _S.FAILED: frozenset({_S.GATING, _S.REGISTERED, _S.RETIRED}),
@@ -116,6 +118,12 @@ class Record:
         return any(change.after == State.CURRENT for change in self.history)
 
     @property
+    def never_made(self) -> bool:
+        """Whether no stack of it was ever complete: nothing has run or been published under its id."""
+        states = {change.after for change in self.history}
+        return self.deployment == NOT_MADE and states <= {State.FAILED, State.RETIRED}
+
+    @property
     def ready(self) -> bool:
         """Whether it may be promoted: its gate has passed, its stack stays and nobody is deleting it."""
         warm = self.state in (State.GATING, State.DRAINING, State.DRAINED)
@@ -160,16 +168,34 @@ class Record:
         return replace(moved, manifest=manifest, image=manifest.image)
 
 
-def registered(manifest: ReleaseManifest, *, at: float, actor: str) -> Record:
-    """The first record of a release whose manifest turned up."""
-    birth = Change(at=at, actor=actor, reason="its stack was deployed", before="", after=State.REGISTERED)
+def registered(manifest: ReleaseManifest, *, at: float, actor: str, before: Record | None = None) -> Record:
+    """The first record of a release whose manifest turned up; ``before``: of stacks that were never made."""
+    return _born(manifest, State.REGISTERED, at, actor, "its stack was deployed", before)
+
+
+def unmade(
+    manifest: ReleaseManifest, *, at: float, actor: str, reason: str, before: Record | None = None
+) -> Record:
+    """The record of a release whose stack failed before its manifest was written."""
+    made = _born(manifest, State.FAILED, at, actor, reason, before)
+    # An id is never reused for another image, once one has run under it.
+    image = manifest.image if before is None or before.never_made else before.image
+    return replace(made, image=image, deployment=NOT_MADE, answered=NOT_MADE)
+
+
+def _born(
+    manifest: ReleaseManifest, state: State, at: float, actor: str, reason: str, before: Record | None
+) -> Record:
+    birth = Change(at=at, actor=actor, reason=reason, before=before.state if before else "", after=state)
     return Record(
         release=manifest.release,
         image=manifest.image,
         manifest=manifest,
-        state=State.REGISTERED,
+        state=state,
         since=at,
-        history=(birth,),
+        version=before.version + 1 if before else 1,
+        closed_at=before.closed_at if before else None,
+        history=(*(before.history if before else ()), birth)[-HISTORY_KEPT:],
     )
 
 

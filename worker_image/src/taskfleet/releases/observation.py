@@ -136,6 +136,14 @@ class Deployment:
         return hashlib.sha256(self.url.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A release whose stack is there and has not written its manifest; ``failure`` is None while it may."""
+
+    manifest: ReleaseManifest
+    failure: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Observation:
     """What was seen in one look. None: that source did not answer."""
@@ -157,6 +165,7 @@ class Observation:
     # Release → the tasks in it by name, of those whose drain is overdue.
     holding: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     leases: tuple[Lease, ...] | None = ()  # of producers' processes, those that are past too
+    begun: Mapping[str, Begun] | None = field(default_factory=dict)
 
     def producers(self, release: str) -> tuple[Lease, ...] | None:
         """Those that may publish to a release now."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from taskfleet.releases import unmade
 from taskfleet.releases.actions import Action, Delete, Move, Publish, Register, Renew, SendCheck, SendGate
 from taskfleet.releases.answering import answering, promotion
 from taskfleet.releases.closing import closing
@@ -32,6 +33,7 @@ class Plan:
 
 def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # noqa: B008 - frozen
     """The plan for what was seen."""
+    seen = unmade.made_after_all(seen)
     live = sorted((r for r in seen.records.values() if r.state in LIVE), key=lambda r: (r.since, r.release))
     counted = {r.release: zeros(r, seen, memory) for r in live if r.state in MAY_DRAIN}
     remembered = replace(memory, zeros=counted)
@@ -67,6 +69,7 @@ def _registrations(seen: Observation) -> Iterator[Action]:
             yield from rolling(record, seen)
         elif record.state is State.RETIRED and record.image == manifest.image:
             yield Move(release, State.REGISTERED, "the same image was deployed again")
+    yield from unmade.found(seen)
 
 
 def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
@@ -131,6 +134,7 @@ def _problems(seen: Observation, live: list[Record], rules: Rules) -> Iterator[s
                 f"build {record.manifest.build} of release {record.release} runs without its gate passed: "
                 f"{record.gate_failed}. Deploy the build before it, or one that is mended"
             )
+        yield from unmade.problem(record, seen)
         yield from stuck(record, seen, rules)
     if seen.pointer.version and seen.pointer.release not in seen.records:
         yield f"the current release {seen.pointer.release} has no record: promote a release that exists"

@@ -43,8 +43,15 @@ def _deployment(value: str, since: float) -> Deployment:
 
 def manifests(ssm: Any, environment: str) -> dict[str, ReleaseManifest]:
     """The manifest of every release whose stack exists. ``ValueError`` if one can't be read."""
-    pages = ssm.get_paginator("get_parameters_by_path").paginate(
-        Path=parameters.release_manifests(environment), Recursive=True
-    )
+    return _manifests(ssm, parameters.release_manifests(environment))
+
+
+def begun(ssm: Any, environment: str) -> dict[str, ReleaseManifest]:
+    """The manifest of every release whose stack exists or has begun. ``ValueError`` if one can't be read."""
+    return _manifests(ssm, parameters.releases_begun(environment))
+
+
+def _manifests(ssm: Any, path: str) -> dict[str, ReleaseManifest]:
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=path)
     found = [ReleaseManifest.from_json(entry["Value"]) for page in pages for entry in page["Parameters"]]
     return {manifest.release: manifest for manifest in found}

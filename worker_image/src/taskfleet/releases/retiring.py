@@ -11,6 +11,7 @@ from taskfleet.contract import names
 from taskfleet.releases.actions import Action, Delete, DiscardGates, Move, Park, Retire, Sleep, WakeBeat
 from taskfleet.releases.model import BY_ITSELF, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
+from taskfleet.releases.unmade import is_left
 
 # Where work may be that nobody has asked to park: never deleted.
 _AT_WORK = frozenset({State.CURRENT, State.DRAINING})
@@ -75,7 +76,7 @@ def stuck(record: Record, seen: Observation, rules: Rules) -> Iterator[str]:
 
 def _stands(record: Record, seen: Observation) -> bool:
     """Whether its stack is known to exist."""
-    return seen.manifests is not None and record.release in seen.manifests
+    return record.release in (seen.manifests or {}) or is_left(record, seen)
 
 
 def _over(record: Record, seen: Observation, seconds: int | None) -> bool:

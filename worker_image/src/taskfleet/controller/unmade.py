@@ -1,0 +1,22 @@
+"""Which releases' stacks are there without a manifest, and whether CloudFormation still works on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from taskfleet import stacks
+from taskfleet.contract import names
+from taskfleet.controller.edges import Edges
+from taskfleet.releases import pointer
+from taskfleet.releases.observation import Begun
+
+
+def look(edges: Edges, manifests: Collection[str]) -> dict[str, Begun]:
+    """By release. ``manifests``: those that have one, listed before. Errors of AWS pass through."""
+    begun = pointer.begun(edges.ssm, edges.environment)
+    found = {}
+    for release in begun.keys() - set(manifests):
+        stack = stacks.find(edges.cloudformation, names.release_stack(edges.environment, release))
+        if stack is not None:
+            found[release] = Begun(begun[release], stacks.failure(stack))
+    return found
