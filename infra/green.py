@@ -22,7 +22,7 @@ _GOING = ("DELETE_IN_PROGRESS", "DELETE_FAILED")
 
 
 def commands(settings: Settings, command: Sequence[str], release: str) -> tuple[list[str], list[str]] | None:
-    """What deploys the long-lived stacks, and what then makes the release's; None: if it is another command."""
+    """What deploys the long-lived stacks, and what then makes the release's; None for another command."""
     everything = f"{settings.name}/*"
     if everything not in command:
         return None

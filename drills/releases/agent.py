@@ -1,6 +1,5 @@
-"""What ECS does for the releases of a drill: a worker for each service of a stack, and one-off tasks.
-
-A release's workers on SQS run from the start: no scaling would wake them here.
+"""What ECS does for the releases of a drill: a worker, or beat, for each service of a stack that wants one,
+and one-off tasks.
 """
 
 from __future__ import annotations
@@ -16,28 +15,39 @@ from typing import Any
 
 from taskfleet.contract import names
 from taskfleet.contract.container import NAME
-from taskfleet.contract.environment import APP, BROKER, CONCURRENCY, EXECUTION, FALLBACK, POOL, PRIMARY
+from taskfleet.contract.environment import (
+    APP,
+    BROKER,
+    CONCURRENCY,
+    EXECUTION,
+    FALLBACK,
+    POOL,
+    PRIMARY,
+    RELEASE,
+)
 
 from drills.releases.stack import POOL as POOL_NAME
 from drills.releases.stack import QUEUES
-from drills.worker import Worker
+from drills.worker import Kept, Worker
 from local.agent import report
 from local.agent.model import Run
 from local.places import REPOSITORY
 from tests.support.tiny_fleet import TinyFleet
 
 _EVERY_SECONDS = 0.3
+_APP = "drills.releases.app:app"
+_BEAT = names.beat_service("")
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Container:
-    """A worker of a service."""
+    """The one task of a service."""
 
     service: str
     definition: str
-    worker: Worker
+    process: Kept
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     at: float = field(default_factory=time.time)
 
@@ -70,14 +80,20 @@ class Agent:
     def workers(self, release: str) -> list[Worker]:
         """Of a release, on both brokers."""
         services = {names.service(POOL_NAME, release, fallback=fallback) for fallback in (False, True)}
-        return [one.worker for one in list(self.containers.values()) if one.service in services]
+        running = [one for one in list(self.containers.values()) if one.service in services]
+        return [one.process for one in running if isinstance(one.process, Worker)]
+
+    @property
+    def services(self) -> set[str]:
+        """Those that run."""
+        return set(self.containers)
 
     def close(self) -> None:
         """End everything."""
         self._over.set()
         self._thread.join()
         for container in self.containers.values():
-            container.worker.stop()
+            container.process.stop()
         for one in self._one_offs.values():
             one.process.kill()
             one.process.wait()
@@ -93,7 +109,7 @@ class Agent:
     def _step(self) -> None:
         wanted = {service["serviceName"]: service for service in self._services()}
         for name in set(self.containers) - set(wanted):
-            self.containers.pop(name).worker.stop()
+            self.containers.pop(name).process.stop()
         for name in sorted(set(wanted) - set(self.containers)):
             self.containers[name] = self._start(name, wanted[name]["taskDefinition"])
         for one in self._one_offs.values():
@@ -114,23 +130,37 @@ class Agent:
         ]
         for first in range(0, len(arns), 10):
             found = self._ecs.describe_services(cluster=self._cluster, services=arns[first : first + 10])
-            yield from (service for service in found["services"] if service["status"] == "ACTIVE")
+            yield from (
+                service
+                for service in found["services"]
+                if service["status"] == "ACTIVE" and service["desiredCount"]
+            )
 
     def _start(self, service: str, definition: str) -> Container:
+        made = self._beat if service.startswith(_BEAT) else self._worker
+        process = made(service, self._own_variables(definition))
+        process.start()
+        return Container(service, definition, process)
+
+    def _beat(self, service: str, own: Mapping[str, str]) -> Kept:
+        variables = {RELEASE.name: service.removeprefix(_BEAT), "PYTHONPATH": str(REPOSITORY)}
+        environment = self._fleet.environment(**{APP.name: _APP, **variables, **self._variables, **own})
+        place = self._fleet.directory / service
+        return Kept(service, place, ("taskfleet", "beat"), environment, ready="beat: Starting")
+
+    def _worker(self, service: str, own: Mapping[str, str]) -> Worker:
         broker = FALLBACK if service.endswith("-fallback") else PRIMARY
         release = service.removeprefix(f"{POOL_NAME}-").removesuffix("-fallback")
         variables = {
-            APP.name: "drills.releases.app:app",
+            APP.name: _APP,
             POOL.name: POOL_NAME,
             BROKER.name: broker,
             CONCURRENCY.name: "2",
             EXECUTION.name: "prefork" if broker == PRIMARY else "threads",
             **self._variables,
-            **self._own_variables(definition),
+            **own,
         }
-        worker = Worker(self._fleet, service, release, ",".join(QUEUES), variables=variables)
-        worker.start()
-        return Container(service, definition, worker)
+        return Worker(self._fleet, service, release, ",".join(QUEUES), variables=variables)
 
     def _own_variables(self, definition: str) -> dict[str, str]:
         (container,) = self._ecs.describe_task_definition(taskDefinition=definition)["taskDefinition"][

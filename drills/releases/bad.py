@@ -6,8 +6,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from taskfleet.contract import names
 from taskfleet.contract.environment import APP
 from taskfleet.contract.manifest import BeforeGate
+from taskfleet.releases.model import State
 
 from drills.releases import checked
 from drills.releases.load import Load
@@ -15,10 +17,12 @@ from drills.releases.rig import Rig
 from drills.releases.stack import POOL, Release
 from drills.releases.ticks import Ticking
 from drills.report import Check, Figure, Report
+from tests.support.processes import until
 
 # Scaled: nobody waits a quarter of an hour for a gate that proves nothing.
 GATE_SECONDS, COMMAND_SECONDS = 20.0, 5
 SECONDS = 150.0
+ASLEEP_SECONDS = 20.0
 NO_PROOF = "there was no proof from"
 
 
@@ -51,7 +55,8 @@ def bad_release(rig: Rig, short: bool) -> Report:
             reasons, stack = rig.reasons(one.release.id), rig.stack_status(one.release.id)
             said = one.why if one.why in reasons else reasons[-300:]
             checks.append(Check(f"{fault}: the deploy fails, and says: {said}", one.why in reasons))
-            checks.append(Check(f"{fault}: its stack is {stack}", stack == "CREATE_FAILED"))
+            checks.append(Check(f"{fault}: its stack is left for a look: {stack}", stack == "CREATE_FAILED"))
+            checks.append(_sleeps(rig, fault, one.release))
     counted, ticks = load.counted(), ticking.counted()
     untouched = rig.snapshot().pointer == pointer and rig.current == blue
     others = {line["release"] for line in load.did()} - {blue}
@@ -74,6 +79,7 @@ def _bad(rig: Rig) -> Mapping[str, Bad]:
     hangs = (sys.executable, "-c", "import time; time.sleep(3600)")
     missing = rig.release(variables={APP.name: "drills.releases.missing:app"})
     hanging = rig.release(variables={APP.name: "drills.releases.hangs:app"})
+    beatless = rig.release(of_beat={APP.name: "drills.releases.missing:app"})
     application = {APP.name: "drills.releases.checked:app"}
     return {
         "its command fails": Bad(
@@ -94,6 +100,7 @@ def _bad(rig: Rig) -> Mapping[str, Bad]:
         ),
         "its stack can't be made": Bad(rig.release(fails=True), "already exists"),
         "crashes at import": Bad(missing, NO_PROOF, at_its_deadline=True),
+        "its beat crashes at import": Bad(beatless, f"{NO_PROOF} its beat", at_its_deadline=True),
         "hangs at import": Bad(hanging, NO_PROOF, at_its_deadline=True),
     }
 
@@ -102,8 +109,18 @@ def _ended(rig: Rig, release: Release) -> None:
     rig.wait_for(lambda: rig.stack_status(release.id) == "CREATE_FAILED", f"{release.id} has failed", SECONDS)
 
 
+def _sleeps(rig: Rig, fault: str, release: Release) -> Check:
+    """Whether what is left of it costs nothing, and is kept in a record."""
+    services = [names.service(POOL, release.id), names.service(POOL, release.id, fallback=True)]
+    mine = {*services, names.beat_service(release.id)}
+    slept = until(lambda: not mine & rig.agent.services, ASLEEP_SECONDS)
+    state = rig.state(release.id)
+    says = f"{fault}: it is {state}, and {'nothing of it runs' if slept else 'some of it still runs'}"
+    return Check(says, slept and state is State.FAILED)
+
+
 def _took(rig: Rig, release: Release) -> float:
-    """From the beginning of its stack to the end of its rollback."""
+    """From the beginning of its stack to its failure."""
     _ended(rig, release)
     client = rig.account.client("cloudformation")
     events = client.describe_stack_events(StackName=rig.stack_name(release.id))["StackEvents"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from taskfleet.contract import names, parameters
-from taskfleet.contract.environment import APP, ENVIRONMENT, METRICS_PORT
+from taskfleet.contract.environment import ENVIRONMENT, METRICS_PORT
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Rules
 from taskfleet.releases.store import Snapshot, Store
@@ -132,7 +132,7 @@ class Rig:
         first = self.release()
         self.deploy(first)
         self.wait_for(lambda: self.current == first.id, "the first release is current", START_SECONDS)
-        self._start_beat()
+        self.wait_for(lambda: self.journal("tick") != [], "beat fires", START_SECONDS)
 
     @contextlib.contextmanager
     def ruled(self, **changes: Any) -> Iterator[None]:
@@ -156,13 +156,6 @@ class Rig:
         """One that was started beside the first."""
         one.stop()
         self.controllers.remove(one)
-
-    def _start_beat(self) -> None:
-        environment = self.fleet.environment(
-            **{APP.name: "drills.releases.app:app", "PYTHONPATH": str(REPOSITORY)}
-        )
-        process = self.fleet.start("beat", environment, "beat: Starting")
-        self.beat_log: Path = process.place / "log"  # type: ignore[attr-defined]
 
     # -- releases -----------------------------------------------------------------------------------
 
@@ -255,6 +248,11 @@ class Rig:
     def journal(self, event: str) -> list[dict[str, Any]]:
         """What tasks wrote."""
         return [line for line in journal.read(self.fleet.journal) if line["event"] == event]
+
+    def beat_logs(self) -> str:
+        """Of the beats of all releases."""
+        logs = self.fleet.directory.glob(f"{names.beat_service('*')}/log")
+        return "".join(log.read_text() for log in sorted(logs))
 
     def dead_letters(self) -> list[str]:
         """Each with its reason."""

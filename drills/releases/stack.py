@@ -17,10 +17,11 @@ TAKEN = "/taken"  # a parameter that exists, so that no stack can create it
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """``variables`` of its containers; ``fails``: its stack has a resource that can't be made."""
+    """``variables`` of its containers, and of beat's; ``fails``: a resource of its stack can't be made."""
 
     id: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    of_beat: Mapping[str, str] = field(default_factory=dict)
     before_gate: BeforeGate | None = None
     fails: bool = False
     promotion: str = AUTOMATIC
@@ -40,6 +41,7 @@ class Release:
             promotion=self.promotion,
             default_queue=POOL,
             before_gate=self.before_gate,
+            beat=True,
         )
 
 
@@ -54,25 +56,20 @@ def template(environment: str, release: Release) -> str:
         )
         for number, queue in enumerate(QUEUES)
     }
-    made["Definition"] = _resource(
-        "AWS::ECS::TaskDefinition",
-        Family=names.task_family(environment, names.service(POOL, release.id)),
-        ContainerDefinitions=[
-            {
-                "Name": NAME,
-                "Image": release.manifest.image,
-                "Memory": 512,
-                "Environment": [{"Name": name, "Value": value} for name, value in release.variables.items()],
-            }
-        ],
-    )
-    for fallback in (False, True):
-        made["Sleeping" if fallback else "Service"] = _resource(
+    # Those on SQS, too, which no scaling would wake here.
+    services = {
+        names.service(POOL, release.id): release.variables,
+        names.service(POOL, release.id, fallback=True): release.variables,
+        names.beat_service(release.id): {**release.variables, **release.of_beat},
+    }
+    for number, (service, variables) in enumerate(services.items()):
+        made[f"Definition{number}"] = _definition(environment, service, release.manifest.image, variables)
+        made[f"Service{number}"] = _resource(
             "AWS::ECS::Service",
             Cluster=names.cluster(environment),
-            ServiceName=names.service(POOL, release.id, fallback=fallback),
-            TaskDefinition={"Ref": "Definition"},
-            DesiredCount=0 if fallback else 1,
+            ServiceName=service,
+            TaskDefinition={"Ref": f"Definition{number}"},
+            DesiredCount=1,
         ) | {"DependsOn": ["Begun"]}
     made["Handle"] = _resource("AWS::CloudFormation::WaitConditionHandle")
     made["Answer"] = _parameter(parameters.release_answer(environment, release.id), {"Ref": "Handle"})
@@ -87,6 +84,17 @@ def template(environment: str, release: Release) -> str:
         Count=1,
     ) | {"DependsOn": list(made)}
     return json.dumps({"Resources": made})
+
+
+def _definition(environment: str, service: str, image: str, variables: Mapping[str, str]) -> dict[str, Any]:
+    container = {
+        "Name": NAME,
+        "Image": image,
+        "Memory": 512,
+        "Environment": [{"Name": name, "Value": value} for name, value in variables.items()],
+    }
+    family = names.task_family(environment, service)
+    return _resource("AWS::ECS::TaskDefinition", Family=family, ContainerDefinitions=[container])
 
 
 def _resource(type: str, **properties: Any) -> dict[str, Any]:
