@@ -94,7 +94,9 @@ class People(Permissions):
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [*_DECIDED]}},
             ),
             allow("Publish", ("ssm:PutParameter",), [self._parameter(parameters.current_release(self._env))]),
-            allow("Retire", ("cloudformation:DescribeStacks", "cloudformation:DeleteStack"), [releases]),
+            allow("LookAtStacks", ("cloudformation:DescribeStacks",), [releases]),
+            # Not those of another owner: `fleet` does not know the settings, as little as the controller.
+            allow("Retire", ("cloudformation:DeleteStack",), [releases], {"StringEquals": self._our_tags()}),
             allow("Scale", ("ecs:UpdateService",), [self._ecs("service", "*")]),
             allow("DeleteLetters", ("dynamodb:DeleteItem",), [self._dead_letters()]),
             allow("ForgetProducers", ("dynamodb:DeleteItem",), [self._producers()]),

@@ -7,6 +7,8 @@ import time
 import pytest
 import redis
 from taskfleet.cli.output import duration
+from taskfleet.cli.status import _beat
+from taskfleet.controller.look import ReleaseLook
 
 from tests.support.processes import free_port
 from tests.taskfleet.cli.conftest import Fleet
@@ -21,6 +23,34 @@ def test_one_page_when_all_is_well(up: Fleet) -> None:
     assert "alarms: none that needs a person" in result.output
     (low,) = [line.split() for line in result.output.splitlines() if line.startswith("  low ")]
     assert low[:6] == ["low", "1", "1", "1-3", "0", "0"]
+    assert "  beat: the fleet's, which fires while this release is current" in result.output
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "running", "said"),
+    [
+        ("current", 1, 1, "1 of 1 running, fires"),
+        ("draining", 1, 0, "0 of 1 running, fires when this release is current"),
+        ("asleep", 0, 0, "asleep"),
+        ("current", None, None, "? of ? running, fires"),
+    ],
+)
+def test_each_release_has_its_beat(state: str, desired: int | None, running: int | None, said: str) -> None:
+    release = ReleaseLook(
+        release=state,
+        state=state,
+        ready=False,
+        since=0.0,
+        image="x",
+        reason="",
+        empty_looks=0,
+        overdue=False,
+        pools=(),
+        beat=True,
+        beat_desired=desired,
+        beat_running=running,
+    )
+    assert _beat(release, "current") == said
 
 
 def test_a_silent_controller_is_said_first_and_loudly(up: Fleet) -> None:

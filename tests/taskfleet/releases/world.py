@@ -10,8 +10,8 @@ from taskfleet.contract.manifest import AUTOMATIC, ReleaseManifest
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import actions as act
 from taskfleet.releases import commands
-from taskfleet.releases.model import LIVE, MOVES, Pointer, Record, State, registered
-from taskfleet.releases.observation import Check, Deployment, Memory, Observation, Verdict
+from taskfleet.releases.model import LIVE, MOVES, Pointer, Record, State, registered, unmade
+from taskfleet.releases.observation import Begun, Check, Deployment, Memory, Observation, Verdict
 from taskfleet.releases.plan import plan
 from taskfleet.releases.store import NO_POINTER
 
@@ -46,6 +46,9 @@ class World:
     awake: set[str] = field(default_factory=set)
     endless: set[str] = field(default_factory=set)  # releases with tasks that never end
     parked: int = 0
+    unmade: dict[str, str] = field(default_factory=dict)  # stacks that failed before their manifest → why
+    begun: set[str] = field(default_factory=set)  # … that are being made
+    late: Observation | None = None  # what a controller saw that then stood still
     clear: bool = False  # everything answers
     problems: tuple[str, ...] = ()
     overdue: tuple[str, ...] = ()
@@ -62,6 +65,8 @@ class World:
         self.now += self.chance.choice([10, 10, 10, 60, 400, 1500])
         if self.often(0.25) and len(self.stacks) < 6:
             self._deploy()
+        if self.unmade and self.often(0.05):
+            self._deploy_again()
         self._cloudformation()
         self._publish()
         self._work()
@@ -84,11 +89,27 @@ class World:
             keep_failed_seconds=keeps,
             max_live_releases=4,
         )
-        self.stacks[name] = Deployment(f"https://signed.invalid/{self.seed}/{name}", self.now)
+        self.awake.add(name)
+        if self.often(0.15):
+            self.unmade[name] = "CREATE_FAILED: no room"
+        else:
+            self.begun.add(name)
+
+    def _deploy_again(self) -> None:
+        """What could not be made, mended: its stack is deleted first."""
+        name = self.chance.choice(list(self.unmade))
+        del self.unmade[name]
+        self.manifests[name] = replace(self.manifests[name], image=f"sha256:mended-{self.now}")
+        self.begun.add(name)
         self.awake.add(name)
 
     def _cloudformation(self) -> None:
         """It deletes what was refused or never answered, unless it was told to leave failed stacks."""
+        for name in sorted(self.begun):
+            if self.often(0.7):
+                self.begun.remove(name)
+                url = f"https://signed.invalid/{self.seed}/{name}/{self.now}"
+                self.stacks[name] = Deployment(url, self.now)
         for name, waits in list(self.stacks.items()):
             answers = self.told.get(waits.id, [])
             gave_up = not answers and self.now - waits.since > ANSWER_WITHIN_SECONDS
@@ -168,8 +189,13 @@ class World:
         seen = self._observe(who)
         other = self._observe(1 - who) if self.often(0.2) else None
         self._act(who, seen)
-        if other is not None:
+        if other is not None and self.often(0.1) and not self.clear:
+            self.late = other  # it stands still for some looks, and then acts on what it saw
+        elif other is not None:
             self._act(1 - who, other)
+        if self.late is not None and self.often(0.3):
+            self._act(1 - who, self.late)
+            self.late = None
         self.counted = dict(self.holds)
 
     def _observe(self, who: int) -> Observation:
@@ -185,12 +211,17 @@ class World:
         counts = {
             name: (lagging if name in self.stacks else self.holds).get(name, 0) for name in self.records
         }
+        failed = {name: Begun(self.manifests[name], why) for name, why in self.unmade.items()}
+        begun = failed | {name: Begun(self.manifests[name]) for name in self.begun}
+        unread = 0.0 if self.clear else self.chance.random()
         return Observation(
             now=self.now,
             records=dict(self.records),
             manifests=None if blind < 0.05 else standing,
             pointer=self.pointer,
-            published=self.pointer.release,
+            published=None if unread > 0.95 else self.pointer.release,
+            leases=None if 0.9 < unread < 0.95 else (),
+            begun=None if blind < 0.05 or 0.85 < unread < 0.9 else begun,
             proofs=dict(self.proofs),
             running={(p.name, name): 1 for name, made in standing.items() for p in made.pools},
             left={
@@ -224,8 +255,10 @@ class World:
         if self.records.get(name) != seen.records.get(name) and not isinstance(action, unconditional):
             return  # somebody else wrote its record since: the conditional write fails
         match action:
-            case act.Register(made):
-                self.records.setdefault(made.release, registered(made, at=self.now, actor="controller"))
+            case act.Register(made) | act.Unmade(made, _):
+                before = self.records.get(made.release)
+                if before == seen.records.get(made.release):
+                    self._born(action, made, before)
             case act.Move(_, to, reason):
                 if to is S.RETIRED:
                     assert not self.holds.get(name), f"retired with work in it ({self.seed})"
@@ -253,6 +286,13 @@ class World:
             case _:
                 self._rest(action, name)
 
+    def _born(self, action: object, made: ReleaseManifest, before: Record | None) -> None:
+        new = {"at": self.now, "actor": "controller", "before": before}
+        if isinstance(action, act.Unmade):
+            self.records[made.release] = unmade(made, reason=action.reason, **new)
+        else:
+            self.records[made.release] = registered(made, **new)
+
     def _rest(self, action: object, name: str) -> None:
         match action:
             case act.Close():
@@ -278,6 +318,8 @@ class World:
                 )
                 if name in self.stacks:
                     self._gone(name)
+                elif self.unmade.pop(name, None):
+                    self.awake.discard(name)
 
     def _change(self, name: str, **changes: object) -> None:
         record = self.records[name]
@@ -304,6 +346,10 @@ class World:
             made = self.records[name]
             assert made.state not in (S.REGISTERED, S.GATING) or made.gate_passed_at, f"{name} ({self.seed})"
             assert waits.id == made.answered, f"{name} is not answered ({self.seed})"
+        for name in self.unmade:
+            assert self.records[name].state is S.FAILED, f"nobody knows {name} ({self.seed})"
+            assert self.records[name].paused, f"what is left of {name} stays ({self.seed})"
+            assert name not in self.awake, f"what is left of {name} runs ({self.seed})"
         current = [r.release for r in self.records.values() if r.state is S.CURRENT]
         assert current == [self.pointer.release][: self.pointer.version], f"{current} ({self.seed})"
         for record in self.records.values():

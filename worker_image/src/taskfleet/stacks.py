@@ -22,8 +22,8 @@ class NotDeleted(ReleaseError):
 def foreign(environment: str, stack: dict[str, Any], *, owner: str | None = None) -> str | None:
     """Why a stack, as `describe_stacks` gives it, is not one of this environment's, or None.
 
-    ``owner`` is that of the settings; None where they are not known, as in the controller, whose role may
-    delete no other owner's.
+    ``owner`` is that of the settings; None where they are not known, as in the controller and in `fleet`: the
+    controller's role and the operators' policy let them delete no other owner's.
     """
     found = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
     wanted = names.stack_tags(environment, owner or "")

@@ -76,6 +76,7 @@ def page(
         yield ""
         yield f"release {release.release}: {_state(release, now)}"
         yield from table(_HEAD, [_row(pool) for pool in release.pools])
+        yield f"  beat: {_beat(release, current)}"
     yield from _holds(holds, now)
     yield from _alarms(alarms, now)
     if look.problems:
@@ -107,6 +108,16 @@ def _state(release: ReleaseLook, now: float) -> str:
     if release.state == State.FAILED:
         return f"failed {since}: {release.reason}"
     return f"{release.state} {since}"
+
+
+def _beat(release: ReleaseLook, current: str) -> str:
+    """Of a release of the version before, the fleet's fires."""
+    if not release.beat:
+        return "the fleet's, which fires while this release is current"
+    if release.beat_desired == 0:
+        return "asleep"
+    runs = f"{number(release.beat_running)} of {number(release.beat_desired)} running"
+    return f"{runs}, {'fires' if release.release == current else 'fires when this release is current'}"
 
 
 def _row(pool: PoolLook) -> tuple[str, ...]:

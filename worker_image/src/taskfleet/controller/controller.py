@@ -112,6 +112,7 @@ class Controller:
         )
 
     def _release(self, record: Record, seen: Gathered, planned: Plan | None) -> ReleaseLook:
+        beat = observe.beat(record, seen)
         return ReleaseLook(
             release=record.release,
             state=str(record.state),
@@ -123,6 +124,9 @@ class Controller:
             overdue=planned is not None and record.release in planned.overdue,
             pools=observe.pools(record, seen, self._edges.environment, self._histories),
             producers=observe.producers(record, seen),
+            beat=record.manifest.beat,
+            beat_desired=beat.desired if beat else None,
+            beat_running=beat.running if beat else None,
         )
 
     def _beat_age(self, seen: Gathered) -> float | None:

@@ -90,7 +90,8 @@ def left(pools: Iterable[PoolLook]) -> Left:
 class ReleaseLook:
     """One release. ``ready``: may be promoted. ``empty_looks``: looks in a row that found nothing left.
 
-    ``producers``: processes that may still publish to it.
+    ``producers``: processes that may still publish to it. ``beat``: whether it has one of its own; and how
+    many tasks its service wants and runs.
     """
 
     release: str
@@ -103,6 +104,9 @@ class ReleaseLook:
     overdue: bool
     pools: tuple[PoolLook, ...]
     producers: int | None = None
+    beat: bool = False
+    beat_desired: int | None = None
+    beat_running: int | None = None
 
     @property
     def left(self) -> Left:
@@ -140,7 +144,13 @@ class Look:
             new_dead_letters=None,
             drain_overdue=None,
             releases=tuple(
-                replace(each, pools=tuple(map(_forgotten, each.pools)), producers=None)
+                replace(
+                    each,
+                    pools=tuple(map(_forgotten, each.pools)),
+                    producers=None,
+                    beat_desired=None,
+                    beat_running=None,
+                )
                 for each in self.releases
             ),
             problems=(),

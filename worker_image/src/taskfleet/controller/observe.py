@@ -60,6 +60,11 @@ def producers(record: Record, seen: Gathered) -> int | None:
     return sum(record.release in each.releases and not each.past(seen.now) for each in seen.leases)
 
 
+def beat(record: Record, seen: Gathered) -> Service | None:
+    """How many tasks the service of its own beat wants and runs; None: it has none, or that is not known."""
+    return (seen.services or {}).get(names.beat_service(record.release)) if record.manifest.beat else None
+
+
 def _running(seen: Gathered) -> dict[tuple[str, str], int] | None:
     if seen.services is None:
         return None
