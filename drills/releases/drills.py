@@ -13,7 +13,7 @@ from drills.releases.row import deploys
 from drills.report import Report
 
 DRILLS: Mapping[str, tuple[str, Callable[[Rig, bool], Report]]] = {
-    "deploys": ("forty releases in a row, neighbours with other signatures", deploys),
+    "deploys": ("fifty releases in a row, neighbours with other signatures", deploys),
     "bad-release": ("green crashes, hangs, its command fails, its stack can't be made", bad_release),
     "rollback": ("bad code is found after its release has become current", rollback),
     "controller-kill": ("the controller dies at each step of a release; two work on one", controller_kill),

@@ -12,7 +12,7 @@ from drills.releases.rig import Rig
 from drills.releases.ticks import Ticking
 from drills.report import Check, Figure, Report
 
-SHORT, FULL = 2, 40
+SHORT, FULL = 2, 50
 # So many releases live at once; one more waits until the oldest is drained.
 LIVE = 4
 SECONDS = 300.0
