@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import redis
@@ -23,7 +24,8 @@ def test_one_page_when_all_is_well(up: Fleet) -> None:
     assert "alarms: none that needs a person" in result.output
     (low,) = [line.split() for line in result.output.splitlines() if line.startswith("  low ")]
     assert low[:6] == ["low", "1", "1", "1-3", "0", "0"]
-    assert "  beat: the fleet's, which fires while this release is current" in result.output
+    (beat,) = [line for line in result.output.splitlines() if line.startswith("  beat: ")]
+    assert beat.endswith(" of 1 running, fires")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,16 @@ def test_one_page_when_all_is_well(up: Fleet) -> None:
     ],
 )
 def test_each_release_has_its_beat(state: str, desired: int | None, running: int | None, said: str) -> None:
-    release = ReleaseLook(
+    assert _beat(_look(state, desired, running), "current") == said
+
+
+def test_a_release_of_the_version_before_has_the_fleets_beat() -> None:
+    look = replace(_look("current", None, None), beat=False)
+    assert _beat(look, "current") == "the fleet's, which fires while this release is current"
+
+
+def _look(state: str, desired: int | None, running: int | None) -> ReleaseLook:
+    return ReleaseLook(
         release=state,
         state=state,
         ready=False,
@@ -50,7 +61,6 @@ def test_each_release_has_its_beat(state: str, desired: int | None, running: int
         beat_desired=desired,
         beat_running=running,
     )
-    assert _beat(release, "current") == said
 
 
 def test_a_silent_controller_is_said_first_and_loudly(up: Fleet) -> None:

@@ -221,7 +221,7 @@ def test_a_look_asks_for_as_much_as_its_bill_says(current: Account) -> None:
     assert asked["cloudwatch"] == expected.put_metric_data
     assert units == expected.dynamodb_reads
     assert look_bytes / 1024 == pytest.approx(expected.dynamodb_writes, abs=1)
-    assert asked["ssm"] == 3, "free"
+    assert asked["ssm"] == 4, "free"
 
 
 def test_workers_that_end_unasked_are_counted_and_the_others_not(current: Account) -> None:
