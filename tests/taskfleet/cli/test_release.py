@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import redis
 from click.testing import Result
 from taskfleet.brokers.redis.commands import Commands, Keys, Lease
 from taskfleet.contract import messages, names
+from taskfleet.releases import builds
 from taskfleet.releases.model import State
 
 from tests.taskfleet.cli.conftest import Fleet
@@ -34,6 +36,18 @@ def test_list_and_show(two: Fleet) -> None:
     assert "registered -> gating  by controller" in shown
     assert "left     0 waiting, 0 scheduled, 0 unacknowledged, 0 on the fallback, 0 parked" in shown
     assert two.json("release", "show", "blue")["left"]["total"] == 0
+
+
+def test_show_says_which_build_was_refused(two: Fleet) -> None:
+    store, blue = two.account.store, two.account.store.scan().records["blue"]
+    store.save(replace(blue, manifest=replace(blue.manifest, build="s1"), version=blue.version + 1))
+    breaks = ("shop.charge: the task is gone",)
+    table = store._table
+    builds.write_refused(store._dynamodb, table, "blue", builds.Refused("s2", 1_790_000_000.0, breaks))
+    shown = two.run("release", "show", "blue").output
+    assert "build    s1" in shown
+    assert "refused  build s2, 2026-09-21 14:13:20 UTC:\n  shop.charge: the task is gone" in shown
+    assert two.json("release", "show", "blue")["refused"]["breaks"] == list(breaks)
 
 
 def test_promote_says_then_does_then_has_nothing_to_do(two: Fleet) -> None:

@@ -7,9 +7,11 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from taskfleet import signatures
 from taskfleet.contract import names
 from taskfleet.contract import state as keys
-from taskfleet.releases import commands, items, pointer
+from taskfleet.errors import ReleaseError
+from taskfleet.releases import builds, commands, items, pointer
 from taskfleet.releases.model import Pointer, State
 from taskfleet.releases.store import NO_POINTER, Conflict, Store
 
@@ -168,3 +170,33 @@ def test_manifests_are_those_of_the_stacks_that_exist(aws: MiniStack, environmen
             Name=f"/taskfleet/{environment}/releases/{release}", Value=made.to_json(), Type="String"
         )
     assert pointer.manifests(ssm, environment) == wanted
+
+
+def test_the_signatures_of_the_build_whose_gate_passed_are_kept(
+    aws: MiniStack, environment: str, store: Store
+) -> None:
+    dynamodb, table = aws.client("dynamodb"), names.state_table(environment)
+    with pytest.raises(ReleaseError, match="the workers of build s1 left no signatures"):
+        store.keep_signatures("rolling", "s1")
+    tasks = signatures.from_plain({"shop.charge": [["amount", "keyword_only", True]]})
+    builds.write(dynamodb, table, keys.newest_signatures("rolling"), builds.Build("s1", T0, tasks))
+    with pytest.raises(ReleaseError, match="build s2"):
+        store.keep_signatures("rolling", "s2")
+
+    store.keep_signatures("rolling", "s1")
+    kept = builds.read(dynamodb, table, keys.signatures("rolling"))
+    assert kept is not None
+    assert (kept.build, kept.at, str(kept.tasks["shop.charge"])) == ("s1", T0, "(*, amount=None)")
+
+    store.keep_no_signatures("rolling")
+    kept = builds.read(dynamodb, table, keys.signatures("rolling"))
+    assert kept is not None
+    assert signatures.breaks(kept.tasks, {}) == []
+
+
+def test_a_refused_build_is_read_back(aws: MiniStack, environment: str, store: Store) -> None:
+    assert store.refused_build("rolling") is None
+    refused = builds.Refused("s2", T0, ("shop.charge: the task is gone",))
+    builds.write_refused(aws.client("dynamodb"), names.state_table(environment), "rolling", refused)
+    assert store.refused_build("rolling") == refused
+    assert store.scan().checks == {}

@@ -11,6 +11,7 @@ import click
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
 from taskfleet.errors import TaskfleetError
+from taskfleet.releases.builds import Refused
 from taskfleet.releases.commands import find
 from taskfleet.releases.items import from_record
 from taskfleet.releases.model import Record
@@ -40,9 +41,11 @@ def show_release(operator: Operator, release: str) -> None:
     """Show a release: its state, what is left in it, and its history."""
     record = find(operator.store.scan().records, release)
     left = left_in(operator, release)
+    refused = operator.store.refused_build(release) if record.manifest.build else None
     if operator.json:
         parts = None if left is None else dict(vars(left), total=left.total)
-        show_json({**as_json(record), "left": parts})
+        why = {"refused": vars(refused)} if refused else {}
+        show_json({**as_json(record), "left": parts, **why})
         return
     show(
         [
@@ -53,6 +56,7 @@ def show_release(operator: Operator, release: str) -> None:
             *([f"build    {record.manifest.build}"] if record.manifest.build else []),
             f"gate     {_gate(record)}",
             f"left     {_says(left)}",
+            *_refused(refused),
             "history",
             *(_line(change) for change in as_json(record)["history"]),
         ]
@@ -86,6 +90,14 @@ def as_json(record: Record) -> dict[str, Any]:
         "history": history,
         "manifest": manifest,
     }
+
+
+def _refused(build: Refused | None) -> list[str]:
+    """The last build that was not let in."""
+    if build is None:
+        return []
+    at = datetime.fromtimestamp(build.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return [f"refused  build {build.build}, {at}:", *(f"  {one}" for one in build.breaks)]
 
 
 def _gate(record: Record) -> str:

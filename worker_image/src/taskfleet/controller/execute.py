@@ -46,7 +46,7 @@ from taskfleet.releases.actions import (
     Unmade,
     WakeBeat,
 )
-from taskfleet.releases.model import BY_ITSELF, Before, Pointer, Record, registered, unmade
+from taskfleet.releases.model import BY_ITSELF, Before, Pointer, Record, State, registered, unmade
 from taskfleet.releases.observation import Memory, Observation
 from taskfleet.releases.store import Conflict
 
@@ -224,6 +224,8 @@ class Execution:
         self._noted(record)
 
     def _move(self, record: Record) -> None:
+        if record.state is State.RETIRED and record.manifest.build is not None:
+            self.edges.store.keep_no_signatures(record.release)
         self._save(record)
         self._noted(record)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,6 +112,11 @@ class Store:
         if not found or found[0].build != build:
             raise ReleaseError(f"the workers of build {build} left no signatures of their tasks: look again")
         builds.write(self._dynamodb, self._table, keys.signatures(release), found[0])
+
+    def keep_no_signatures(self, release: str) -> None:
+        """Nothing is left of a release that has retired: the next build of its id need take nothing of it."""
+        key = keys.signatures(release)
+        builds.write(self._dynamodb, self._table, key, builds.Build(build="", at=time.time(), tasks={}))
 
     def refused_build(self, release: str) -> builds.Refused | None:
         """The last build of a release that was refused for its signatures."""
