@@ -10,6 +10,7 @@ import pytest
 from infra.checks.access import policies, report
 from infra.checks.access.calls import Call
 from infra.checks.access.resolve import Account
+from infra.settings import Settings
 from local.agent import procfs
 from tests.fleet.deployed import Deployed
 from tests.infra.synthesis import Synthesis
@@ -49,11 +50,13 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
         assert left == []
 
 
-def denied_calls(deployed: Deployed, seen: Iterable[Call]) -> list[str]:
+def denied_calls(
+    deployed: Deployed, seen: Iterable[Call], settings: Settings = LOCAL, release: str = "live"
+) -> list[str]:
     """The statements that AWS would have missed on this fleet (`infra.checks.access`)."""
-    of = Account(LOCAL.account, LOCAL.region, Synthesis(deployed.places.cdk_out).templates)
-    found = policies.of(of, LOCAL)
-    return report.denied(found, of, report.questions(seen, LOCAL, of, release="live", found=found))
+    of = Account(settings.account, settings.region, Synthesis(deployed.places.cdk_out).templates)
+    found = policies.of(of, settings)
+    return report.denied(found, of, report.questions(seen, settings, of, release=release, found=found))
 
 
 def processes_of(deployed: Deployed) -> list[str]:

@@ -20,8 +20,9 @@ from drills.tasks.scheduled import ENTRY, SECONDS
 from infra.chosen import VARIABLE as ENVIRONMENTS
 from local.places import REPOSITORY
 from tests.fleet import rolled
-from tests.fleet.conftest import processes_of
+from tests.fleet.conftest import denied_calls, processes_of
 from tests.fleet.deployed import Deployed, wait_until
+from tests.support import seen_calls
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +171,11 @@ def test_what_is_accepted_by_name_is_deployed(fleet: Deployed) -> None:
     )["Item"]
     newest = [change["reason"] for change in _record(fleet)["history"]][-1]
     assert newest == f"build {item['build']['S']} was deployed"
+
+
+def test_each_call_of_a_worker_is_one_that_its_role_allows(fleet: Deployed) -> None:
+    """Reading signatures among them, which only such an environment does."""
+    (settings,) = rolled.ALL
+    seen = seen_calls.read(fleet.places.calls, settings)
+    assert any(keys.signatures(names.ROLLING) in str(call) for call in seen)
+    assert denied_calls(fleet, seen, settings, names.ROLLING) == []
