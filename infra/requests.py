@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from taskfleet.contract.etas import SHARDS
 from taskfleet.contract.metrics import LOOK_SECONDS
 
 from infra.prices import HOURS_PER_MONTH
@@ -34,10 +35,11 @@ def of_a_look(settings: Settings) -> Requests:
     look = LOOK_BYTES + LOOK_POOL_BYTES * len(settings.pools)
     # Pointer, beat's tick, what people hold, the release, and the leases of 25 producers: read consistently.
     state = 5
+    due = 0.5 * SHARDS  # the first of each shard of far ETAs, read eventually consistently
     counts = 2 * queues  # dead letters: all, and the new ones; an index is read eventually consistently
     return Requests(
         put_metric_data=1,
         sqs=2 * queues,  # each queue's twin, and its dead-letter queue
-        dynamodb_reads=state + counts * 0.5,
+        dynamodb_reads=state + due + counts * 0.5,
         dynamodb_writes=math.ceil(look / 1024),
     )

@@ -284,6 +284,9 @@ class Settings:
     delete_after_seconds: int | None = 24 * 3600
     # One that failed sleeps at once, and is there for a look for so long; 0: it is removed at once.
     keep_failed_seconds: int = 24 * 3600
+    # An ETA farther ahead waits in a table of its own and binds to a release when it is due, so that no drain
+    # waits for it (docs/releases.md); None: all wait in the queues.
+    etas_beyond_seconds: int | None = 600
     max_live_releases: int = 4  # with workers at a time, the one that is deployed included
     alarm_dead_letters: int = 10  # new ones within five minutes that page somebody
     log_retention_days: int = 30

@@ -86,6 +86,12 @@ SETTINGS = {
         "when drains take longer than the time between deploys",
         "2 or more",
     ),
+    "etas_beyond_seconds": Words(
+        "how far ahead an ETA waits in its queue; one farther waits in a table and binds to a release when "
+        "it is due, so that no drain waits for it; `None`: all wait in their queues",
+        "when drains may take longer than ten minutes, or less",
+        "120 or more, or `None`",
+    ),
     "drain_deadline_seconds": Words(
         "`drain-overdue` rings when a release drains longer",
         "when tasks or countdowns are longer",

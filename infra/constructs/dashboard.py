@@ -87,7 +87,8 @@ class FleetDashboard(Construct):
         name, broker, cache = self._settings.name, self._settings.broker, self._settings.results_cache
         nodes = names.broker_nodes(names.results_cache(name), cache.nodes if cache else 0)
         results = [_Graph("Cache for results, percent", self._nodes(nodes))] if nodes else []
-        zero = [self._search(m) for m in (metrics.NEW_DEAD_LETTERS, metrics.DRAIN_OVERDUE)]
+        nothing = (metrics.NEW_DEAD_LETTERS, metrics.DRAIN_OVERDUE, metrics.ETAS_LATE)
+        zero = [self._search(m) for m in nothing]
         return _Row(
             "Brokers and releases",
             (

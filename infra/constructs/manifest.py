@@ -31,6 +31,7 @@ def release_manifest(
         max_live_releases=settings.max_live_releases,
         beat=True,
         build=build,
+        etas_beyond_seconds=settings.etas_beyond_seconds,
     )
     size = _bytes(manifest)
     if size > MAX_BYTES:

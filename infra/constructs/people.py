@@ -41,7 +41,7 @@ class People(Permissions):
     def viewer(self) -> Grants:
         """Every subcommand without ``--yes`` but `fleet run`.
 
-        Dead letters, which have tasks' arguments, can be read.
+        Dead letters and tasks with a far ETA, which have arguments, can be read.
         """
         letters = self._dead_letters()
         statements = [
@@ -49,7 +49,7 @@ class People(Permissions):
                 "State", ("GetItem", "BatchGetItem", "Scan"), [self.base.state_table_arn], service="dynamodb"
             ),
             allow("Letters", ("dynamodb:Query",), [letters, f"{letters}/index/{dead_letters.INDEX}"]),
-            allow("Producers", ("dynamodb:Query",), [self._producers()]),
+            allow("Producers", ("dynamodb:Query",), [self._producers(), self._etas()]),
             self._tools("Tools", "GetItem", (*_STEERED, tools.PIPELINES)),
             self._key("kms:Decrypt"),
             allow("Base", ("ssm:GetParameters",), [self._parameter(f"{self._base()}/*")]),
@@ -99,7 +99,7 @@ class People(Permissions):
             allow("Retire", ("cloudformation:DeleteStack",), [releases], {"StringEquals": self._our_tags()}),
             allow("Scale", ("ecs:UpdateService",), [self._ecs("service", "*")]),
             allow("DeleteLetters", ("dynamodb:DeleteItem",), [self._dead_letters()]),
-            allow("ForgetProducers", ("dynamodb:DeleteItem",), [self._producers()]),
+            allow("Forget", ("dynamodb:DeleteItem",), [self._producers(), self._etas()]),
             allow("Redrive", ("sqs:GetQueueUrl", "sqs:SendMessage"), [self._fallbacks()]),
             self._nothing_to_dead_letters(),
             self._data_key(),

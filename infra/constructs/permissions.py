@@ -58,7 +58,7 @@ class Permissions:
             self._key("kms:Decrypt", "kms:GenerateDataKey"),
             # kombu asks for a queue's redrive policy before it deletes a message that was rejected.
             allow("Consume", (*_SEND, "sqs:GetQueueAttributes", *_CONSUME), own),
-            allow("Park", ("dynamodb:PutItem",), [self._dead_letters()]),
+            allow("Park", ("dynamodb:PutItem",), [self._dead_letters(), self._etas()]),
             allow(
                 "Tools", ("GetItem", "PutItem", "UpdateItem"), [self.base.tools_table_arn], service="dynamodb"
             ),
@@ -84,10 +84,11 @@ class Permissions:
         )
 
     def beat(self, release: str | None = None) -> Grants:
-        """Publish to its release, or to whichever is current; say that it ticks, take turns, remember what it
-        sent.
+        """Publish; say that it ticks, take turns, remember what it sent.
+
+        To any release: what is due goes where it is bound to (`taskfleet.etas`).
         """
-        publish = self._publish() if release is None else self._publish(release)
+        publish = self._publish()
         shared = [state.BEAT_RUNS, state.BEAT_TURN]
         ready = [] if release is None else [state.gate_beat(release)]
         statements = [
@@ -104,6 +105,10 @@ class Permissions:
                 [self.base.state_table_arn],
                 {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": shared}},
             ),
+            allow(
+                "SendEtas", ("Query", "BatchGetItem", "BatchWriteItem"), [self._etas()], service="dynamodb"
+            ),
+            allow("Park", ("dynamodb:PutItem",), [self._dead_letters()]),
         ]
         return Grants(statements=statements, wildcards={**_exec_wildcards(self), **publish.wildcards})
 
@@ -113,19 +118,20 @@ class Permissions:
         revoke = self._revoke("dynamodb:UpdateItem")
         return Grants(statements=[*publish.statements, revoke, *self._results()], wildcards=publish.wildcards)
 
-    def _publish(self, release: str | None = None) -> Grants:
-        """To the queues of one release, or of all."""
-        queues = [self._fallbacks()] if release is None else self._own_queues(release)
+    def _publish(self) -> Grants:
+        """To the queues of any release."""
         statements = [
             *self._find_release(),
             self._broker_password(),
             self._key("kms:Decrypt", "kms:GenerateDataKey"),
-            allow("Publish", _SEND, queues),
+            allow("Publish", _SEND, [self._fallbacks()]),
             allow("Lease", ("dynamodb:PutItem", "dynamodb:DeleteItem"), [self._producers()]),
-            *([self._nothing_to_dead_letters()] if release is None else []),
+            # Also of many at once: a transaction asks IAM for each of its puts.
+            allow("KeepEtas", ("dynamodb:PutItem",), [self._etas()]),
+            self._nothing_to_dead_letters(),
         ]
-        wildcards = self._queue_wildcards() if release is None else {}
-        return Grants(statements=statements, wildcards={**self._manifest_wildcards(), **wildcards})
+        wildcards = {**self._manifest_wildcards(), **self._queue_wildcards()}
+        return Grants(statements=statements, wildcards=wildcards)
 
     def controller(self) -> Grants:
         """Measure, move releases through their states, and publish the pointer.
@@ -156,6 +162,7 @@ class Permissions:
             allow("KeepDeadLetters", ("dynamodb:PutItem", "dynamodb:DeleteItem"), [self._dead_letters()]),
             allow("CountDeadLetters", ("dynamodb:Query",), [index]),
             allow("ListProducers", ("dynamodb:Query",), [self._producers()]),
+            allow("NextEta", ("dynamodb:Query",), [self._etas()]),
             allow(
                 "State", ("BatchGetItem", "PutItem", "Scan"), [self.base.state_table_arn], service="dynamodb"
             ),
@@ -340,6 +347,9 @@ class Permissions:
 
     def _producers(self) -> str:
         return self._table(names.producers_table(self._env))
+
+    def _etas(self) -> str:
+        return self._table(names.etas_table(self._env))
 
     def _table(self, name: str) -> str:
         return self.stack.format_arn(service="dynamodb", resource="table", resource_name=name)

@@ -1,11 +1,11 @@
-"""The DynamoDB tables: the releases' state, producers, dead letters, what task tools hold, and results."""
+"""The DynamoDB tables: releases' state, producers, far ETAs, dead letters, what task tools hold, results."""
 
 from __future__ import annotations
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from taskfleet.contract import dead_letters, leases, names, results, state, tools
+from taskfleet.contract import dead_letters, etas, leases, names, results, state, tools
 
 from infra.base import stateful
 from infra.settings import Settings
@@ -41,6 +41,21 @@ def producers_table(
         partition_key=dynamodb.Attribute(name=leases.PARTITION, type=_TEXT),
         sort_key=dynamodb.Attribute(name=leases.PROCESS, type=_TEXT),
         expires=leases.EXPIRES,
+    )
+
+
+def etas_table(scope: Construct, *, settings: Settings, key: kms.IKey, protected: bool) -> dynamodb.Table:
+    """Tasks with a far ETA, until they are due; and revokes of them, which expire."""
+    return _table(
+        scope,
+        "Etas",
+        settings=settings,
+        key=key,
+        protected=protected,
+        name=names.etas_table(settings.name),
+        partition_key=dynamodb.Attribute(name=etas.SHARD, type=_TEXT),
+        sort_key=dynamodb.Attribute(name=etas.POSITION, type=_TEXT),
+        expires=etas.EXPIRES,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from taskfleet.contract import limits as aws
+from taskfleet.contract.etas import LEAST_BEYOND_SECONDS
 from taskfleet.contract.metrics import LOOK_SECONDS
 
 from infra.rules.problem import Problem
@@ -148,6 +149,17 @@ def _releases(settings: Settings) -> Iterator[Problem]:
             )
 
 
+def _etas(settings: Settings) -> Iterator[Problem]:
+    value = settings.etas_beyond_seconds
+    if value is not None and value < LEAST_BEYOND_SECONDS:
+        yield Problem(
+            setting="etas_beyond_seconds",
+            value=value,
+            rule=f"what is due within {LEAST_BEYOND_SECONDS} s would be sent as soon as it was kept",
+            fix=f"{LEAST_BEYOND_SECONDS} or more, or None: all ETAs wait in the queues",
+        )
+
+
 def remarks(settings: Settings) -> list[str]:
     """What is allowed, and still not what a reader may expect."""
     return [remark for pool in settings.pools for remark in _not_enforced(pool)]
@@ -167,4 +179,4 @@ def _not_enforced(pool: Pool) -> Iterator[str]:
         )
 
 
-RULES = (_in_order, _positive, _stop_timeout, _sqs_visibility, _scaling_periods, _drain, _releases)
+RULES = (_in_order, _positive, _stop_timeout, _sqs_visibility, _scaling_periods, _drain, _releases, _etas)

@@ -31,6 +31,7 @@ from infra.constructs.service import Place, exec_configuration
 from infra.constructs.singleton import Singleton
 from infra.constructs.tables import (
     dead_letters_table,
+    etas_table,
     producers_table,
     results_table,
     state_table,
@@ -70,6 +71,7 @@ class FleetStack(EnvironmentStack):
         self.topic = alarm_topic(self, "Alarms", settings=settings, key=key)
         self.state_table = state_table(self, settings=settings, key=key, protected=protected)
         producers_table(self, settings=settings, key=key, protected=protected)
+        etas_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters_table = dead_letters_table(self, settings=settings, key=key, protected=protected)
         self.tools_table = tools_table(self, settings=settings, key=key, protected=protected)
         if settings.results_cache or settings.metrics_from:

@@ -72,6 +72,9 @@ def _dynamodb(operation: str, params: Params, place: Place) -> Iterator[Asked]:
         for table, wanted in params["RequestItems"].items():
             for key in wanted["Keys"]:
                 yield _item(operation, {"TableName": table, "Key": key}, place)
+    elif operation == "BatchWriteItem":
+        for table in params["RequestItems"]:
+            yield _item(operation, {"TableName": table}, place)
     elif operation == "TransactWriteItems":
         for write in params["TransactItems"]:
             ((kind, inner),) = write.items()

@@ -12,9 +12,9 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
-from celery import Celery
+from celery import Celery, group
 from taskfleet import install
-from taskfleet.contract import names, parameters
+from taskfleet.contract import etas, names, parameters
 from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.publishing.publisher import only
 
@@ -36,6 +36,8 @@ def main() -> None:
         with only(broker):
             sent = app.send_task("shop.order", kwargs={"n": 1}, queue="low")
             taken.append(broker)
+    far = app.send_task("shop.order", kwargs={"n": 1}, queue="low", countdown=3600)
+    group(app.signature("shop.order", kwargs={"n": n}, queue="low", countdown=3600) for n in (1, 2)).delay()
     sent.revoke()
     lease = app.taskfleet.publisher._lease
     lease._renew()
@@ -48,6 +50,14 @@ def main() -> None:
     )
     tried = {
         "read the state table": said(boto3.client("dynamodb").scan, TableName=names.state_table(environment)),
+        "delete an ETA": said(
+            boto3.client("dynamodb").batch_write_item,
+            RequestItems={
+                names.etas_table(environment): [
+                    {"DeleteRequest": {"Key": {etas.SHARD: {"S": "0"}, etas.POSITION: {"S": far.id}}}}
+                ]
+            },
+        ),
         "receive": said(sqs.receive_message, QueueUrl=queue),
         "send to dead letters": said(sqs.send_message, QueueUrl=dead, MessageBody="x"),
         "promote": said(

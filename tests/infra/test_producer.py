@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from taskfleet import aws as aws_clients
 from taskfleet.cli.main import fleet as command
 from taskfleet.contract import names, parameters, results
+from taskfleet.etas.store import Etas
 from taskfleet.revokes import Revokes
 
 from infra.checks.access import policies
@@ -40,7 +41,7 @@ def enforcing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MiniS
 def fleet(enforcing: MiniStack, own_valkey: Valkey, tmp_path: Path) -> Iterator[TinyFleet]:
     """The environment `local` in it."""
     made = TinyFleet(LOCAL.name, tmp_path, own_valkey, enforcing)
-    made.deploy("r1")
+    made.deploy("r1", etas_beyond_seconds=600)
     made.promote("r1")
     yield made
     made.close()
@@ -90,6 +91,7 @@ def test_a_process_with_the_managed_policy_publishes_and_can_do_nothing_else(
     said = json.loads(done.stdout)
     assert said["taken"] == ["primary", "fallback"]
     assert said["leased"]
+    assert Etas(lambda: fleet.aws.client("dynamodb"), fleet.name).count().number == 3
     (kept,) = Revokes(fleet.aws.client("dynamodb"), fleet.name).newest()
     assert json.loads(kept)[1]["task_id"] == said["revoked"]
     assert all("AccessDenied" in code for code in said["tried"].values()), said["tried"]

@@ -494,6 +494,11 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "= 1:",
         ("a new release runs beside the current one", "2 or more"),
     ),
+    "an ETA that is far after seconds": (
+        {"etas_beyond_seconds": 60},
+        "= 60:",
+        ("would be sent as soon as it was kept", "120 or more, or None"),
+    ),
     "no program before the gate": (
         {"before_gate": ("", "migrate")},
         "('', 'migrate')",

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from taskfleet.contract import dead_letters as keys
-from taskfleet.contract import names, state, tools
+from taskfleet.contract import etas, names, state, tools
 from taskfleet.testing.base import key_schema
 
 from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type
@@ -49,6 +49,7 @@ def test_all_tables_are_encrypted_recoverable_and_paid_by_use(blueprint: Synthes
         names.state_table("prod"),
         names.dead_letters_table("prod"),
         names.producers_table("prod"),
+        names.etas_table("prod"),
         names.tools_table("prod"),
     }
     for table in tables(blueprint).values():
@@ -62,6 +63,13 @@ def test_the_tools_table_is_the_contracts(blueprint: Synthesis) -> None:
 
     assert table["KeySchema"] == [{"AttributeName": tools.KEY, "KeyType": "HASH"}]
     assert table["TimeToLiveSpecification"] == {"AttributeName": tools.EXPIRES, "Enabled": True}
+
+
+def test_the_table_of_etas_is_the_contracts(blueprint: Synthesis) -> None:
+    table = tables(blueprint)[names.etas_table("prod")]
+
+    assert table["KeySchema"] == key_schema(etas.SHARD, etas.POSITION)
+    assert table["TimeToLiveSpecification"] == {"AttributeName": etas.EXPIRES, "Enabled": True}
 
 
 def test_the_state_table_is_the_contracts(blueprint: Synthesis) -> None:

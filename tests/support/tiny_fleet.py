@@ -65,6 +65,7 @@ class TinyFleet:
         longest_countdown_seconds: int | None = None,
         min_workers: int = 1,
         drain_deadline_seconds: int = 600,
+        etas_beyond_seconds: int | None = None,
     ) -> ReleaseManifest:
         """What a release's stack makes: SQS twins and the manifest. Of its services ECS knows nothing."""
         pool = PoolManifest(
@@ -84,6 +85,7 @@ class TinyFleet:
             drain_deadline_seconds=drain_deadline_seconds,
             confirmed=confirmed,
             default_queue="low",
+            etas_beyond_seconds=etas_beyond_seconds,
         )
         base.create_release(self.aws, self.name, manifest)
         return manifest

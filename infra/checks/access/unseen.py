@@ -29,6 +29,7 @@ class Unseen:
 
 
 _DUE = "only while an entry of the schedule is due; it publishes by the code that producers publish with"
+_FAR = "when an ETA is far: tests/taskfleet/test_etas.py"
 _RETIRED = "an hour or more after a release has drained: tests/taskfleet/controller/test_retiring.py"
 _PARKED = "while a queue is emptied, or gate tasks are left over: tests/taskfleet/controller/test_retiring.py"
 _GATES = "of a release that has gate tasks of its own: tests/taskfleet/test_gate_checks.py"
@@ -53,6 +54,8 @@ _ECR = (
 UNSEEN: tuple[Unseen, ...] = (
     Unseen(BEAT, ("dynamodb:PutItem", "dynamodb:DeleteItem"), _DUE, "-producers"),
     Unseen(BEAT, ("dynamodb:PutItem",), _DUE, "beat-runs"),
+    Unseen(BEAT, ("dynamodb:PutItem", "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), _FAR, "-etas"),
+    Unseen(BEAT, ("dynamodb:PutItem",), _FAR, "-dead-letters"),
     Unseen(BEAT, ("secretsmanager:GetSecretValue", "ssm:GetParameter"), _DUE),
     Unseen(BEAT, ("sqs:GetQueueUrl", "sqs:SendMessage"), _DUE),
     Unseen(CONTROLLER, ("cloudformation:DeleteStack", "cloudformation:DescribeStacks"), _RETIRED),
@@ -62,6 +65,8 @@ UNSEEN: tuple[Unseen, ...] = (
     Unseen(CONTROLLER, ("dynamodb:BatchGetItem",), _GATES, "gate#check#"),
     Unseen(CONTROLLER, ("ecs:RunTask", "ecs:StopTask", "logs:GetLogEvents"), _COMMAND),
     Unseen(PRODUCER, ("dynamodb:UpdateItem",), _REVOKES, "revokes#"),
+    Unseen(PRODUCER, ("dynamodb:PutItem",), _FAR, "-etas"),
+    Unseen(WORKER, ("dynamodb:PutItem",), _FAR, "-etas"),
     Unseen(WORKER, ("dynamodb:UpdateItem",), _REVOKES, "revokes#"),
     Unseen(WORKER, ("dynamodb:PutItem",), _GATES, "gate#check#"),
     Unseen(WORKER, ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), _LIMITS, "limit#"),

@@ -23,6 +23,8 @@ from taskfleet.cli.main import fleet as command
 from taskfleet.cli.run import TIMED_OUT
 from taskfleet.contract import names, parameters
 from taskfleet.dead_letters.store import DeadLetters
+from taskfleet.etas.eta import to_item
+from taskfleet.etas.store import Etas
 from taskfleet.tools.pipelines import PipelineItems, place
 from taskfleet.tools.ranges import integers
 from taskfleet.tools.rate_settings import RateSettings
@@ -35,6 +37,7 @@ from local.emulator.calls import Place, asked
 from tests.support.ministack import MiniStack
 from tests.support.reference import LOCAL
 from tests.taskfleet.cli.conftest import Fleet
+from tests.taskfleet.cli.test_etas import eta
 from tests.taskfleet.dead_letters.test_store import letter
 
 # What calls nothing of AWS.
@@ -81,6 +84,9 @@ LOOKS = (
     "pipelines cancel etl/a/1",
     "producers list",
     "producers forget web/1/a",
+    "schedule etas list",
+    "schedule etas show far",
+    "schedule etas cancel far",
     "dead list",
     "dead show {letter}",
     "dead redrive --all",
@@ -107,6 +113,7 @@ ACTS = (
     "pipelines resume etl/a/1",
     "pipelines cancel etl/a/1",
     "producers forget web/1/a",
+    "schedule etas cancel far",
     "dead redrive {letter}",
     "dead delete {other}",
     "release promote green",
@@ -145,6 +152,7 @@ def letters(up: Fleet) -> dict[str, str]:
     """A chunked run, a rate that is set, an item in a pipeline, dead letters, a task that has stopped."""
     account = up.account
     account.lease("web/1/a", "blue")
+    Etas(lambda: account.dynamodb, account.name).put([to_item(eta("far"))])
     rates = RateSettings(account.dynamodb, account.name)
     rates.is_known("shop.ask", "70/s, burst 1")
     rates.change("shop.ask", "", "9/s", 1, actor="me", reason="why", do=True)

@@ -20,6 +20,7 @@ from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.controller.controller import Controller
 from taskfleet.controller.edges import Edges
 from taskfleet.dead_letters.store import DeadLetters
+from taskfleet.etas.store import Etas
 from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases import gate, items
@@ -105,6 +106,7 @@ class Account:
             )
         base.create_dead_letters(self.dynamodb, self.name)
         base.create_producers(self.dynamodb, self.name)
+        base.create_etas(self.dynamodb, self.name)
         self.ecs.create_cluster(clusterName=names.cluster(self.name))
         for queue in ("high", "low", "etl"):
             self.sqs.create_queue(QueueName=names.dead_letter_queue(self.name, queue))
@@ -123,6 +125,7 @@ class Account:
             "cloudformation": self.aws.client("cloudformation"),
             "store": self.store,
             "leases": Leases(lambda: self.dynamodb, self.name),
+            "etas": Etas(lambda: self.dynamodb, self.name),
             "letters": DeadLetters(self.dynamodb, self.name),
             "gates": self.gates,
         }

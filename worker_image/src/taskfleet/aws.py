@@ -25,6 +25,14 @@ PROMPT = Config(
     retries={"total_max_attempts": 1},
     max_pool_connections=PROMPT_CONNECTIONS,
 )
+# A call that a publish waits for before it goes to a broker.
+BRIEF_SECONDS = 0.5
+BRIEF = Config(
+    connect_timeout=0.2,
+    read_timeout=0.3,
+    retries={"total_max_attempts": 1},
+    max_pool_connections=PROMPT_CONNECTIONS,
+)
 # A call that something in the background waits for.
 PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
 

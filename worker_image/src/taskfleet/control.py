@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,6 +21,7 @@ from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 from kombu.pidbox import Mailbox
 from kombu.transport.redis import Transport as StockTransport
+from kombu.utils.functional import maybe_list
 from redis.exceptions import RedisError
 
 from taskfleet import aws, in_memory
@@ -27,6 +29,7 @@ from taskfleet.brokers import connections
 from taskfleet.brokers.redis.broadcasts import BroadcastingChannel
 from taskfleet.contract import names
 from taskfleet.errors import ControlError, TaskfleetError
+from taskfleet.etas.store import Etas
 from taskfleet.logs import logger
 from taskfleet.publishing.address import versioned
 from taskfleet.revokes import Revokes
@@ -109,7 +112,19 @@ class FleetControl(Control):  # type: ignore[misc]
         except (BotoCoreError, ClientError) as error:
             logger.warning("the %s reaches only workers that listen on Redis now: %s", command, error)
             return False
+        self._keep_for_etas(command, arguments)
         return True
+
+    def _keep_for_etas(self, command: str, arguments: dict[str, Any]) -> None:
+        """The task may wait for an ETA that is farther ahead than revokes are kept."""
+        etas = Etas(partial(aws.client, "dynamodb", aws.PROMPT), self.app.taskfleet.settings.environment)
+        try:
+            if command == "revoke":
+                etas.revoke(map(str, maybe_list(arguments.get("task_id")) or ()))
+            else:
+                etas.revoke_stamped(arguments)
+        except (BotoCoreError, ClientError) as error:
+            logger.warning("the %s holds for a week only, also for later ETAs: %s", command, error)
 
     def purge(self, connection: Any = None) -> int:
         """Delete what waits in all queues of the current release, on Redis and on SQS; how many that were."""

@@ -30,6 +30,7 @@ from taskfleet.publishing.pointer import Releases
 from taskfleet.publishing.primary import Primary
 from taskfleet.publishing.producer import FleetProducer
 from taskfleet.publishing.publisher import Publisher
+from taskfleet.publishing.scheduling import Scheduling
 from taskfleet.releases.leases import Leases
 from taskfleet.settings import ProducerSettings
 
@@ -92,6 +93,7 @@ class Installed:
             # A breaker of its own: while no replica answers, Redis itself is well.
             confirmed=Primary(connect, replicas=CONFIRMING_REPLICAS),
             fallback=Fallback(known.environment),
+            scheduling=Scheduling(known.environment, known.binding),
             lease=self._lease(known) if known.leases else None,
             patience_seconds=known.publish_patience_seconds,
             warning_bytes=known.payload_warning_bytes,

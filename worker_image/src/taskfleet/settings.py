@@ -16,6 +16,7 @@ from taskfleet.contract import environment as env
 from taskfleet.contract import names
 from taskfleet.contract.environment import Variable
 from taskfleet.errors import SettingsError
+from taskfleet.etas.eta import Binding
 
 EXECUTIONS = ("prefork", "threads", "gevent")
 
@@ -96,6 +97,11 @@ class ProducerSettings:
         """The one release that this process publishes to, or None: the current one."""
         return self.pinned_release
 
+    @property
+    def binding(self) -> Binding:
+        """What its far ETAs are bound to."""
+        return Binding.CURRENT if self.pinned_release is None else Binding.PINNED
+
 
 @dataclass(frozen=True, kw_only=True)
 class BeatSettings(ProducerSettings):
@@ -148,6 +154,11 @@ class WorkerSettings(ProducerSettings):
     def bound_release(self) -> str:
         """Work that a task starts stays on the release of the task."""
         return self.release
+
+    @property
+    def binding(self) -> Binding:
+        """So do its far ETAs, as long as that release takes them."""
+        return Binding.RELEASE
 
     @property
     def versioned_queues(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from celery.utils.imports import load_extension_class_names
 from kombu.utils.imports import symbol_by_name
 
 from taskfleet import aws, health
+from taskfleet.beat.etas import DueEtas
 from taskfleet.beat.remembering import RememberingScheduler
 from taskfleet.beat.turn import LOOK_SECONDS, Ours, Turns
 from taskfleet.contract import names, state
@@ -39,6 +40,7 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
         self._said_owed: dict[str, float] = {}
         super().__init__(*args, **kwargs)
         self._turn = self._ours()
+        self._etas = DueEtas(self.app)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Say that it lives, pay what is owed, fire what is due. Returns seconds until the next tick.
@@ -51,6 +53,7 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
                 self._say_alive(state.gate_beat(self._release))
             return LOOK_SECONDS
         self._say_alive(state.BEAT)
+        self._etas.go_on()
         for name in list(self._owed):
             self._fire(self._owed.pop(name))
         wait: float = super().tick(*args, **kwargs)
@@ -59,6 +62,7 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
 
     def close(self) -> None:
         """As Celery's; another beat may fire from now on."""
+        self._etas.stop()
         self._turn.give_back()
         super().close()
 
@@ -84,6 +88,7 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
         return Ours(self._release, turns, give=self._give, take=self.take)
 
     def _give(self) -> bool:
+        self._etas.pause()
         given = self.give()
         if given:
             self._owed.clear()  # not noted as sent: the next beat sends them

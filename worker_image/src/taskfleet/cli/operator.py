@@ -16,6 +16,7 @@ from taskfleet.contract import names
 from taskfleet.contract.metrics import LOOK_SECONDS
 from taskfleet.controller.look import Look
 from taskfleet.errors import TaskfleetError
+from taskfleet.etas.store import Etas
 from taskfleet.releases.leases import Leases
 from taskfleet.releases.store import Store
 
@@ -64,6 +65,11 @@ class Operator:
     def leases(self) -> Leases:
         """The environment's producers."""
         return Leases(lambda: self.client("dynamodb"), self.environment)
+
+    @property
+    def etas(self) -> Etas:
+        """The environment's tasks that wait for a far ETA."""
+        return Etas(lambda: self.client("dynamodb"), self.environment)
 
     def last_look(self) -> LastLook:
         """Raises `TaskfleetError` when there has never been a look that this version can read."""

@@ -1,4 +1,7 @@
-"""`fleet schedule`: when the periodic tasks of an application fire, and whether that is what was agreed."""
+"""`fleet schedule`: when the periodic tasks of an application fire, and whether that is what was agreed.
+
+Of tasks with a far ETA, which are no part of a schedule: `taskfleet.cli.etas`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import click
 
 from taskfleet import applications
 from taskfleet.beat.firings import Entry, entries, expected, firings
+from taskfleet.cli.etas import etas
 from taskfleet.cli.output import show, show_json, table
 from taskfleet.contract import environment as env
 from taskfleet.errors import TaskfleetError
@@ -34,7 +38,10 @@ class _Moment(click.ParamType[datetime]):
 
 @click.group()
 def schedule() -> None:
-    """Periodic tasks of an application: list, next firings, verify. Nothing is connected to."""
+    """Periodic tasks of an application, which is all that is read; and (etas) tasks with a far ETA."""
+
+
+schedule.add_command(etas)
 
 
 @schedule.command("list")

@@ -14,6 +14,7 @@ from taskfleet.cli.alarms import Alarm, firing
 from taskfleet.cli.operator import LastLook, Operator, asks
 from taskfleet.cli.output import UNKNOWN, duration, number, show, show_json, table
 from taskfleet.controller.look import Look, PoolLook, ReleaseLook, total
+from taskfleet.etas.store import Waiting
 from taskfleet.releases.model import State
 from taskfleet.releases.observation import Rules
 from taskfleet.scaling.holds import Hold
@@ -38,6 +39,7 @@ _HEAD = (
 def status(operator: Operator) -> None:
     """Say how the fleet is. Exit code 1 if a person should act."""
     last, known, now = operator.last_look(), operator.store.read([]), time.time()
+    waiting = operator.etas.count()
     current, holds = known.pointer.release, known.holds.at(now)
     alarms = firing(operator.client("cloudwatch"), operator.environment)
     wrong = needs_a_person(last, alarms)
@@ -45,9 +47,10 @@ def status(operator: Operator) -> None:
         look = {**asdict(last.known), "age_seconds": last.age_seconds, "silent": last.silent}
         held = {service: asdict(hold) for service, hold in holds.items()}
         listed = [alarm.as_json() for alarm in alarms]
-        show_json({"ok": not wrong, **look, "current": current, "holds": held, "alarms": listed})
+        etas = {"etas_waiting": waiting.number, "etas_waiting_is_all": waiting.is_all}
+        show_json({"ok": not wrong, **look, **etas, "current": current, "holds": held, "alarms": listed})
     else:
-        show(list(page(last, alarms, current=current, holds=holds, now=now)))
+        show(list(page(last, alarms, current=current, holds=holds, waiting=waiting, now=now)))
     sys.exit(1 if wrong else 0)
 
 
@@ -57,7 +60,13 @@ def needs_a_person(last: LastLook, alarms: list[Alarm]) -> bool:
 
 
 def page(
-    last: LastLook, alarms: list[Alarm], *, current: str, holds: Mapping[str, Hold], now: float
+    last: LastLook,
+    alarms: list[Alarm],
+    *,
+    current: str,
+    holds: Mapping[str, Hold],
+    waiting: Waiting,
+    now: float,
 ) -> Iterator[str]:
     """The page's lines. ``current`` is the pointer now, which may be newer than the look."""
     look = last.known
@@ -70,6 +79,7 @@ def page(
     yield f"primary broker   {_up(look.broker_up)}"
     yield f"fallback broker  {_up(look.fallback_up)}"
     yield f"beat             ticked {duration(look.beat_age_seconds)} ago"
+    yield f"far ETAs         {_etas(look, waiting, now)}"
     kept = number(total(look.dead_letters.values()))
     yield f"dead letters     {kept}, {number(look.new_dead_letters)} of them new"
     for release in look.releases:
@@ -81,6 +91,18 @@ def page(
     yield from _alarms(alarms, now)
     if look.problems:
         yield from ("", "problems", *(f"  {problem}" for problem in look.problems))
+
+
+def _etas(look: Look, waiting: Waiting, now: float) -> str:
+    """How many wait beside the queues, when the next is due, and how late the oldest is."""
+    if not waiting.number:
+        return "none waits"
+    said = f"{waiting} wait"
+    if look.etas_late_seconds:
+        return f"{said}, THE OLDEST IS LATE by {duration(look.etas_late_seconds)}"
+    if look.next_eta is None:
+        return said
+    return f"{said}, the next is due in {duration(max(0.0, look.next_eta - now))}"
 
 
 def _up(answer: bool | None) -> str:

@@ -22,6 +22,7 @@ UNATTENDED_MINUTES = 3
 SILENT_MINUTES = 4
 DOWN_LOOKS = 3
 BEAT_SILENT_SECONDS = 240
+ETAS_LATE_SECONDS = 180
 MEMORY_PERCENT, MEMORY_MINUTES = 75, 5
 CPU_PERCENT, CPU_MINUTES = 80, 5
 RESULTS_PERCENT, RESULTS_MINUTES = 90, 15
@@ -191,6 +192,17 @@ _FLEET = (
         threshold=BEAT_SILENT_SECONDS,
         reason="a deploy stops the old one before it starts the new: within two minutes and a half",
         says=(f"not ticked for {BEAT_SILENT_SECONDS} s:",),
+    ),
+    Alarm(
+        name="etas-late",
+        audience=Audience.PAGE,
+        scope=Scope.FLEET,
+        meaning="Tasks whose far ETA has come aren't sent.",
+        metric=metrics.ETAS_LATE,
+        comparison=Comparison.ABOVE,
+        threshold=ETAS_LATE_SECONDS,
+        reason="beat sends them a minute ahead, and is away for two minutes and a half while it is replaced",
+        says=(f"late by more than {ETAS_LATE_SECONDS} s:",),
     ),
     Alarm(
         name="drain-overdue",

@@ -59,6 +59,8 @@ class ReleaseManifest:
     ``keep_failed_seconds``; None: when somebody says so. It is refused beside ``max_live_releases`` others.
     With ``beat`` its stack has one; for a release of an older version the fleet's beat fires.
     ``build`` is of a release that is rolled: each build is deployed into the same stack, on the same queues.
+    An ETA farther ahead than ``etas_beyond_seconds`` waits in the table of ETAs, not in a queue; None: all
+    wait in queues.
     """
 
     release: str
@@ -75,6 +77,7 @@ class ReleaseManifest:
     max_live_releases: int | None = None
     beat: bool = False
     build: str | None = None
+    etas_beyond_seconds: int | None = None
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ PUBLISHED_AT_HEADER = "taskfleet_published_at"  # seconds since the epoch, as a 
 # True where `expires` is the fleet's default: nobody of the team said that the task may be dropped.
 DEFAULT_EXPIRY_HEADER = "taskfleet_default_expiry"
 
+# True of a task that was revoked while it waited for a far ETA (`taskfleet.etas`): no worker runs it.
+REVOKED_HEADER = "taskfleet_revoked"
+
 # How often the message was handed to a worker before without an acknowledgement, orderly returns at a
 # shutdown aside. Set by the transports at receipt, whatever the message said; 0 the first time.
 DELIVERIES_HEADER = "taskfleet_deliveries"

@@ -58,6 +58,7 @@ CONTROLLER_TICK = Metric("ControllerTick", "Count", _FLEET, "1 for every look th
 BROKER_UP = Metric("BrokerUp", "Count", _FLEET, "1 if the primary broker answered, else 0")
 FALLBACK_UP = Metric("FallbackUp", "Count", _FLEET, "1 if SQS answered, else 0")
 BEAT_AGE = Metric("BeatAge", "Seconds", _FLEET, "since beat's last tick")
+ETAS_LATE = Metric("EtasLate", "Seconds", _FLEET, "since the oldest far ETA that was not sent was due")
 DRAIN_OVERDUE = Metric("DrainOverdue", "Count", _FLEET, "releases that drain longer than their deadline")
 NEW_DEAD_LETTERS = Metric(
     "NewDeadLetters", "Count", _FLEET, "dead letters of the five minutes before the look"

@@ -222,6 +222,11 @@ def producers_table(environment: str) -> str:
     return f"{PROJECT}-{environment}-producers"
 
 
+def etas_table(environment: str) -> str:
+    """The DynamoDB table of tasks with a far ETA (`taskfleet.contract.etas`)."""
+    return f"{PROJECT}-{check('environment', environment)}-etas"
+
+
 def tools_table(environment: str) -> str:
     """The DynamoDB table of `taskfleet.tools`: locks, limits, and what was done once."""
     return f"{PROJECT}-{environment}-tools"

@@ -109,6 +109,8 @@ class Controller:
             drain_overdue=len(planned.overdue) if planned else None,
             releases=tuple(self._release(record, seen, planned) for record in _order(records)),
             problems=problems,
+            next_eta=next(iter(seen.etas or ()), None),
+            etas_late_seconds=_late(seen),
         )
 
     def _release(self, record: Record, seen: Gathered, planned: Plan | None) -> ReleaseLook:
@@ -153,6 +155,10 @@ def _order(records: Mapping[str, Record]) -> list[Record]:
     """The current release first, then the others that live, the newest first."""
     live = [record for record in records.values() if record.state in LIVE]
     return sorted(live, key=lambda r: (r.state is not State.CURRENT, -r.since, r.release))
+
+
+def _late(seen: Gathered) -> float | None:
+    return None if seen.etas is None else max([0.0, *(seen.now - due for due in seen.etas)])
 
 
 def _both_up(seen: Gathered) -> bool | None:

@@ -40,6 +40,7 @@ def _fleet(look: Look) -> Iterator[tuple[Metric, float | None]]:
     yield metrics.BROKER_UP, look.broker_up
     yield metrics.FALLBACK_UP, look.fallback_up
     yield metrics.BEAT_AGE, look.beat_age_seconds
+    yield metrics.ETAS_LATE, look.etas_late_seconds
     yield metrics.DRAIN_OVERDUE, look.drain_overdue
     yield metrics.NEW_DEAD_LETTERS, look.new_dead_letters
     yield metrics.DEAD_LETTERS, total(look.dead_letters.values())

@@ -13,6 +13,7 @@ from redis.retry import Retry
 from taskfleet import aws
 from taskfleet.brokers import connections
 from taskfleet.dead_letters.store import DeadLetters
+from taskfleet.etas.store import Etas
 from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
 from taskfleet.releases.actions import SendCheck, SendGate
@@ -48,6 +49,7 @@ class Edges:
     cloudformation: Any
     store: Store
     leases: Leases
+    etas: Etas
     letters: DeadLetters
     gates: GateSender
 
@@ -67,6 +69,7 @@ def connect(settings: ControllerSettings) -> Edges:
         cloudformation=aws.client("cloudformation", IN_A_LOOK),
         store=Store(aws.client("dynamodb", IN_A_LOOK), settings.environment),
         leases=Leases(lambda: aws.client("dynamodb", IN_A_LOOK), settings.environment),
+        etas=Etas(lambda: aws.client("dynamodb", IN_A_LOOK), settings.environment),
         letters=DeadLetters(aws.client("dynamodb", IN_A_LOOK), settings.environment),
         gates=Gates(settings),
     )

@@ -54,6 +54,7 @@ class Gathered:
     twins: FallbackLook
     dead: FallbackLook
     leases: tuple[Lease, ...] | None  # of producers' processes
+    etas: tuple[float, ...] | None  # when the first of the far ETAs is due; empty if none waits
     letters: Mapping[str, int] | None  # in the dead-letter store, by logical queue
     new_letters: int | None  # those of the last `WINDOW_SECONDS`
     services: Mapping[str, Service] | None
@@ -109,6 +110,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
     leases = problems.ask(
         "DynamoDB does not tell who publishes", edges.leases.list, (*_AWS, ValueError, KeyError)
     )
+    etas = problems.ask("DynamoDB does not tell what is due", edges.etas.next_due, (*_AWS, KeyError))
     counted = "DynamoDB does not count dead letters"
     letters = problems.ask(counted, lambda: edges.letters.counts(_queues_of_all(known)), _AWS)
     since = now - WINDOW_SECONDS
@@ -139,6 +141,7 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         twins=twins,
         dead=dead,
         leases=leases,
+        etas=etas,
         letters=letters,
         new_letters=None if new is None else sum(new.values()),
         services=running,

@@ -116,7 +116,11 @@ class ReleaseLook:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Everything. ``published`` is the release that producers are told; ``dead_letters`` by logical queue."""
+    """Everything. ``published`` is the release that producers are told; ``dead_letters`` by logical queue.
+
+    ``next_eta`` is when the first of the far ETAs is due (seconds since the epoch; None if there is none),
+    ``etas_late_seconds`` since when it should have been sent: 0 if it still has time.
+    """
 
     environment: str
     at: float
@@ -131,6 +135,8 @@ class Look:
     drain_overdue: int | None
     releases: tuple[ReleaseLook, ...]
     problems: tuple[str, ...] = field(default=())
+    next_eta: float | None = None
+    etas_late_seconds: float | None = None
 
     def forgotten(self) -> Look:
         """The same fleet with nothing known of it: what was measured long ago is not true any more."""
@@ -143,6 +149,8 @@ class Look:
             dead_letters=dict.fromkeys(self.dead_letters),
             new_dead_letters=None,
             drain_overdue=None,
+            next_eta=None,
+            etas_late_seconds=None,
             releases=tuple(
                 replace(
                     each,

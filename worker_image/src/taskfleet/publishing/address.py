@@ -13,13 +13,17 @@ CELERYS_DEFAULT_QUEUE = "celery"
 
 
 class Address(NamedTuple):
-    """A versioned queue, its two parts, whether a publish to it waits for a replica, and its farthest ETA."""
+    """A versioned queue, its two parts, whether a publish to it waits for a replica, and its farthest ETA.
+
+    An ETA beyond ``etas_beyond`` waits in the table of ETAs.
+    """
 
     queue: str
     logical: str
     release: str
     confirmed: bool
     longest_countdown: int | None = None
+    etas_beyond: int | None = None
 
 
 def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> Address:
@@ -49,4 +53,5 @@ def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> A
         release,
         logical in releases.confirmed(release),
         releases.longest_countdown(logical, release),
+        releases.etas_beyond(release),
     )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from celery.utils.time import maybe_iso8601
 from kombu.compression import compress
 from kombu.messaging import Producer
+from kombu.serialization import dumps as serialized
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.utils.json import dumps
 
@@ -129,6 +130,14 @@ def _check_body(made: str | bytes, body: Any, headers: dict[str, Any]) -> None:
             f"the arguments of {_name(headers)} have {size} bytes as a message{largest(body)}; "
             f"{MESSAGE_BODY_MAX_BYTES} are allowed at most. {_WAY_OUT}"
         )
+
+
+def text(made: dict[str, Any], body: Any) -> str:
+    """The arguments of a message that `message` made of ``body``, as JSON."""
+    written = made["body"]
+    if made["headers"].get("compression"):
+        written = body if isinstance(body, str | bytes) else serialized(body, serializer="json")[2]
+    return written.decode() if isinstance(written, bytes) else str(written)
 
 
 def size(made: dict[str, Any]) -> int:

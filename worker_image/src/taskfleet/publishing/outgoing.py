@@ -7,6 +7,7 @@ from typing import Any
 
 from taskfleet import boot_clock
 from taskfleet.brokers.eta import seconds_until
+from taskfleet.contract.etas import FARTHEST_SECONDS
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.errors import CountdownTooLong, TaskfleetError
 from taskfleet.publishing import encoding
@@ -29,6 +30,9 @@ class Outgoing:
         self.accepted_by: str | None = None
         self.error: TaskfleetError | None = None
         self.may_run = False
+        # What comes from the table of ETAs does not go there again, and has a name by which Redis knows it
+        # until it is due: sent twice, it is one message.
+        self.comes_from_table_as: str | None = None
         self.address_to(address)
 
     def address_to(self, address: Address) -> None:
@@ -44,6 +48,18 @@ class Outgoing:
         _check_eta(self.headers, address)
         self._made = encoding.message(self.body, address.queue, self.options | {"headers": self.headers})
         self.for_redis = encoding.for_redis(self._made, address.queue)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether its ETA is too far ahead for a queue."""
+        beyond = self.address.etas_beyond
+        if beyond is None or self.comes_from_table_as or not self.headers.get("eta"):
+            return False
+        return beyond < seconds_until(self.headers, now=time.time()) <= FARTHEST_SECONDS
+
+    def text(self) -> str:
+        """Its arguments as JSON, as they were before any compression."""
+        return encoding.text(self._made, self.body)
 
     def begin(self) -> None:
         """Its time begins."""

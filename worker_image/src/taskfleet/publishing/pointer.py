@@ -39,6 +39,10 @@ ANEW_SECONDS = 1.0
 Read = Callable[[str], str | None]
 
 
+class NotDeployed(PointerUnknown):
+    """There is no such release, or there is none any more."""
+
+
 class _Manifest(NamedTuple):
     """What a publish needs of it."""
 
@@ -46,6 +50,7 @@ class _Manifest(NamedTuple):
     confirmed: frozenset[str]
     default_queue: str | None
     longest_countdowns: Mapping[str, int]
+    etas_beyond: int | None
 
 
 class _Lease:
@@ -171,6 +176,10 @@ class Releases:
         """How far ahead an ETA of a task in a logical queue may be, in seconds. Raises as `queues`."""
         return self._manifest(release).longest_countdowns.get(queue)
 
+    def etas_beyond(self, release: str) -> int | None:
+        """How far ahead an ETA stays in the queues, in seconds; None: any does. Raises as `queues`."""
+        return self._manifest(release).etas_beyond
+
     def _manifest(self, release: str) -> _Manifest:
         kept = self._manifests.get(release)
         if kept is None:
@@ -209,7 +218,7 @@ class Releases:
         name = parameters.release_manifest(self._environment, release)
         text = self._read(name)
         if text is None:
-            raise PointerUnknown(f"release {release} is not deployed: there is no parameter {name}")
+            raise NotDeployed(f"release {release} is not deployed: there is no parameter {name}")
         try:
             manifest = ReleaseManifest.from_json(text)
         except ValueError as error:
@@ -221,5 +230,9 @@ class Releases:
             if pool.longest_countdown_seconds is not None
         }
         return _Manifest(
-            frozenset(manifest.queues), frozenset(manifest.confirmed), manifest.default_queue, countdowns
+            frozenset(manifest.queues),
+            frozenset(manifest.confirmed),
+            manifest.default_queue,
+            countdowns,
+            manifest.etas_beyond_seconds,
         )

@@ -135,5 +135,6 @@ class Primary:
 def _entry(message: Outgoing) -> Entry:
     priority, text, tag = message.for_redis
     ahead = seconds_until(message.headers, now=time.time())
-    command = commands.publish(_KEYS, message.queue, priority, text, seconds_ahead=ahead, tag=tag)
+    known_as = message.comes_from_table_as or tag
+    command = commands.publish(_KEYS, message.queue, priority, text, seconds_ahead=ahead, tag=known_as)
     return Entry(command, message.size, ends_at=message.ends_at)

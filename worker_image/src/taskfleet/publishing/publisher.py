@@ -23,6 +23,7 @@ from taskfleet.publishing.outgoing import Outgoing
 from taskfleet.publishing.pointer import Releases
 from taskfleet.publishing.primary import Primary
 from taskfleet.publishing.refusal import Refusal
+from taskfleet.publishing.scheduling import Scheduling
 
 AGAIN_SECONDS = 1.0
 NOT_ASKED = Refusal("not asked, by `only`")
@@ -56,19 +57,21 @@ class Publisher:
         primary: Primary,
         confirmed: Primary,
         fallback: Fallback,
+        scheduling: Scheduling | None = None,
         lease: ProducerLease | None = None,
         patience_seconds: float = 0.0,
         warning_bytes: int | None = None,
     ) -> None:
         self._bound_release, self._releases, self._lease = bound_release, releases, lease
         self._primary, self._confirmed, self._fallback = primary, confirmed, fallback
+        self._scheduling = scheduling
         self._patience_seconds = patience_seconds
         self._groups = GroupReleases()
         self._warning_bytes = warning_bytes
         self._warned: set[object] = set()
 
     def publish(self, body: Any, queue: str, options: dict[str, Any]) -> str:
-        """Publish one message and return the name of the broker that accepted it.
+        """Publish one message and return the name of the broker that accepted it, or `scheduling.ETAS`.
 
         Raises as `message`, `QueueClosed`, or `PublishError`; in each case nothing was accepted, unless
         ``PublishError.may_run`` says that a broker did not answer in time.
@@ -120,7 +123,9 @@ class Publisher:
     def _try(self, messages: Sequence[Outgoing]) -> None:
         for message in messages:
             message.begin()
-        self._to_primary(messages)
+        if self._scheduling is not None and _only.get() is None:
+            self._scheduling.offer(messages)
+        self._to_primary([message for message in messages if message.under_way])
         self._follow([each for each in messages if each.by_primary is not None and each.by_primary.closed])
         left = [message for message in messages if message.under_way]
         if _only.get() == PRIMARY:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from taskfleet.contract import dead_letters, leases, names, parameters, state
+from taskfleet.contract import dead_letters, etas, leases, names, parameters, state
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.testing.servers import Account
 
@@ -25,6 +25,7 @@ def create_base(account: Account, environment: str, *, password: str, queues: It
         )
     create_dead_letters(dynamodb, environment)
     create_producers(dynamodb, environment)
+    create_etas(dynamodb, environment)
     for queue in queues:
         account.client("sqs").create_queue(QueueName=names.dead_letter_queue(environment, queue))
 
@@ -55,6 +56,17 @@ def create_producers(dynamodb: Any, environment: str) -> None:
     keys = (leases.PARTITION, leases.PROCESS)
     dynamodb.create_table(
         TableName=names.producers_table(environment),
+        KeySchema=key_schema(*keys),
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def create_etas(dynamodb: Any, environment: str) -> None:
+    """The table of far ETAs."""
+    keys = (etas.SHARD, etas.POSITION)
+    dynamodb.create_table(
+        TableName=names.etas_table(environment),
         KeySchema=key_schema(*keys),
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
         BillingMode="PAY_PER_REQUEST",

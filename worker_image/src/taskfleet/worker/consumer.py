@@ -17,7 +17,7 @@ from taskfleet import health
 from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.logs import logger
-from taskfleet.worker import announcing, draining, events, expiring, failures, poison
+from taskfleet.worker import announcing, draining, events, expiring, failures, poison, revoking
 from taskfleet.worker.alone import Alone
 from taskfleet.worker.builds import Newer
 from taskfleet.worker.parking import Parking
@@ -163,6 +163,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
         def on_message(message: Message) -> None:
             self.protecting.received()
+            revoking.note(message.headers)
             finding = poison.examine(message, self.app.tasks, release) or expiring.examine(
                 message.headers, now=time.time()
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from celery.worker import state
@@ -11,6 +12,7 @@ from celery.worker.control import Panel, _find_requests_by_id
 from kombu.utils.functional import maybe_list
 
 from taskfleet import aws
+from taskfleet.contract.messages import REVOKED_HEADER
 from taskfleet.logs import logger
 from taskfleet.revokes import KEEP_SECONDS, Revokes
 
@@ -79,6 +81,12 @@ class Revoking:
             logger.warning("revokes can't be read, trying on: %r", error)
         else:
             self._complete = True
+
+
+def note(headers: Any) -> None:
+    """A task that was revoked while it waited for a far ETA, longer ago than revokes are kept here."""
+    if isinstance(headers, Mapping) and headers.get(REVOKED_HEADER):
+        state.revoked.add(headers.get("id"))
 
 
 class _State:
