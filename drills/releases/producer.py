@@ -27,6 +27,8 @@ QUEUES = ("low", "high")
 CODE = "TASKFLEET_DRILL_CODE"
 # The farthest of the mix; a drain waits for it.
 COUNTDOWNS = (1.0, 3.0, 6.0)
+# No drain waits for these (`drills.releases.stack.ETAS_BEYOND_SECONDS`).
+FAR_SECONDS = 25.0
 
 
 def _step(run: str, n: int, release: str, queue: str) -> None:
@@ -44,6 +46,12 @@ def _countdown(run: str, n: int, release: str, queue: str) -> None:
         queue=_queue_of(queue, release),
         countdown=COUNTDOWNS[n % len(COUNTDOWNS)],
     )
+
+
+def _far(run: str, n: int, release: str, queue: str) -> None:
+    """It waits in the table of ETAs, and another release is current when it is due."""
+    countdown = COUNTDOWNS[0] if CODE in os.environ else FAR_SECONDS
+    tasks.plain.apply_async((run, n, 0), queue=queue, countdown=countdown)
 
 
 def _flaky(run: str, n: int, release: str, queue: str) -> None:
@@ -77,13 +85,14 @@ def _all(task: Any, run: str, n: int, release: str, queue: str) -> list[Any]:
     ]
 
 
-# How, and how many tasks it is: 20 in ten publishes.
+# How, and how many tasks it is: 21 in eleven publishes.
 MIX: tuple[tuple[Callable[[str, int, str, str], None], int], ...] = (
     (_step, 1),
     (_chain, 3),
     (_plain, 1),
     (_chord, 4),
     (_countdown, 1),
+    (_far, 1),
     (_parent, 1 + tasks.CHILDREN),
     (_step, 1),
     (_flaky, 1),

@@ -36,12 +36,11 @@ class DueEtas:
         self,
         app: Celery,
         *,
-        lead_seconds: float = keys.LEAD_SECONDS,
-        look_seconds: float = keys.LOOK_SECONDS,
+        lead_seconds: float | None = None,
         clock: Callable[[], float] = boot_clock.now,
     ) -> None:
         self._app, self._clock = app, clock
-        self._lead_seconds, self._look_seconds = lead_seconds, look_seconds
+        self._lead_seconds = keys.LEAD_SECONDS if lead_seconds is None else lead_seconds
         environment = app.taskfleet.settings.environment
         self._etas = Etas(partial(aws.client, "dynamodb", aws.PATIENT), environment)
         self._sending = Sending(app, self._etas)
@@ -83,7 +82,7 @@ class DueEtas:
                 self._say(f"DynamoDB does not answer: {error}")
             except Exception:  # noqa: BLE001 - whatever it is, a thread that ends sends nothing any more
                 logger.exception("far ETAs can't be sent, trying on")
-            self._over.wait(max(0.5, self._look_seconds - (time.monotonic() - began)))
+            self._over.wait(max(0.5, keys.LOOK_SECONDS - (time.monotonic() - began)))
 
     def _may(self) -> bool:
         return self._clock() < self._until

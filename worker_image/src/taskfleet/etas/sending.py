@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 
 from taskfleet import aws
-from taskfleet.contract import names
+from taskfleet.contract import names, state
 from taskfleet.contract.messages import REVOKED_HEADER
 from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Kind, Letter, Message, id_of
@@ -27,10 +27,12 @@ from taskfleet.etas.store import Etas, key_of
 from taskfleet.logs import logger
 from taskfleet.publishing.outgoing import Outgoing
 from taskfleet.publishing.pointer import NotDeployed
+from taskfleet.releases.model import State
 
 # Later, by the same way: a broker is away, the pointer can't be read, or its pool takes no ETA so far ahead.
 _LATER = (PublishError, PointerUnknown, CountdownTooLong)
 _NAME = "eta:"
+_TAKE_NOTHING = (State.RETIRED, State.FAILED)
 
 
 class Sending:
@@ -67,12 +69,29 @@ class Sending:
             if eta.id in revoked:
                 eta.headers[REVOKED_HEADER] = True
 
-    def _publish(self, etas: Iterable[Eta]) -> dict[str, str]:
+    def _retired(self, releases: Iterable[str]) -> dict[str, QueueClosed]:
+        """Those that take no task any more. The brokers say so, too, but a Redis that was made anew."""
+        found = {}
+        for release in releases:
+            record = self._record(release)
+            if record and (record["state"]["S"] in _TAKE_NOTHING or "closed_at" in record):
+                found[release] = QueueClosed(f"release {release} is retired")
+        return found
+
+    def _record(self, release: str) -> Item:
+        key = {state.KEY: {"S": state.release(release)}}
+        table = names.state_table(self._environment)
+        reply = aws.client("dynamodb", aws.PATIENT).get_item(TableName=table, Key=key, ConsistentRead=True)
+        record: Item = reply.get("Item", {})
+        return record
+
+    def _publish(self, etas: Sequence[Eta]) -> dict[str, str]:
         """By the key of each that is to be sent later, why."""
         later: dict[str, str] = {}
         messages: list[tuple[Eta, Outgoing]] = []
+        retired = self._retired({eta.release for eta in etas if eta.release is not None})
         for eta in etas:
-            made = self._message(eta, _queue(eta))
+            made = retired.get(eta.release or "") or self._message(eta, _queue(eta))
             if isinstance(made, NotDeployed | QueueClosed) and eta.binding is Binding.RELEASE:
                 made = self._message(eta, eta.queue)
             self._sort(eta, made, messages, later)
