@@ -146,7 +146,7 @@ def _insights(templates: Iterable[Template], running: Iterable[Service]) -> int:
 
 def _controller(settings: Settings) -> list[Line]:
     look = requests.of_a_look(settings)
-    return [
+    own = [
         _line("the controller's " + what, count * requests.LOOKS_PER_MONTH, price)
         for what, count, price in (
             ("PutMetricData requests", look.put_metric_data, prices.PUT_METRIC_DATA),
@@ -155,6 +155,7 @@ def _controller(settings: Settings) -> list[Line]:
             ("DynamoDB write units", look.dynamodb_writes, prices.DYNAMODB_WRITE),
         )
     ]
+    return [*own, _line("beat's DynamoDB read units", requests.ETAS_PER_MONTH, prices.DYNAMODB_READ)]
 
 
 def uncounted(templates: Iterable[Template]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from taskfleet.contract.etas import SHARDS
+from taskfleet.contract import etas
 from taskfleet.contract.metrics import LOOK_SECONDS
 
 from infra.prices import HOURS_PER_MONTH
@@ -17,6 +17,10 @@ from infra.settings import Settings
 LOOKS_PER_MONTH = math.ceil(HOURS_PER_MONTH * 3600 / LOOK_SECONDS)
 # A look as it is kept (JSON), of an environment with one release: the frame, and what each pool adds.
 LOOK_BYTES, LOOK_POOL_BYTES = 400, 500
+
+
+# Beat's search for far ETAs that are due: the first of each shard, read consistently.
+ETAS_PER_MONTH = math.ceil(HOURS_PER_MONTH * 3600 / etas.LOOK_SECONDS) * etas.SHARDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +39,7 @@ def of_a_look(settings: Settings) -> Requests:
     look = LOOK_BYTES + LOOK_POOL_BYTES * len(settings.pools)
     # Pointer, beat's tick, what people hold, the release, and the leases of 25 producers: read consistently.
     state = 5
-    due = 0.5 * SHARDS  # the first of each shard of far ETAs, read eventually consistently
+    due = 0.5 * etas.SHARDS  # the first of each shard of far ETAs, read eventually consistently
     counts = 2 * queues  # dead letters: all, and the new ones; an index is read eventually consistently
     return Requests(
         put_metric_data=1,

@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import Celery
 from taskfleet import idempotency_key, install
-from taskfleet.contract import etas
+from taskfleet.beat import etas
 from taskfleet.contract.environment import BROKER, RELEASE
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
 
@@ -24,7 +24,7 @@ CHILDREN = 2
 TICK_SECONDS = 1.0
 
 # Scaled: a far ETA is one of ten seconds here, not of ten minutes.
-etas.LEAD_SECONDS, etas.LOOK_SECONDS = 3.0, 0.5
+etas.LEAD_SECONDS, etas.LOOK_SECONDS = 3.0, 0.5  # type: ignore[attr-defined]
 
 # A broker's URL, with which the same tasks are an application of stock Celery (`benchmarks.deploy`).
 PLAIN = "TASKFLEET_DRILL_PLAIN"

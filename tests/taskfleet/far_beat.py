@@ -10,8 +10,7 @@ from typing import Any
 
 from celery import Celery
 from taskfleet import install
-from taskfleet.beat import scheduler, turn
-from taskfleet.contract import etas
+from taskfleet.beat import etas, scheduler, turn
 from taskfleet.etas.store import Etas
 
 from drills.tasks import journal
@@ -20,7 +19,7 @@ BEYOND_SECONDS = 6
 # A file: while it exists, a broker has the messages and the items are not deleted, as beat is killed then.
 DIES = "TASKFLEET_TEST_DIES"
 turn.LOOK_SECONDS = scheduler.LOOK_SECONDS = 0.2
-etas.LEAD_SECONDS, etas.LOOK_SECONDS = 2.0, 0.5
+etas.LEAD_SECONDS, etas.LOOK_SECONDS = 2.0, 0.5  # type: ignore[attr-defined]
 
 app = install(Celery("far", set_as_current=False))
 app.conf.task_default_queue = "low"

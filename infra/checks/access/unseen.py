@@ -56,6 +56,7 @@ UNSEEN: tuple[Unseen, ...] = (
     Unseen(BEAT, ("dynamodb:PutItem",), _DUE, "beat-runs"),
     Unseen(BEAT, ("dynamodb:PutItem", "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), _FAR, "-etas"),
     Unseen(BEAT, ("dynamodb:PutItem",), _FAR, "-dead-letters"),
+    Unseen(BEAT, ("dynamodb:GetItem",), _FAR, "release#"),
     Unseen(BEAT, ("secretsmanager:GetSecretValue", "ssm:GetParameter"), _DUE),
     Unseen(BEAT, ("sqs:GetQueueUrl", "sqs:SendMessage"), _DUE),
     Unseen(CONTROLLER, ("cloudformation:DeleteStack", "cloudformation:DescribeStacks"), _RETIRED),

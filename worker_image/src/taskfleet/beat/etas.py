@@ -14,6 +14,7 @@ from celery import Celery
 
 from taskfleet import aws, boot_clock
 from taskfleet.contract import etas as keys
+from taskfleet.contract.etas import LEAD_SECONDS, LOOK_SECONDS
 from taskfleet.etas.eta import Item
 from taskfleet.etas.sending import Sending
 from taskfleet.etas.store import Etas
@@ -40,7 +41,7 @@ class DueEtas:
         clock: Callable[[], float] = boot_clock.now,
     ) -> None:
         self._app, self._clock = app, clock
-        self._lead_seconds = keys.LEAD_SECONDS if lead_seconds is None else lead_seconds
+        self._lead_seconds = LEAD_SECONDS if lead_seconds is None else lead_seconds
         environment = app.taskfleet.settings.environment
         self._etas = Etas(partial(aws.client, "dynamodb", aws.PATIENT), environment)
         self._sending = Sending(app, self._etas)
@@ -82,7 +83,7 @@ class DueEtas:
                 self._say(f"DynamoDB does not answer: {error}")
             except Exception:  # noqa: BLE001 - whatever it is, a thread that ends sends nothing any more
                 logger.exception("far ETAs can't be sent, trying on")
-            self._over.wait(max(0.5, keys.LOOK_SECONDS - (time.monotonic() - began)))
+            self._over.wait(max(0.5, LOOK_SECONDS - (time.monotonic() - began)))
 
     def _may(self) -> bool:
         return self._clock() < self._until
