@@ -18,7 +18,7 @@ from drills.tasks import journal
 BEYOND_SECONDS = 6
 # A file: while it exists, a broker has the messages and the items are not deleted, as beat is killed then.
 DIES = "TASKFLEET_TEST_DIES"
-turn.LOOK_SECONDS = scheduler.LOOK_SECONDS = 0.2
+turn.LOOK_SECONDS = scheduler.LOOK_SECONDS = 0.2  # type: ignore[attr-defined]
 etas.LEAD_SECONDS, etas.LOOK_SECONDS = 2.0, 0.5  # type: ignore[attr-defined]
 
 app = install(Celery("far", set_as_current=False))

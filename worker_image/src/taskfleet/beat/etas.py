@@ -17,7 +17,7 @@ from taskfleet.contract import etas as keys
 from taskfleet.contract.etas import LEAD_SECONDS, LOOK_SECONDS
 from taskfleet.etas.eta import Item
 from taskfleet.etas.sending import Sending
-from taskfleet.etas.store import Etas
+from taskfleet.etas.store import Etas, size
 from taskfleet.logs import logger
 from taskfleet.publishing.primary import MOST_MESSAGES
 
@@ -26,6 +26,7 @@ GOES_ON_SECONDS = 10.0
 # After an outage the brokers get no more than this.
 MOST_PER_SECOND = 2000.0
 SAY_EVERY_SECONDS = 10.0
+MOST_BYTES = 4 * 1024 * 1024
 # A turn that is given back waits so long for the messages that are on their way.
 HAND_OVER_SECONDS = 5.0
 
@@ -116,9 +117,10 @@ class DueEtas:
                     del left[shard]
                 else:
                     left[shard] = following
-                while len(kept) >= MOST_MESSAGES:
-                    yield kept[:MOST_MESSAGES]
-                    kept = kept[MOST_MESSAGES:]
+                # A page of large ones is a megabyte: some of them go out sooner.
+                if len(kept) >= MOST_MESSAGES or sum(map(size, kept)) >= MOST_BYTES:
+                    yield kept
+                    kept = []
         if kept:
             yield kept
 

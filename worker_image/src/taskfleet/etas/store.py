@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from taskfleet.contract import etas as keys
 from taskfleet.contract import names
@@ -17,6 +18,9 @@ MOST_PUTS, MOST_PUT_BYTES = 100, 3_900_000
 _MOST_GETS, _MOST_DELETES = 100, 25
 # DynamoDB may do a part of a request at a time.
 _TRIES = 8
+# Requests at once: fewer than a client's connections.
+_AT_ONCE = 8
+T = TypeVar("T")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -77,11 +81,8 @@ class Etas:
     def revoked(self, ids: Iterable[str]) -> set[str]:
         """Those of them that were revoked."""
         wanted = [_revoke(id) for id in set(ids)]
-        return {
-            item[keys.POSITION]["S"].removeprefix(keys.revoked(""))
-            for at in range(0, len(wanted), _MOST_GETS)
-            for item in self._get(wanted[at : at + _MOST_GETS])
-        }
+        found = _together(self._get, wanted, _MOST_GETS)
+        return {item[keys.POSITION]["S"].removeprefix(keys.revoked("")) for part in found for item in part}
 
     def stamps(self) -> list[str]:
         """The revokes by stamped headers, as JSON of their arguments."""
@@ -94,8 +95,7 @@ class Etas:
 
     def delete(self, found: Sequence[Item]) -> None:
         """Of what a broker has. ``TimeoutError`` if DynamoDB deletes only a part, again and again."""
-        for at in range(0, len(found), _MOST_DELETES):
-            self._delete(found[at : at + _MOST_DELETES])
+        _together(self._delete, found, _MOST_DELETES)
 
     def _delete(self, found: Sequence[Item]) -> None:
         asked: Any = {self._table: [{"DeleteRequest": {"Key": key_of(item)}} for item in found]}
@@ -167,15 +167,25 @@ class Etas:
         for page in self._dynamodb().get_paginator("query").paginate(**query):
             yield from page["Items"]
 
-    def _get(self, wanted: list[Item]) -> Iterator[Item]:
+    def _get(self, wanted: Sequence[Item]) -> list[Item]:
         asked: Any = {self._table: {"Keys": wanted, "ConsistentRead": True}}
+        found: list[Item] = []
         for _ in range(_TRIES):
             reply = self._dynamodb().batch_get_item(RequestItems=asked)
-            yield from reply["Responses"].get(self._table, ())
+            found += reply["Responses"].get(self._table, ())
             asked = reply.get("UnprocessedKeys")
             if not asked:
-                return
+                return found
         raise TimeoutError(f"DynamoDB left some keys unread {_TRIES} times")
+
+
+def _together(do: Callable[[Sequence[Item]], T], items: Sequence[Item], most: int) -> list[T]:
+    """So many items in each request, and some requests at once: else a wave waits for DynamoDB."""
+    parts = [items[at : at + most] for at in range(0, len(items), most)]
+    if len(parts) < 2:
+        return [do(part) for part in parts]
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as threads:
+        return list(threads.map(do, parts))
 
 
 def size(item: Item) -> int:

@@ -5,7 +5,8 @@ write) counts as not accepted and goes to the other broker under the same task i
 zero. What must take effect once is written together with `taskfleet.idempotency_key`.
 
 The way of a publish: `producer` (what Celery calls) → `publisher` → `outgoing` (one object a publish: the
-message, its address, its time) → `primary`, and if that does not accept it → `fallback`. Both share their
+message, its address, its time) → `scheduling` if its ETA is far → `primary`, and if that does not accept it →
+`fallback`. Both share their
 round trips among all threads or greenlets of the process (`group_commit`): nobody waits for a free
 connection, each gets its own answer. A process has one connection to Redis, and one more for publishes that
 a replica confirms.
@@ -18,6 +19,7 @@ How long a call may take, from any thread or greenlet:
 - A second while one broker is away, most often far less: Redis's silence ends after 0.3 s, or 0.6 s if it
   has to be connected to first (0.4 s after a silence); twice in a row opens the breaker, and all who wait go
   to SQS, whose call has 1.2 s.
+- One with a far ETA waits for DynamoDB first, half a second at most, and then goes the way of the others.
 - 2 s until `taskfleet.errors.PublishError` when neither answers. A worker tries on for
   `WorkerSettings.publish_patience_seconds`.
 - A process's first publish also waits for the pointer and the manifest, for the broker's password, its first
