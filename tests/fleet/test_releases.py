@@ -167,7 +167,7 @@ def test_the_first_is_held_sleeps_and_is_woken(fleet: Deployed, green: str) -> N
     _do(fleet, "resume", BLUE)
     wait_until(lambda: _states(fleet)[BLUE] == "asleep", 60, "blue sleeps")
     wait_until(lambda: set(_of_blue(fleet).values()) == {0}, 60, "its workers and its beat are gone")
-    assert "beat: asleep" in fleet.fleet("status").stdout
+    wait_until(lambda: "beat: asleep" in fleet.fleet("status").stdout, 60, "a look says so")
     _do(fleet, "wake", BLUE)
     wait_until(lambda: _of_blue(fleet)[names.beat_service(BLUE)] == 1, 60, "its beat is back")
     wait_until(lambda: min(_of_blue(fleet).values()) == 1, 120, "its workers are back")

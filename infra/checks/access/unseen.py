@@ -28,7 +28,7 @@ class Unseen:
         return known and self.about in f"{call.resource} {call.context}"
 
 
-_DUE = "only while an entry of the schedule is due; it publishes by the code that producers publish with"
+_DUE = "only while Redis is away and an entry is due; it publishes by the code that producers publish with"
 _FAR = "when an ETA is far: tests/taskfleet/test_etas.py"
 _RETIRED = "an hour or more after a release has drained: tests/taskfleet/controller/test_retiring.py"
 _PARKED = "while a queue is emptied, or gate tasks are left over: tests/taskfleet/controller/test_retiring.py"
@@ -52,15 +52,11 @@ _ECR = (
 )
 
 UNSEEN: tuple[Unseen, ...] = (
-    Unseen(BEAT, ("dynamodb:PutItem", "dynamodb:DeleteItem"), _DUE, "-producers"),
-    Unseen(BEAT, ("dynamodb:PutItem",), _DUE, "beat-runs"),
     Unseen(BEAT, ("dynamodb:PutItem", "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"), _FAR, "-etas"),
     Unseen(BEAT, ("dynamodb:PutItem",), _FAR, "-dead-letters"),
     Unseen(BEAT, ("dynamodb:GetItem",), _FAR, "release#"),
-    Unseen(BEAT, ("secretsmanager:GetSecretValue", "ssm:GetParameter"), _DUE),
     Unseen(BEAT, ("sqs:GetQueueUrl", "sqs:SendMessage"), _DUE),
-    Unseen(CONTROLLER, ("cloudformation:DeleteStack", "cloudformation:DescribeStacks"), _RETIRED),
-    Unseen(CONTROLLER, ("ecs:UpdateService",), _RETIRED),
+    Unseen(CONTROLLER, ("cloudformation:DeleteStack",), _RETIRED),
     Unseen(CONTROLLER, ("sqs:ReceiveMessage", "sqs:DeleteMessage"), _PARKED, "-<queue>-<release>"),
     Unseen(CONTROLLER, ("dynamodb:DeleteItem",), _PARKED, "-dead-letters"),
     Unseen(CONTROLLER, ("dynamodb:BatchGetItem",), _GATES, "gate#check#"),
