@@ -211,7 +211,7 @@ class Permissions:
             self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only.",
             self._releases(): "The stacks of releases, which come and go, and their ids, which AWS makes.",
         }
-        shared = {**_exec_wildcards(self), **self._manifest_wildcards(), **self._queue_wildcards()}
+        shared = {**_exec_wildcards(self), **self._queue_wildcards()}
         if not self.settings.before_gate:
             return Grants(statements=statements, wildcards={**shared, **own})
         run = self._one_off(self.settings.default_pool)
