@@ -31,7 +31,15 @@ _GROUPS = (
         "tests/fleet/test_scaling",
     ),
     ("tests/fleet/test_drills",),
-    ("tests/fleet", "tests/fleet/test_releases", "tests/fleet/test_teardown"),
+    (
+        "tests/fleet",
+        "tests/fleet/test_releases",
+        "tests/fleet/test_faults",  # from here on, while the first release drains
+        "tests/fleet/test_interrupt",
+        "tests/fleet/test_results",
+        "tests/fleet/test_retired",
+        "tests/fleet/test_teardown",
+    ),
     ("tests/taskfleet",),
     ("tests/taskfleet/dead_letters", "tests/taskfleet/tools"),
     ("tests/taskfleet/cli", "tests/taskfleet/controller", "tests/taskfleet/releases"),

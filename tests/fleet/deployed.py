@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from local.account import OPERATOR, PRODUCER, VIEWER
 from local.places import REPOSITORY, VARIABLE, Places
 from local.ports import Ports
 from local.steady import Service, client, current_release, services
+from tests.support.processes import wait_for
 
 
 class Deployed:
@@ -154,7 +154,4 @@ class Deployed:
 
 def wait_until(true: Callable[[], object], seconds: float, what: str) -> None:
     """Fails with ``what`` if it does not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
+    wait_for(true, seconds=seconds, what=what)
