@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
+from threading import Timer
 from typing import Any
 
 from taskfleet.contract import names
@@ -21,6 +24,44 @@ from local.places import REPOSITORY, VARIABLE, Places
 from local.ports import Ports
 from local.steady import Service, client, current_release, services
 from tests.support.processes import wait_for
+
+_SUBMIT_SECONDS = 120.0
+
+
+class Producer:
+    """A process that publishes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def submit(self, *orders: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Publish it all; for each message what `tests.fleet.submit` says of it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        watchdog = Timer(_SUBMIT_SECONDS, self._process.kill)
+        watchdog.start()
+        try:
+            self._process.stdin.write(json.dumps(orders) + "\n")
+            self._process.stdin.flush()
+            said = self._process.stdout.readline()
+        finally:
+            watchdog.cancel()
+        assert said, "the producer ended; what it said is above"
+        sent: list[dict[str, Any]] = json.loads(said)
+        return sent
+
+    def end(self) -> None:
+        """As a deploy of a web application ends it: it takes its lease back, or a drain would wait for that."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        assert self._process.wait(_SUBMIT_SECONDS) == 0, "the producer failed; what it said is above"
+
+    def record(self, queue: str, count: int, *, seconds: float = 0.0) -> tuple[str, list[dict[str, Any]]]:
+        """Submit ``count`` tasks that write down that they ran; (the run's name, what was sent)."""
+        run = f"test-{uuid.uuid4().hex[:8]}"
+        kwargs = {"run": run, "n": "#", "seconds": seconds}
+        order = {"task": "drills.record", "kwargs": kwargs, "count": count, "options": {"queue": queue}}
+        return run, self.submit(order)
 
 
 class Deployed:
@@ -63,14 +104,13 @@ class Deployed:
 
     @staticmethod
     def _run(
-        command: list[str], environment: Mapping[str, str], *, timeout: float, given: str | None = None
+        command: list[str], environment: Mapping[str, str], *, timeout: float
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=REPOSITORY,
             env=dict(environment),
-            input=given,
-            stdin=subprocess.DEVNULL if given is None else None,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -116,25 +156,29 @@ class Deployed:
 
     # -- work -----------------------------------------------------------------------------------
 
+    @contextmanager
+    def producer(self) -> Iterator[Producer]:
+        """One that goes on publishing: starting it costs more than what it publishes."""
+        command = [sys.executable, "-m", "tests.fleet.submit"]
+        with subprocess.Popen(
+            command, cwd=REPOSITORY, env=self.shell(PRODUCER), stdin=PIPE, stdout=PIPE, text=True
+        ) as process:
+            try:
+                producer = Producer(process)
+                yield producer
+                producer.end()
+            finally:
+                process.kill()
+
     def submit(self, *orders: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Publish from a process of its own (`tests.fleet.submit`)."""
-        command = [sys.executable, "-m", "tests.fleet.submit"]
-        done = self._run(command, self.shell(PRODUCER), timeout=120, given=json.dumps(orders))
-        assert done.returncode == 0, done.stderr
-        sent: list[dict[str, Any]] = json.loads(done.stdout)
-        return sent
+        with self.producer() as producer:
+            return producer.submit(*orders)
 
     def record(self, queue: str, count: int, *, seconds: float = 0.0) -> tuple[str, list[dict[str, Any]]]:
         """Submit ``count`` tasks that write down that they ran; (the run's name, what was sent)."""
-        run = f"test-{uuid.uuid4().hex[:8]}"
-        kwargs = {"run": run, "n": "#", "seconds": seconds}
-        order = {
-            "task": "drills.record",
-            "kwargs": kwargs,
-            "count": count,
-            "options": {"queue": queue},
-        }
-        return run, self.submit(order)
+        with self.producer() as producer:
+            return producer.record(queue, count, seconds=seconds)
 
     def journal(self) -> list[dict[str, Any]]:
         """Everything that tasks wrote down so far."""

@@ -46,11 +46,11 @@ def _containers(fleet: Deployed, pool: str) -> set[str]:
 def test_a_setting_is_changed_in_place_under_load(fleet: Deployed, as_it_was: object) -> None:
     low, high = _containers(fleet, "low"), _containers(fleet, "high")
     runs = []
-    with ThreadPoolExecutor(1) as pool:
+    with fleet.producer() as producer, ThreadPoolExecutor(1) as pool:
         deploying = pool.submit(_deploy, fleet, "wider")
         while not deploying.done():
-            runs.append(fleet.record("low", 10, seconds=0.2)[0])
-            time.sleep(1)
+            runs.append(producer.record("low", 10, seconds=0.2)[0])
+            time.sleep(2)
     code, output = deploying.result()
     assert code == 0, output
     assert _allowed(fleet) == LOW.max_workers + 1

@@ -10,10 +10,20 @@ import pytest
 from tests.fleet.deployed import Deployed, wait_until
 from tests.support.reference import LOCAL_LIMITS
 
+QUEUES = ("high", "low", "etl", "picking", "packing", "delivery")
 
-@pytest.mark.parametrize("queue", ["high", "low", "etl", "picking", "packing", "delivery"])
-def test_a_queue_is_served_from_its_versioned_list(fleet: Deployed, queue: str) -> None:
-    run, sent = fleet.record(queue, 5)
+
+@pytest.fixture(scope="module")
+def recorded(fleet: Deployed) -> dict[str, tuple[str, list[dict[str, Any]]]]:
+    with fleet.producer() as producer:
+        return {queue: producer.record(queue, 5) for queue in QUEUES}
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_queue_is_served_from_its_versioned_list(
+    fleet: Deployed, recorded: dict[str, tuple[str, list[dict[str, Any]]]], queue: str
+) -> None:
+    run, sent = recorded[queue]
     assert {one["broker"] for one in sent} == {"primary"}
     done = fleet.wait_for_run(run, 5, seconds=30)
     assert len(done) == 5

@@ -53,11 +53,11 @@ def runs(fleet: Deployed, began: float) -> list[str]:
     """Tasks that were submitted while `make deploy ENV=local RELEASE=r2` ran, in runs of ten."""
     assert fleet.current() == BLUE
     submitted = []
-    with ThreadPoolExecutor(1) as pool:
+    with fleet.producer() as producer, ThreadPoolExecutor(1) as pool:
         deploying = pool.submit(_deploy, fleet)
         while not deploying.done():
-            submitted.append(fleet.record("low", 10, seconds=0.2)[0])
-            time.sleep(0.5)
+            submitted.append(producer.record("low", 10, seconds=0.2)[0])
+            time.sleep(2)
     done = deploying.result()
     assert done.returncode == 0, done.stdout + done.stderr
     return submitted
