@@ -51,7 +51,7 @@ class Producer:
         return sent
 
     def end(self) -> None:
-        """As a deploy of a web application ends it: it takes its lease back, or a drain would wait for that."""
+        """As an orderly shutdown does: it takes its lease back, for which a drain would wait else."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         assert self._process.wait(_SUBMIT_SECONDS) == 0, "the producer failed; what it said is above"
