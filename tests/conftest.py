@@ -24,11 +24,11 @@ from tests.support.valkey import Valkey
 # or a server, a path's longest prefix deciding. In this order, since what takes longest should begin first.
 _GROUPS = (
     (
-        "tests/fleet/test_changes",
         "tests/fleet/test_outage",
         "tests/fleet/test_pools",
         "tests/fleet/test_run",
         "tests/fleet/test_scaling",
+        "tests/fleet/test_changes",
     ),
     ("tests/fleet/test_drills",),
     (

@@ -1,4 +1,4 @@
-"""An update in place, and one that fails and leaves everything as it was."""
+"""An update that fails and leaves everything as it was, and then one in place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from taskfleet.contract import names
 
 from tests.fleet.deployed import Deployed
@@ -15,8 +14,8 @@ from tests.support.reference import LOCAL
 (LOW,) = (pool for pool in LOCAL.pools if pool.name == "low")
 
 
-def _deploy(fleet: Deployed, variant: str | None) -> tuple[int, str]:
-    app = ["--app", f"{sys.executable} -m tests.fleet.variants {variant}"] if variant else []
+def _deploy(fleet: Deployed, variant: str) -> tuple[int, str]:
+    app = ["--app", f"{sys.executable} -m tests.fleet.variants {variant}"]
     context = ["-c", "env=local", "-c", "release=live", "-c", "live=true"]
     done = fleet.cdk(
         "deploy", "local/release-live", "--exclusively", *context, *app, "--require-approval", "never"
@@ -32,18 +31,27 @@ def _allowed(fleet: Deployed) -> int:
     return most
 
 
-@pytest.fixture
-def as_it_was(fleet: Deployed) -> object:
-    yield
-    code, output = _deploy(fleet, None)
-    assert code == 0, output
+def test_an_update_whose_workers_do_not_start_is_rolled_back(fleet: Deployed) -> None:
+    """What is named as the application is none, so no new worker gets ready: the old ones go on."""
+    assert _allowed(fleet) == LOW.max_workers
+    code, output = _deploy(fleet, "broken")
+    assert code != 0
+    assert "circuit breaker" in output.lower()
+    stack = fleet.client("cloudformation").describe_stacks(StackName=names.release_stack("local", "live"))[
+        "Stacks"
+    ][0]
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert _allowed(fleet) == LOW.max_workers
+    run, _ = fleet.record("low", 5)
+    fleet.wait_for_run(run, 5, seconds=30)
 
 
 def _containers(fleet: Deployed, pool: str) -> set[str]:
     return {worker.container for worker in fleet.drill().workers(pool)}
 
 
-def test_a_setting_is_changed_in_place_under_load(fleet: Deployed, as_it_was: object) -> None:
+def test_a_setting_is_changed_in_place_under_load(fleet: Deployed) -> None:
+    """It stays so: these are the last tests on their fleet."""
     low, high = _containers(fleet, "low"), _containers(fleet, "high")
     runs = []
     with fleet.producer() as producer, ThreadPoolExecutor(1) as pool:
@@ -58,18 +66,3 @@ def test_a_setting_is_changed_in_place_under_load(fleet: Deployed, as_it_was: ob
     assert _containers(fleet, "high") == high, "what did not change was not restarted"
     for run in runs:
         fleet.wait_for_run(run, 10, seconds=60)
-
-
-def test_an_update_whose_workers_do_not_start_is_rolled_back(fleet: Deployed) -> None:
-    """What is named as the application is none, so no new worker gets ready: the old ones go on."""
-    assert _allowed(fleet) == LOW.max_workers
-    code, output = _deploy(fleet, "broken")
-    assert code != 0
-    assert "circuit breaker" in output.lower()
-    stack = fleet.client("cloudformation").describe_stacks(StackName=names.release_stack("local", "live"))[
-        "Stacks"
-    ][0]
-    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
-    assert _allowed(fleet) == LOW.max_workers
-    run, _ = fleet.record("low", 5)
-    fleet.wait_for_run(run, 5, seconds=30)
