@@ -31,6 +31,7 @@ _GROUPS = (
         "tests/fleet/test_changes",
     ),
     ("tests/fleet/test_drills",),
+    ("tests/fleet/test_rolling",),
     (
         "tests/fleet",
         "tests/fleet/test_releases",

@@ -58,13 +58,13 @@ def _deploy(fleet: Deployed, build: str, *options: str) -> subprocess.CompletedP
 def _under_load(fleet: Deployed, run: str, deploy: Callable[[], Any]) -> tuple[Any, int]:
     """What the deploy came to, and how many tasks were accepted meanwhile."""
     accepted = 0
-    with ThreadPoolExecutor(1) as pool:
+    with fleet.producer() as producer, ThreadPoolExecutor(1) as pool:
         deploying = pool.submit(deploy)
         while not deploying.done():
             order = {"task": "builds.charge", "kwargs": {"run": f"{run}-{accepted}", "n": "#"}}
-            sent = fleet.submit({**order, "count": 10, "options": {"queue": "low"}})
+            sent = producer.submit({**order, "count": 10, "options": {"queue": "low"}})
             accepted += len(sent)
-            time.sleep(0.5)
+            time.sleep(2)
         return deploying.result(), accepted
 
 
