@@ -21,10 +21,8 @@ def _wider() -> Settings:
 
 
 def main(variant: str) -> None:
-    """Synthesize one variant: ``wider``, or ``broken`` (wider, with an application that is none)."""
-    settings = _wider()
-    if variant == "broken":
-        settings = replace(settings, app="drills.tasks.app:install")
+    """Synthesize one variant: ``wider``, or ``broken`` (not wider, with an application that is none)."""
+    settings = _wider() if variant == "wider" else replace(LOCAL, app="drills.tasks.app:install")
     build(App(analytics_reporting=False), settings=[settings]).synth()
 
 
