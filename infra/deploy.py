@@ -14,13 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet import stacks
 from taskfleet.contract import names
 from taskfleet.errors import SettingsError
-from taskfleet.releases.model import TAKES_ROOM
+from taskfleet.releases.model import TAKES_ROOM, Record
 from taskfleet.releases.store import Store
 
 from infra import credentials, green, outcome, preflight, release_id
@@ -59,8 +60,8 @@ def main() -> int:
         store = Store(session.client("dynamodb"), settings.name)
         command += fleet_beat(store)
         code = deploy(settings, session.client("cloudformation"), command, run=_run, release=release)
-        _say_outcome(store, release, since=began)
-        return code
+        well = _follow(store, release, since=began)
+        return code or (0 if well else 1)
     except (BotoCoreError, ClientError, stacks.NotDeleted) as error:
         print(f"{settings.name} is not deployed: {error}", file=sys.stderr)
         return 1
@@ -124,19 +125,36 @@ def _approval(settings: Settings, *, terminal: bool) -> list[str]:
     return [] if terminal and not settings.on_this_machine else ["--require-approval", "never"]
 
 
-def _say_outcome(store: Store, release: str, *, since: float) -> None:
-    """What became of its releases. The deploy has ended, whether this can be read or not."""
+def _follow(store: Store, release: str, *, since: float) -> bool:
+    """What becomes of its releases, and whether that is well. CloudFormation has ended, and nothing depends
+    on this: the controller goes on without it.
+    """
     try:
-        snapshot, look = outcome.wait(store, since=since), store.read_look()
+        snapshot, well = outcome.follow(store, since=since, say=partial(print, flush=True))
+        look = store.read_look()
         refused = store.refused_build(release) if release == names.ROLLING else None
     except (BotoCoreError, ClientError) as error:
         print(f"what became of its release can't be read: {error}", file=sys.stderr)
-        return
+        return False
     looked_at = look[1] if look else None
-    for line in outcome.refusal(refused, since=since):
+    lines = [
+        *outcome.refusal(refused, since=since),
+        *outcome.describe(snapshot, since=since, looked_at=looked_at, now=time.time()),
+    ]
+    record = snapshot.records.get(release)
+    if record is not None and record.rejected and not _moved(record, since):
+        well = False
+        lines.append(
+            f"release {release} is as it was: {record.rejected}. Nothing gates the same image again: mend "
+            "it, and deploy it under a new id, or `fleet release promote` it"
+        )
+    for line in lines:
         print(line, flush=True)
-    for line in outcome.describe(snapshot, since=since, looked_at=looked_at, now=time.time()):
-        print(line, flush=True)
+    return well
+
+
+def _moved(record: Record, since: float) -> bool:
+    return record.history[-1].at >= since
 
 
 def _run(command: Sequence[str]) -> int:

@@ -102,11 +102,12 @@ def _not_agreed(environment: str, releases: Sequence[str], terminal: bool) -> st
 
 
 def _forget_pointer(ssm: Any, environment: str) -> None:
-    try:
-        ssm.delete_parameter(Name=parameters.current_release(environment))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ParameterNotFound":
-            raise
+    for each in (parameters.current_release, parameters.canary_release):
+        try:
+            ssm.delete_parameter(Name=each(environment))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ParameterNotFound":
+                raise
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from enum import StrEnum
 from taskfleet.contract import names
 from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.manifest import AUTOMATIC, MANUAL
+from taskfleet.contract.manifest import Canary as Canary  # a setting, too
 
 from infra import rules
 
@@ -273,6 +274,10 @@ class Settings:
     default_queue: str = "low"
     releases: Releases = Releases.VERSIONED
     promotion: Promotion = Promotion.AUTOMATIC
+    # A share of publishes goes to a release first: Canary(share=0.05, seconds=600, runs=50). Default: none.
+    canary: Canary | None = None
+    # So long after a release has become current its own alarms send producers back; 0: they only ring.
+    bake_seconds: int = 0
     # Runs once for each release before its gate, beside the workers of the default queue's pool, as
     # ("python", "manage.py", "migrate"): a release whose command fails, or takes longer, fails.
     before_gate: tuple[str, ...] = ()

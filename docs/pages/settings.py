@@ -15,6 +15,7 @@ from infra import settings
 # In the order of the page.
 EXPLAINED: Mapping[type[Any], Mapping[str, Words]] = {
     settings.Settings: words.SETTINGS,
+    settings.Canary: words.CANARY,
     settings.Network: words.NETWORK,
     settings.ExistingVpc: words.EXISTING_VPC,
     settings.Broker: words.BROKER,

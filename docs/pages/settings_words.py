@@ -56,6 +56,17 @@ SETTINGS = {
         "what makes a release current whose gate has passed",
         "when a person must decide ([releases.md](releases.md))",
     ),
+    "canary": Words(
+        "whether a share of publishes goes to a release before it becomes current, and is compared",
+        "see [Canary](#canary)",
+        "`None`: no canary",
+    ),
+    "bake_seconds": Words(
+        "so long after a promotion the release's own alarms roll it back; 0: they don't "
+        "([releases.md](releases.md))",
+        "with a canary, or instead of one",
+        "10 to 43200, or 0",
+    ),
     "before_gate": Words(
         "a command that runs once for each release before its gate",
         "for migrations ([deploying.md](deploying.md))",
@@ -148,6 +159,20 @@ SETTINGS = {
         "the same for secrets: where their value is ([secrets.md](secrets.md))",
         "for what must not be in a template",
         "ARNs of secrets or SecureStrings",
+    ),
+}
+
+CANARY = {
+    "share": Words(
+        "the share of workflows that goes to the release first",
+        "larger finds faults sooner and costs more of them",
+        "more than 0, 0.5 at most",
+    ),
+    "seconds": Words("for how long", "longer where a fault shows late, or few tasks run", "60 to 5400"),
+    "runs": Words(
+        "so many runs of its tasks are waited for, for as long again at most",
+        "more where a little worse must be found",
+        "1 or more",
     ),
 }
 

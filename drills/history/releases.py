@@ -75,7 +75,7 @@ class Releases:
         kept = self._store.scan()
         return ReleasesSeen(
             current=kept.pointer.release,
-            published=pointer.published(self._ssm, self._environment),
+            published=pointer.published(self._ssm, self._environment).release,
             states={name: record.state for name, record in kept.records.items()},
             drained=[
                 (change.at, name)

@@ -26,6 +26,9 @@ TICK_SECONDS = 1.0
 # Scaled: a far ETA is one of ten seconds here, not of ten minutes.
 etas.LEAD_SECONDS, etas.LOOK_SECONDS = 3.0, 0.5  # type: ignore[attr-defined]
 
+# A task of a bad release, by its function's name: it runs, and fails then.
+FAILS = "TASKFLEET_DRILL_FAILS"
+
 # A broker's URL, with which the same tasks are an application of stock Celery (`benchmarks.deploy`).
 PLAIN = "TASKFLEET_DRILL_PLAIN"
 
@@ -127,6 +130,8 @@ def parent(self: Any, run: str, n: int, number: int, *, meant: str) -> None:
 def plain(self: Any, run: str, n: int, number: int) -> None:
     """A task whose signature does not change."""
     _did(self, run, n, number, None)
+    if os.environ.get(FAILS) == "plain":
+        raise RuntimeError("bad code")
 
 
 @app.task(name="releases.tick", bind=True, shared=False)

@@ -1,4 +1,4 @@
-"""`bad-release`: green can't be made, does not start, hangs, or does not pass what its team asks of it."""
+"""`bad-release`: green can't be made, does not start, hangs, fails what its team asks, or fails later."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from taskfleet.contract.manifest import BeforeGate
 from taskfleet.releases.model import State
 
 from drills.releases import checked
+from drills.releases.judged import rejected
 from drills.releases.load import Load
 from drills.releases.rig import Rig
 from drills.releases.stack import POOL, Release
@@ -66,10 +67,17 @@ def bad_release(rig: Rig, short: bool) -> Report:
         *counted.checks(),
         *ticks.checks(),
     ]
+    of_judged, judged_figures = rejected(rig, short)
     return Report(
         name="bad-release",
-        checks=checks,
-        figures={**figures, **counted.figures(), **ticks.figures(), "tasks_per_second": load.rate_held()},
+        checks=[*checks, *of_judged],
+        figures={
+            **figures,
+            **counted.figures(),
+            **ticks.figures(),
+            "tasks_per_second": load.rate_held(),
+            **judged_figures,
+        },
     )
 
 

@@ -14,7 +14,7 @@ from drills.report import Report
 
 DRILLS: Mapping[str, tuple[str, Callable[[Rig, bool], Report]]] = {
     "deploys": ("fifty releases in a row, neighbours with other signatures", deploys),
-    "bad-release": ("green crashes, hangs, its command fails, its stack can't be made", bad_release),
+    "bad-release": ("green crashes, hangs, can't be made, fails its canary or its bake", bad_release),
     "rollback": ("bad code is found after its release has become current", rollback),
     "controller-kill": ("the controller dies at each step of a release; two work on one", controller_kill),
     "broker-kill-mid-deploy": (

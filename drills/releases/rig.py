@@ -36,7 +36,7 @@ START_SECONDS = 180.0
 LOOK_SECONDS = 1.0
 # Scaled: the controller looks every second here, not every ten. A drain is still watched for longer than a
 # producer keeps a pointer, and a gate has time on a machine that has other things to do.
-RULES = Rules(zero_samples=10, gate_resend_seconds=5, gate_deadline_seconds=120)
+RULES = Rules(zero_samples=10, gate_resend_seconds=5, gate_deadline_seconds=120, look_seconds=LOOK_SECONDS)
 
 
 class Controller:

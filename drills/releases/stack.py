@@ -9,7 +9,7 @@ from typing import Any
 
 from taskfleet.contract import limits, names, parameters
 from taskfleet.contract.container import NAME
-from taskfleet.contract.manifest import AUTOMATIC, BeforeGate, PoolManifest, ReleaseManifest
+from taskfleet.contract.manifest import AUTOMATIC, BeforeGate, Canary, PoolManifest, ReleaseManifest
 
 # Scaled as the rest is; beat sends them so much sooner (`drills.releases.app`).
 ETAS_BEYOND_SECONDS = 10
@@ -28,6 +28,8 @@ class Release:
     fails: bool = False
     promotion: str = AUTOMATIC
     drain_deadline_seconds: int = 600
+    canary: Canary | None = None
+    bake_seconds: int = 0
 
     @property
     def manifest(self) -> ReleaseManifest:
@@ -45,6 +47,8 @@ class Release:
             before_gate=self.before_gate,
             beat=True,
             etas_beyond_seconds=ETAS_BEYOND_SECONDS,
+            canary=self.canary,
+            bake_seconds=self.bake_seconds,
         )
 
 

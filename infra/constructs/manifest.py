@@ -32,6 +32,8 @@ def release_manifest(
         beat=True,
         build=build,
         etas_beyond_seconds=settings.etas_beyond_seconds,
+        canary=settings.canary,
+        bake_seconds=settings.bake_seconds,
     )
     size = _bytes(manifest)
     if size > MAX_BYTES:

@@ -53,7 +53,7 @@ class People(Permissions):
             self._tools("Tools", "GetItem", (*_STEERED, tools.PIPELINES)),
             self._key("kms:Decrypt"),
             allow("Base", ("ssm:GetParameters",), [self._parameter(f"{self._base()}/*")]),
-            allow("Pointer", ("ssm:GetParameter",), [self._parameter(parameters.current_release(self._env))]),
+            allow("Pointer", ("ssm:GetParameters",), self._pointer()),
             allow("Services", ("ecs:DescribeServices",), [self._ecs("service", "*")]),
             allow("StoppedTasks", ("ecs:DescribeTasks",), [self._ecs("task", "*")]),
             allow(
@@ -93,7 +93,7 @@ class People(Permissions):
                 [self.base.state_table_arn],
                 {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [*_DECIDED]}},
             ),
-            allow("Publish", ("ssm:PutParameter",), [self._parameter(parameters.current_release(self._env))]),
+            allow("Publish", ("ssm:PutParameter",), self._pointer()),
             allow("LookAtStacks", ("cloudformation:DescribeStacks",), [releases]),
             # Not those of another owner: `fleet` does not know the settings, as little as the controller.
             allow("Retire", ("cloudformation:DeleteStack",), [releases], {"StringEquals": self._our_tags()}),
@@ -163,14 +163,6 @@ class People(Permissions):
         """Theirs."""
         results = self.base.results_secret_arn
         return [self.base.broker_secret_arn, *([] if results is None else [results])]
-
-    def _alarms(self) -> str:
-        return self.stack.format_arn(
-            service="cloudwatch",
-            resource="alarm",
-            resource_name="*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
 
 
 # Chunked runs, rates, and items in pipelines.

@@ -88,7 +88,7 @@ class Permissions:
 
         To any release: what is due goes where it is bound to (`taskfleet.etas`).
         """
-        publish = self._publish()
+        publish = self._publish(follows=release is None)
         shared = [state.BEAT_RUNS, state.BEAT_TURN]
         ready = [] if release is None else [state.gate_beat(release)]
         statements = [
@@ -118,10 +118,10 @@ class Permissions:
         revoke = self._revoke("dynamodb:UpdateItem")
         return Grants(statements=[*publish.statements, revoke, *self._results()], wildcards=publish.wildcards)
 
-    def _publish(self) -> Grants:
+    def _publish(self, *, follows: bool = True) -> Grants:
         """To the queues of any release."""
         statements = [
-            *self._find_release(),
+            *self._find_release(follows=follows),
             self._broker_password(),
             self._key("kms:Decrypt", "kms:GenerateDataKey"),
             allow("Publish", _SEND, [self._fallbacks()]),
@@ -144,9 +144,8 @@ class Permissions:
         queues = [queue for pool in self.settings.pools for queue in pool.queues]
         dead = [self._queue(names.dead_letter_queue(self.settings.name, queue)) for queue in queues]
         index = f"{self._dead_letters()}/index/{dead_letters.INDEX}"
-        pointer = self._parameter(parameters.current_release(self._env))
         statements = [
-            allow("Point", ("ssm:GetParameter", "ssm:PutParameter"), [pointer]),
+            allow("Point", ("ssm:GetParameters", "ssm:PutParameter"), self._pointer()),
             self._broker_password(),
             self._key("kms:Decrypt", "kms:GenerateDataKey"),
             # Gate tasks; as for producers, the pattern of the queues matches those of dead letters, too.
@@ -197,6 +196,8 @@ class Permissions:
                 ["*"],  # its only resource type is the container instance; the cluster narrows it
                 {"ArnEquals": {"ecs:cluster": self._cluster()}},
             ),
+            # Of a release that bakes.
+            allow("Alarms", ("cloudwatch:DescribeAlarms",), [self._alarms()]),
             allow(
                 "Measure",
                 ("cloudwatch:PutMetricData",),
@@ -210,6 +211,7 @@ class Permissions:
             self._ecs("task", "*"): "The tasks of this cluster, which come and go.",
             self._ecs("service", "*"): "The services of releases, which come and go; this cluster's only.",
             self._releases(): "The stacks of releases, which come and go, and their ids, which AWS makes.",
+            self._alarms(): "DescribeAlarms by a prefix is a question about all alarms; it changes nothing.",
         }
         shared = {**_exec_wildcards(self), **self._queue_wildcards()}
         if not self.settings.before_gate:
@@ -260,12 +262,17 @@ class Permissions:
         path = names.release_roles(self._env).removeprefix("/")
         return self.stack.format_arn(service="iam", region="", resource="role", resource_name=f"{path}*")
 
-    def _find_release(self) -> list[iam.PolicyStatement]:
-        """Read the current release and the manifests: from the state table while SSM fails."""
-        pointer = self._parameter(parameters.current_release(self._env))
+    def _find_release(self, *, follows: bool = True) -> list[iam.PolicyStatement]:
+        """Read the current release, the split and the manifests: from the state table while SSM fails.
+
+        Who follows the current release reads the split in the same request; producers of the version before
+        this one read the current release alone.
+        """
+        current = self._parameter(parameters.current_release(self._env))
         manifests = self._parameter(f"{self._manifests()}/*")
         return [
-            allow("FindRelease", ("ssm:GetParameter",), [pointer, manifests]),
+            allow("FindRelease", ("ssm:GetParameter",), [current, manifests]),
+            *([allow("FindSplit", ("ssm:GetParameters",), self._pointer())] if follows else []),
             allow(
                 "FindReleaseInState",
                 ("dynamodb:GetItem",),
@@ -367,6 +374,19 @@ class Permissions:
     def _parameter(self, name: str) -> str:
         return self.stack.format_arn(
             service="ssm", resource="parameter", resource_name=name.removeprefix("/")
+        )
+
+    def _pointer(self) -> list[str]:
+        """The current release, and the split beside it."""
+        named = (parameters.current_release, parameters.canary_release)
+        return [self._parameter(each(self._env)) for each in named]
+
+    def _alarms(self) -> str:
+        return self.stack.format_arn(
+            service="cloudwatch",
+            resource="alarm",
+            resource_name="*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
 
     def _releases(self) -> str:

@@ -86,7 +86,10 @@ def document(settings: Settings) -> dict[str, Any]:
         {
             "Sid": "DestroyPointer",
             "Action": ["ssm:DeleteParameter"],
-            "Resource": [f"{ssm}{parameters.current_release(settings.name)}"],
+            "Resource": [
+                f"{ssm}{each(settings.name)}"
+                for each in (parameters.current_release, parameters.canary_release)
+            ],
         },
     ]
     allowed = [{"Effect": "Allow", **statement} for statement in statements]

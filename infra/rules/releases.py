@@ -32,6 +32,14 @@ def _rolling(settings: Settings) -> Iterator[Problem]:
             rule="with releases=ROLLING it would run after the new workers have begun to serve",
             fix="run it by hand before the deploy, or use releases=Releases.VERSIONED",
         )
+    for name in ("canary", "bake_seconds"):
+        if getattr(settings, name):
+            yield Problem(
+                setting=name,
+                value=getattr(settings, name),
+                rule="with releases=ROLLING there is no release beside the new one to go back to",
+                fix="leave it out, or use releases=Releases.VERSIONED",
+            )
 
 
 RULES = (_rolling,)

@@ -353,7 +353,7 @@ def test_the_calls_of_preflight_deploy_and_destroy_are_those_that_the_policy_is_
             quota.by_others(dev, session)
     deploy.not_yet_made(dev, cloudformation)
     store = Store(session.client("dynamodb"), dev.name)
-    for read in (lambda: deploy._say_outcome(store, names.ROLLING, since=time.time()), store.read_look):
+    for read in (lambda: deploy._follow(store, names.ROLLING, since=time.time()), store.read_look):
         with suppress(ClientError):  # there is no such table
             read()
     found = stacks.of_environment(cloudformation, dev.name)

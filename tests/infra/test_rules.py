@@ -16,6 +16,7 @@ from infra.settings import (
     Allow,
     Architecture,
     Broker,
+    Canary,
     Capacity,
     Egress,
     Engine,
@@ -489,6 +490,24 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         ("before_gate", "word by word"),
     ),
     "warm for less than nothing": ({"warm_seconds": -1}, "= -1:", ("warm_seconds", "or None: never")),
+    "a canary with nothing to compare it with": (
+        {"canary": Canary(share=0.9)},
+        "= 0.9:",
+        ("canary.share", "the larger rest", "0.05 for five per cent"),
+    ),
+    "a canary for a moment": ({"canary": Canary(seconds=5)}, "= 5:", ("counted by the minute", "60 to 5400")),
+    "a canary that compares nothing": ({"canary": Canary(runs=0)}, "= 0:", ("canary.runs", "1 or more")),
+    "a bake for days": ({"bake_seconds": 200_000}, "= 200000:", ("10 to 43200", "0: no bake")),
+    "a canary with nothing beside it": (
+        {"releases": Releases.ROLLING, "canary": Canary()},
+        "Canary(share=0.05",
+        ("canary", "no release beside the new one"),
+    ),
+    "a bake with nothing to go back to": (
+        {"releases": Releases.ROLLING, "bake_seconds": 60},
+        "= 60:",
+        ("bake_seconds", "no release beside the new one"),
+    ),
     "no room for a second release": (
         {"max_live_releases": 1},
         "= 1:",

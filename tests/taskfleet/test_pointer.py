@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from taskfleet.contract import parameters
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
+from taskfleet.contract.split import Split
 from taskfleet.errors import PointerUnknown, UnknownQueue
 from taskfleet.publishing.address import versioned
 from taskfleet.publishing.pointer import KEEP_SECONDS, Releases
@@ -19,11 +20,14 @@ class Ssm:
         self.away: set[str] = set()
         self.reads = 0
 
-    def read(self, name: str) -> str | None:
-        self.reads += name != parameters.current_release("dev")
-        if name in self.away:
+    def read(self, *names: str) -> list[str | None]:
+        self.reads += names[0] != parameters.current_release("dev")
+        if self.away & {*names}:
             raise OSError("throttled")
-        return self.values.get(name)
+        return [self.values.get(name) for name in names]
+
+    def split(self, release: str, share: float, beside: str = "r1") -> None:
+        self.values[parameters.canary_release("dev")] = Split(release, beside, share).to_json()
 
     def deploy(self, release: str, *, current: bool = True) -> str:
         """Its manifest's name."""

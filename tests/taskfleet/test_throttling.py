@@ -38,17 +38,18 @@ class Ssm:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def get(self, name: str) -> str | None:
+    def get(self, *names: str) -> list[str | None]:
         second = int(self.now)
         self.asked[second] = self.asked.get(second, 0) + 1
         if self.asked[second] > PER_SECOND:
             raise Throttled("Rate exceeded")
-        return self.values.get(name)
+        return self.kept(*names)
+
+    def kept(self, *names: str) -> list[str | None]:
+        return [self.values.get(name) for name in names]
 
     def process(self) -> Releases:
-        read = Parameters(
-            "dev", ssm=self.get, state_table=self.values.get, clock=self.clock, sleep=self.sleep
-        )
+        read = Parameters("dev", ssm=self.get, state_table=self.kept, clock=self.clock, sleep=self.sleep)
         return Releases("dev", read, self.clock)
 
 
@@ -71,12 +72,12 @@ def test_no_publish_of_500_processes_fails_and_all_follow_a_promotion() -> None:
 
 
 def test_what_ssm_can_not_give_is_read_from_the_state_table() -> None:
-    def ssm(name: str) -> str | None:
+    def ssm(*names: str) -> list[str | None]:
         raise OSError("SSM is away")
 
-    assert Parameters("dev", ssm=ssm, state_table=lambda name: "r2")("/a") == "r2"
+    assert Parameters("dev", ssm=ssm, state_table=lambda name: ["r2"])("/a") == ["r2"]
     with pytest.raises(OSError, match="SSM is away"):
-        Parameters("dev", ssm=ssm, state_table=lambda name: None)("/a")
+        Parameters("dev", ssm=ssm, state_table=lambda name: [None])("/a")
 
 
 def test_without_the_state_table_a_throttled_read_is_tried_again_for_as_long_as_a_publish_has(
@@ -88,9 +89,9 @@ def test_without_the_state_table_a_throttled_read_is_tried_again_for_as_long_as_
     ssm = Ssm()
     ssm.asked[1000] = PER_SECOND  # the rest of this second is taken
 
-    read = Parameters("dev", ssm=ssm.get, state_table=lambda name: None, clock=ssm.clock, sleep=ssm.sleep)
+    read = Parameters("dev", ssm=ssm.get, state_table=lambda name: [None], clock=ssm.clock, sleep=ssm.sleep)
 
-    assert read(POINTER) == "r1"
+    assert read(POINTER) == ["r1"]
     assert 1001 <= ssm.now <= 1000 + READ_SECONDS + 0.1
 
 
@@ -104,9 +105,10 @@ def throttled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with mock_aws():
         aws._clients.after_fork()
-        aws.client("ssm", aws.PROMPT).meta.events.register_first(
-            "before-send.ssm.GetParameter", _rate_exceeded
-        )
+        for call in ("GetParameter", "GetParameters"):
+            aws.client("ssm", aws.PROMPT).meta.events.register_first(
+                f"before-send.ssm.{call}", _rate_exceeded
+            )
         _state_table()
         yield
     aws._clients.after_fork()

@@ -36,9 +36,10 @@ class Fleet:
             )
         self.bring_up("blue")
 
-    def bring_up(self, release: str) -> None:
+    def bring_up(self, release: str, **settings: Any) -> None:
         """Deploy a release and let it pass its gate."""
-        made, controller = self.account.deploy(release, beat=True), self.account.controller()
+        made = self.account.deploy(release, beat=True, **settings)
+        controller = self.account.controller()
         self.look(controller)
         self.account.run_gates(made)
         self.look(controller)

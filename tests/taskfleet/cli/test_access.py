@@ -22,6 +22,7 @@ from taskfleet.cli import rotate
 from taskfleet.cli.main import fleet as command
 from taskfleet.cli.run import TIMED_OUT
 from taskfleet.contract import names, parameters
+from taskfleet.contract.manifest import Canary
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.etas.eta import to_item
 from taskfleet.etas.store import Etas
@@ -118,6 +119,7 @@ ACTS = (
     "dead delete {other}",
     "release promote green",
     "release rollback",
+    "release promote green",
 )
 
 
@@ -253,8 +255,8 @@ def _command(leaf: tuple[str, ...]) -> click.Command:
 def test_the_calls_of_every_subcommand_are_those_that_the_policies_are_asked_about(
     up: Fleet, recording: Recording, letters: dict[str, str], caches: None, tmp_path: Path
 ) -> None:
-    for release in ("green", "red"):
-        up.bring_up(release)
+    for release, settings in {"green": {"canary": Canary()}, "red": {}}.items():
+        up.bring_up(release, **settings)
     stack_of(up.account.aws, up.account.name, "red")
 
     for caller, lines, yes in (

@@ -13,6 +13,7 @@ import redis
 from click.testing import Result
 from taskfleet.brokers.redis.commands import Commands, Keys, Lease
 from taskfleet.contract import messages, names
+from taskfleet.contract.manifest import Canary
 from taskfleet.releases import builds
 from taskfleet.releases.model import State
 
@@ -273,3 +274,55 @@ def test_retire_is_refused_while_the_controller_is_silent(two: Fleet) -> None:
 def test_an_unknown_release_names_those_that_exist(up: Fleet) -> None:
     refused = up.run("release", "promote", "grene", "--yes")
     assert (refused.exit_code, "known: blue" in refused.output) == (1, True)
+
+
+@pytest.fixture
+def with_canary(up: Fleet) -> Fleet:
+    """Green has passed its gate, and its settings ask for a canary; a person promotes."""
+    up.bring_up("green", canary=Canary(share=0.1, seconds=600), bake_seconds=300)
+    return up
+
+
+def split_of(fleet: Fleet) -> str:
+    return str(fleet.account.store.scan().pointer.canary)
+
+
+def test_promote_begins_a_canary_and_rollback_ends_it(with_canary: Fleet) -> None:
+    said = with_canary.run("release", "promote", "green")
+    assert (
+        "would: within seconds, a share of 0.1 of publishes goes to release green, for 600 s" in said.output
+    )
+    assert with_canary.account.states()["green"] == "gating"
+
+    done = with_canary.run("release", "promote", "green", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "undo: fleet release rollback --yes" in done.output
+    assert (with_canary.account.states()["green"], split_of(with_canary)) == ("canary", "green")
+    assert with_canary.account.published() == "blue"
+    again = with_canary.run("release", "promote", "green", "--yes")
+    assert (again.exit_code, "is in its canary already" in again.output) == (1, True)
+    retired = with_canary.run("release", "retire", "green", "--yes")
+    assert (retired.exit_code, "end it first: fleet release rollback --yes" in retired.output) == (1, True)
+
+    with_canary.look()
+    assert "canary" in with_canary.run("release", "list").output
+    shown = with_canary.run("release", "show", "green").output
+    assert "canary   no run of a task that both releases have; " in shown
+    assert "to go" in shown
+
+    ended = with_canary.run("release", "rollback", "--yes")
+    assert ended.exit_code == 0, ended.output
+    assert "the canary of release green ends: it drains" in ended.output
+    assert with_canary.account.states() == {"blue": "current", "green": "draining"}
+    assert split_of(with_canary) == "None"
+
+
+def test_promote_at_once_leaves_the_canary_out_and_the_release_bakes(with_canary: Fleet) -> None:
+    with_canary.run("release", "promote", "green", "--yes")
+    assert with_canary.run("release", "promote", "green", "--at-once", "--yes").exit_code == 0
+    assert with_canary.account.published() == "green"
+    assert "current (bakes)" in with_canary.run("release", "list").output
+    with_canary.look()
+    assert "bake     alarms: unknown: " in with_canary.run("release", "show", "green").output
+    assert with_canary.run("release", "rollback", "--yes").exit_code == 0
+    assert with_canary.account.states() == {"blue": "current", "green": "draining"}

@@ -11,7 +11,7 @@ from taskfleet.contract.messages import GATE_TASK, PUBLISHED_AT_HEADER, RELEASE_
 from taskfleet.controller import observe
 from taskfleet.controller.execute import Execution
 from taskfleet.controller.gather import gather
-from taskfleet.releases import commands, pointer, promoting
+from taskfleet.releases import commands, promoting
 from taskfleet.releases.actions import Publish
 from taskfleet.releases.observation import Memory, Rules
 from taskfleet.releases.plan import plan
@@ -220,7 +220,7 @@ def test_two_controllers_at_once_do_the_same_thing_once(account: Account) -> Non
 
 def test_a_published_copy_that_somebody_changed_is_put_right(account: Account) -> None:
     _bring_up(account, "blue")
-    pointer.publish(account.ssm, account.name, "nonsense")
+    account.tell("nonsense")
     account.pass_time(account.controller(), 1)
     assert account.published() == "blue"
 
@@ -229,7 +229,7 @@ def test_a_controller_that_stood_still_since_it_looked_publishes_what_is_current
     account: Account,
 ) -> None:
     _replace_blue(account)
-    pointer.publish(account.ssm, account.name, "blue")
+    account.tell("blue")
     seen = gather(account.edges(), now=account.clock(), last=None, rules=Rules())
     observed = observe.observation(seen, account.name)
     assert observed is not None

@@ -8,6 +8,7 @@ from typing import Any
 from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.contract.names import versioned_queue
+from taskfleet.contract.split import Split
 from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Pointer, Record, State, registered
 from taskfleet.releases.observation import Left, Observation
@@ -52,11 +53,12 @@ def record(
         State.DRAINED: (State.GATING, State.CURRENT, State.DRAINING, State.DRAINED),
         State.ASLEEP: (State.GATING, State.CURRENT, State.DRAINING, State.DRAINED, State.ASLEEP),
         State.RETIRED: (State.RETIRED,),
+        State.CANARY: (State.GATING, State.CANARY),
     }
     made = registered(manifest(release), at=at, actor="controller")
     for to in ways[state]:
         made = made.moved(to, at=at, actor="controller", reason="for the test")
-        if to is State.CURRENT:
+        if to in (State.CANARY, State.CURRENT):
             made = replace(made, gate_passed_at=at)
     return replace(made, **changes)
 
@@ -83,12 +85,15 @@ def lease(*releases: str, until: float = T0 + 300, pinned: bool = False) -> Leas
 def seen(*records: Record, **changes: Any) -> Observation:
     """A look at which everything answered, every stack exists, every pool runs and nothing is left."""
     current = next((r.release for r in records if r.state is State.CURRENT), None)
+    canary = next((r.release for r in records if r.state is State.CANARY), None)
+    split = Split(canary, current, 0.05) if canary and current else None
+    pointer = Pointer(current, 1, split=split) if current else Pointer("none", 0)
     base = Observation(
         now=T0 + 10,
         records={r.release: r for r in records},
         manifests={r.release: r.manifest for r in records if r.state is not State.RETIRED},
-        pointer=Pointer(current, 1) if current else Pointer("none", 0),
-        published=current or "none",
+        pointer=pointer,
+        published=pointer.to_publish,
         proofs={},
         running={(p.name, r.release): 1 for r in records for p in r.manifest.pools},
         left={r.release: EMPTY for r in records},

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from taskfleet.contract.manifest import Canary
+from taskfleet.contract.split import Split
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import commands
 from taskfleet.releases.model import Pointer, Record, State
 from taskfleet.releases.observation import Left
 
-from tests.taskfleet.releases.factory import EMPTY, T0, record
+from tests.taskfleet.releases.factory import EMPTY, T0, manifest, record
 
 S = State
 BLUE = record("blue", S.CURRENT)
@@ -101,3 +105,55 @@ def test_retiring_what_is_retired_changes_nothing() -> None:
 def test_a_release_with_work_or_unknown_work_is_not_retired(it: Record, left: Left | None, why: str) -> None:
     with pytest.raises(ReleaseError, match=why):
         commands.retire({it.release: it}, POINTER, it.release, left=left, actor="ops")
+
+
+CANARY = Canary(share=0.05, seconds=600)
+READY = record(state=S.GATING, gate_passed_at=T0, manifest=manifest(canary=CANARY, bake_seconds=60))
+BY = {"at": T0 + 9, "actor": "ops", "reason": "friday"}
+
+
+def test_a_canary_moves_no_pointer_and_tells_who_made_it_current() -> None:
+    since = replace(POINTER, at=T0 - 50, actor="me", reason="before")
+    begun = commands.start_canary({"blue": BLUE, "green": READY}, since, "green", **BY)
+    assert begun.pointer == replace(since, version=5, split=Split("green", "blue", 0.05))
+    assert (begun.green.state, begun.blue) == (S.CANARY, None)
+    ended = commands.end_canary({"blue": BLUE, "green": begun.green}, begun.pointer, **BY, rejected=True)
+    assert ended is not None
+    assert ended.pointer == replace(since, version=6)
+    assert (ended.green.state, ended.green.rejected) == (S.DRAINING, "friday")
+    assert commands.end_canary({"blue": BLUE, "green": ended.green}, ended.pointer, **BY) is None
+
+
+def test_one_canary_at_a_time() -> None:
+    other = record("other", S.CANARY)
+    told = replace(POINTER, split=Split("other", "blue", 0.05))
+    with pytest.raises(ReleaseError, match=r"other is in its canary.*fleet release rollback --yes"):
+        commands.start_canary({"blue": BLUE, "green": READY, "other": other}, told, "green", **BY)
+
+
+def test_one_that_becomes_current_for_the_first_time_bakes_and_knows_where_to_go_back_to() -> None:
+    made = promote(READY)
+    assert made is not None
+    assert made.green.goes_back_to == "blue"
+    back = commands.promote({"blue": made.blue, "green": made.green}, made.pointer, "blue", **BY)  # type: ignore[dict-item]
+    assert back is not None
+    assert back.green.goes_back_to is None, "a rollback does not bake"
+    assert back.blue is not None
+    assert back.blue.goes_back_to is None
+
+
+def test_a_bake_that_fails_says_so_in_the_record_of_the_release_that_is_left() -> None:
+    made = promote(READY)
+    assert made is not None
+    records = {"blue": made.blue, "green": made.green}
+    left = commands.roll_back(records, made.pointer, "blue", **BY)  # type: ignore[arg-type]
+    assert left is not None
+    assert (left.pointer.release, left.green.state) == ("blue", S.CURRENT)
+    assert left.blue is not None
+    assert (left.blue.state, left.blue.rejected) == (S.DRAINING, "friday")
+
+
+def test_a_person_may_promote_what_was_rejected() -> None:
+    made = promote(record(state=S.DRAINED, rejected="it failed its canary"))
+    assert made is not None
+    assert made.green.rejected is None

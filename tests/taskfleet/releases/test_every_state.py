@@ -6,20 +6,32 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from taskfleet.contract.manifest import Canary
 from taskfleet.releases.actions import Move
-from taskfleet.releases.model import Pointer, Record, State, unmade
-from taskfleet.releases.observation import Begun, Left, Memory, Observation
+from taskfleet.releases.comparing import Comparison
+from taskfleet.releases.model import Pointer, Published, Record, State, unmade
+from taskfleet.releases.observation import Alarms, Begun, Left, Memory, Observation
 from taskfleet.releases.plan import plan
 
 from tests.taskfleet.releases.factory import EMPTY, T0, manifest, record, seen
 
 S = State
 MANIFEST = manifest(
-    warm_seconds=3600, delete_after_seconds=86_400, keep_failed_seconds=86_400, max_live_releases=3
+    warm_seconds=3600,
+    delete_after_seconds=86_400,
+    keep_failed_seconds=86_400,
+    max_live_releases=3,
+    canary=Canary(share=0.05, seconds=600, runs=50),
+    bake_seconds=600,
 )
 BLUE = record("blue", S.CURRENT, at=T0 - 9)
+WARM = record("blue", S.DRAINED, at=T0 - 9)
 WORK, UNKNOWN = Left(3, 0, 0, 0, 0), Left(0, 0, None, 0, 0)
 SERVICES = ("low-green", "low-green-fallback")
+WELL = Comparison(
+    runs=80, blue_runs=900, bad=1, expected=1.0, by_chance=0.6, slower=1.0, slower_by_chance=0.5
+)
+WORSE = replace(WELL, bad=40, by_chance=1e-20, worst="shop.pay")
 LATE = {"now": T0 + 10 * 86_400}
 MEMORY = Memory(zeros={"green": 6}, gates_sent={})
 BLIND = {
@@ -50,12 +62,24 @@ OBSERVATIONS = {
     "its stack could not be made, unknown": {**UNMADE, "left": {"green": UNKNOWN}},
     "its stack could not be made, ten days later": {**UNMADE, **LATE},
     "its manifest is gone, CloudFormation is silent": {**GONE, "begun": None},
-    "the pointer names it": {"pointer": Pointer("green", 9), "published": "green"},
+    "the pointer names it": {"pointer": Pointer("green", 9), "published": Published("green")},
     "another image": {"manifests": {"green": manifest(image="sha256:x"), "blue": BLUE.manifest}},
     "ten days later": LATE,
     "ten days later, nothing answers": {**LATE, **BLIND},
     "ten days later, work is left": {**LATE, "left": {"green": WORK}},
     "ten days later, unknown": {**LATE, "left": {"green": UNKNOWN}},
+    "it does as well": {"now": T0 + 601, "comparisons": {"green": WELL}, "alarms": {"green": Alarms()}},
+    "it does as well, early": {"comparisons": {"green": WELL}, "alarms": {"green": Alarms()}},
+    "it does worse, or its alarms ring": {
+        "comparisons": {"green": WORSE},
+        "alarms": {"green": Alarms(ringing=("low",))},
+    },
+    "too few runs, or an alarm without a state": {
+        "now": T0 + 601,
+        "comparisons": {"green": replace(WELL, runs=9)},
+        "alarms": {"green": Alarms(unknown=("low",))},
+    },
+    "nobody tells how it does": {"now": T0 + 601},
 }
 
 
@@ -76,13 +100,16 @@ RELEASES = {
     "never made, to be deleted": replace(
         unmade(MANIFEST, at=T0, actor="controller", reason="no room"), retiring="controller", closed_at=T0
     ),
+    "canary, paused": _record(S.CANARY, paused="ops"),
+    "bakes": _record(S.CURRENT, goes_back_to="blue"),
+    "bakes, paused": _record(S.CURRENT, goes_back_to="blue", paused="ops"),
     "draining, to be parked": _record(S.DRAINING, retiring="ops", parking=True, closed_at=T0),
 }
 
 
 def _seen(release: Record, changes: dict[str, object]) -> Observation:
     base = replace(
-        seen(release, BLUE),
+        seen(release, WARM if release.goes_back_to else BLUE),
         manifests={"green": MANIFEST, "blue": BLUE.manifest},
         left={"green": EMPTY, "blue": EMPTY},
         awake={"green": SERVICES},
@@ -121,6 +148,11 @@ TABLE = {
         "ten days later, nothing answers": "-> gating",
         "ten days later, work is left": "-> gating",
         "ten days later, unknown": "-> gating",
+        "it does as well": "-> gating",
+        "it does as well, early": "-> gating",
+        "it does worse, or its alarms ring": "-> gating",
+        "too few runs, or an alarm without a state": "-> gating",
+        "nobody tells how it does": "-> gating",
     },
     "gating": {
         "well": "6 SendGate",
@@ -141,6 +173,11 @@ TABLE = {
         "ten days later, nothing answers": "-> failed",
         "ten days later, work is left": "-> failed",
         "ten days later, unknown": "-> failed",
+        "it does as well": "6 SendGate",
+        "it does as well, early": "6 SendGate",
+        "it does worse, or its alarms ring": "6 SendGate",
+        "too few runs, or an alarm without a state": "6 SendGate",
+        "nobody tells how it does": "6 SendGate",
     },
     "current": {
         "well": "-",
@@ -161,6 +198,11 @@ TABLE = {
         "ten days later, nothing answers": "-",
         "ten days later, work is left": "-",
         "ten days later, unknown": "-",
+        "it does as well": "-",
+        "it does as well, early": "-",
+        "it does worse, or its alarms ring": "-",
+        "too few runs, or an alarm without a state": "-",
+        "nobody tells how it does": "-",
     },
     "draining": {
         "well": "-> drained",
@@ -181,6 +223,11 @@ TABLE = {
         "ten days later, nothing answers": "-",
         "ten days later, work is left": "-",
         "ten days later, unknown": "-",
+        "it does as well": "-> drained",
+        "it does as well, early": "-> drained",
+        "it does worse, or its alarms ring": "-> drained",
+        "too few runs, or an alarm without a state": "-> drained",
+        "nobody tells how it does": "-> drained",
     },
     "drained": {
         "well": "-",
@@ -201,6 +248,11 @@ TABLE = {
         "ten days later, nothing answers": "-",
         "ten days later, work is left": "-> draining",
         "ten days later, unknown": "-",
+        "it does as well": "-",
+        "it does as well, early": "-",
+        "it does worse, or its alarms ring": "-",
+        "too few runs, or an alarm without a state": "-",
+        "nobody tells how it does": "-",
     },
     "retired": {
         "well": "-> registered",
@@ -221,6 +273,11 @@ TABLE = {
         "ten days later, nothing answers": "-",
         "ten days later, work is left": "-> registered",
         "ten days later, unknown": "-> registered",
+        "it does as well": "-> registered",
+        "it does as well, early": "-> registered",
+        "it does worse, or its alarms ring": "-> registered",
+        "too few runs, or an alarm without a state": "-> registered",
+        "nobody tells how it does": "-> registered",
     },
     "failed": {
         "well": "Close, Sleep",
@@ -241,6 +298,11 @@ TABLE = {
         "ten days later, nothing answers": "Close",
         "ten days later, work is left": "Close, Retire, Sleep",
         "ten days later, unknown": "Close, Retire, Sleep",
+        "it does as well": "Close, Sleep",
+        "it does as well, early": "Close, Sleep",
+        "it does worse, or its alarms ring": "Close, Sleep",
+        "too few runs, or an alarm without a state": "Close, Sleep",
+        "nobody tells how it does": "Close, Sleep",
     },
     "asleep": {
         "well": "Sleep",
@@ -261,6 +323,36 @@ TABLE = {
         "ten days later, nothing answers": "-",
         "ten days later, work is left": "-> draining",
         "ten days later, unknown": "-",
+        "it does as well": "Sleep",
+        "it does as well, early": "Sleep",
+        "it does worse, or its alarms ring": "Sleep",
+        "too few runs, or an alarm without a state": "Sleep",
+        "nobody tells how it does": "Sleep",
+    },
+    "canary": {
+        "well": "-",
+        "nothing answers": "-",
+        "work is left": "-",
+        "what is left is unknown": "-",
+        "its stack is gone, empty": "EndCanary",
+        "its stack is gone, with work": "EndCanary",
+        "its stack is gone, unknown": "EndCanary",
+        "its stack is being made or deleted": "EndCanary",
+        "its stack could not be made": "EndCanary",
+        "its stack could not be made, unknown": "EndCanary",
+        "its stack could not be made, ten days later": "EndCanary",
+        "its manifest is gone, CloudFormation is silent": "EndCanary",
+        "the pointer names it": "-> current",
+        "another image": "EndCanary",
+        "ten days later": "EndCanary",
+        "ten days later, nothing answers": "EndCanary",
+        "ten days later, work is left": "EndCanary",
+        "ten days later, unknown": "EndCanary",
+        "it does as well": "Promote",
+        "it does as well, early": "-",
+        "it does worse, or its alarms ring": "EndCanary",
+        "too few runs, or an alarm without a state": "-",
+        "nobody tells how it does": "-",
     },
     "ready": {
         "well": "-",
@@ -281,6 +373,11 @@ TABLE = {
         "ten days later, nothing answers": "-",
         "ten days later, work is left": "-",
         "ten days later, unknown": "-",
+        "it does as well": "-",
+        "it does as well, early": "-",
+        "it does worse, or its alarms ring": "-",
+        "too few runs, or an alarm without a state": "-",
+        "nobody tells how it does": "-",
     },
     "drained, paused": {
         "well": "-",
@@ -301,6 +398,11 @@ TABLE = {
         "ten days later, nothing answers": "-",
         "ten days later, work is left": "-> draining",
         "ten days later, unknown": "-",
+        "it does as well": "-",
+        "it does as well, early": "-",
+        "it does worse, or its alarms ring": "-",
+        "too few runs, or an alarm without a state": "-",
+        "nobody tells how it does": "-",
     },
     "asleep, paused": {
         "well": "Sleep",
@@ -321,6 +423,11 @@ TABLE = {
         "ten days later, nothing answers": "-",
         "ten days later, work is left": "-> draining",
         "ten days later, unknown": "-",
+        "it does as well": "Sleep",
+        "it does as well, early": "Sleep",
+        "it does worse, or its alarms ring": "Sleep",
+        "too few runs, or an alarm without a state": "Sleep",
+        "nobody tells how it does": "Sleep",
     },
     "asleep, to be deleted": {
         "well": "Close, Sleep",
@@ -341,6 +448,11 @@ TABLE = {
         "ten days later, nothing answers": "Close",
         "ten days later, work is left": "Close, -> draining",
         "ten days later, unknown": "Close",
+        "it does as well": "Close, Sleep, Delete",
+        "it does as well, early": "Close, Sleep",
+        "it does worse, or its alarms ring": "Close, Sleep",
+        "too few runs, or an alarm without a state": "Close, Sleep, Delete",
+        "nobody tells how it does": "Close, Sleep, Delete",
     },
     "drained, to be deleted": {
         "well": "Close",
@@ -361,6 +473,11 @@ TABLE = {
         "ten days later, nothing answers": "Close",
         "ten days later, work is left": "Close, -> draining",
         "ten days later, unknown": "Close",
+        "it does as well": "Close, Delete",
+        "it does as well, early": "Close",
+        "it does worse, or its alarms ring": "Close",
+        "too few runs, or an alarm without a state": "Close, Delete",
+        "nobody tells how it does": "Close, Delete",
     },
     "failed, to be deleted": {
         "well": "Close, Sleep",
@@ -381,6 +498,11 @@ TABLE = {
         "ten days later, nothing answers": "Close",
         "ten days later, work is left": "Close, Sleep",
         "ten days later, unknown": "Close, Sleep",
+        "it does as well": "Close, Sleep, Delete",
+        "it does as well, early": "Close, Sleep",
+        "it does worse, or its alarms ring": "Close, Sleep",
+        "too few runs, or an alarm without a state": "Close, Sleep, Delete",
+        "nobody tells how it does": "Close, Sleep, Delete",
     },
     "never made": {
         "well": "Register",
@@ -401,6 +523,11 @@ TABLE = {
         "ten days later, nothing answers": "Close",
         "ten days later, work is left": "Register",
         "ten days later, unknown": "Register",
+        "it does as well": "Register",
+        "it does as well, early": "Register",
+        "it does worse, or its alarms ring": "Register",
+        "too few runs, or an alarm without a state": "Register",
+        "nobody tells how it does": "Register",
     },
     "never made, to be deleted": {
         "well": "Register",
@@ -421,6 +548,86 @@ TABLE = {
         "ten days later, nothing answers": "Close",
         "ten days later, work is left": "Register",
         "ten days later, unknown": "Register",
+        "it does as well": "Register",
+        "it does as well, early": "Register",
+        "it does worse, or its alarms ring": "Register",
+        "too few runs, or an alarm without a state": "Register",
+        "nobody tells how it does": "Register",
+    },
+    "canary, paused": {
+        "well": "-",
+        "nothing answers": "-",
+        "work is left": "-",
+        "what is left is unknown": "-",
+        "its stack is gone, empty": "EndCanary",
+        "its stack is gone, with work": "EndCanary",
+        "its stack is gone, unknown": "EndCanary",
+        "its stack is being made or deleted": "EndCanary",
+        "its stack could not be made": "EndCanary",
+        "its stack could not be made, unknown": "EndCanary",
+        "its stack could not be made, ten days later": "EndCanary",
+        "its manifest is gone, CloudFormation is silent": "EndCanary",
+        "the pointer names it": "-> current",
+        "another image": "EndCanary",
+        "ten days later": "-",
+        "ten days later, nothing answers": "-",
+        "ten days later, work is left": "-",
+        "ten days later, unknown": "-",
+        "it does as well": "-",
+        "it does as well, early": "-",
+        "it does worse, or its alarms ring": "-",
+        "too few runs, or an alarm without a state": "-",
+        "nobody tells how it does": "-",
+    },
+    "bakes": {
+        "well": "-",
+        "nothing answers": "-",
+        "work is left": "-",
+        "what is left is unknown": "-",
+        "its stack is gone, empty": "-",
+        "its stack is gone, with work": "-",
+        "its stack is gone, unknown": "-",
+        "its stack is being made or deleted": "-",
+        "its stack could not be made": "-",
+        "its stack could not be made, unknown": "-",
+        "its stack could not be made, ten days later": "EndBake",
+        "its manifest is gone, CloudFormation is silent": "-",
+        "the pointer names it": "-",
+        "another image": "-",
+        "ten days later": "EndBake",
+        "ten days later, nothing answers": "EndBake",
+        "ten days later, work is left": "EndBake",
+        "ten days later, unknown": "EndBake",
+        "it does as well": "EndBake",
+        "it does as well, early": "-",
+        "it does worse, or its alarms ring": "RollBack",
+        "too few runs, or an alarm without a state": "-",
+        "nobody tells how it does": "-",
+    },
+    "bakes, paused": {
+        "well": "-",
+        "nothing answers": "-",
+        "work is left": "-",
+        "what is left is unknown": "-",
+        "its stack is gone, empty": "-",
+        "its stack is gone, with work": "-",
+        "its stack is gone, unknown": "-",
+        "its stack is being made or deleted": "-",
+        "its stack could not be made": "-",
+        "its stack could not be made, unknown": "-",
+        "its stack could not be made, ten days later": "-",
+        "its manifest is gone, CloudFormation is silent": "-",
+        "the pointer names it": "-",
+        "another image": "-",
+        "ten days later": "-",
+        "ten days later, nothing answers": "-",
+        "ten days later, work is left": "-",
+        "ten days later, unknown": "-",
+        "it does as well": "-",
+        "it does as well, early": "-",
+        "it does worse, or its alarms ring": "-",
+        "too few runs, or an alarm without a state": "-",
+        "nobody tells how it does": "-",
     },
     "draining, to be parked": {
         "well": "Close, -> drained",
@@ -441,6 +648,11 @@ TABLE = {
         "ten days later, nothing answers": "Close",
         "ten days later, work is left": "Close, Sleep, Park",
         "ten days later, unknown": "Close, Sleep, Park",
+        "it does as well": "Close, -> drained",
+        "it does as well, early": "Close, -> drained",
+        "it does worse, or its alarms ring": "Close, -> drained",
+        "too few runs, or an alarm without a state": "Close, -> drained",
+        "nobody tells how it does": "Close, -> drained",
     },
 }
 
@@ -465,6 +677,11 @@ def test_nothing_is_taken_from_what_is_at_work_or_not_known_to_be_empty(release:
             observation
         )
         assert not (unsure and "Sleep" in done and release[:6] == "asleep"), observation
-        if release in ("current", "ready", "registered", "gating"):
+        if release in ("current", "ready", "registered", "gating") or release[:5] in ("canar", "bakes"):
             assert "Sleep" not in done
             assert "Delete" not in done
+
+
+@pytest.mark.parametrize("release", ["canary, paused", "bakes, paused"])
+def test_what_a_person_has_paused_is_not_judged(release: str) -> None:
+    assert not {"Promote", "RollBack", "EndBake"} & set(TABLE[release].values())

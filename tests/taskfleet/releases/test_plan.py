@@ -20,7 +20,7 @@ from taskfleet.releases.actions import (
     StopBefore,
 )
 from taskfleet.releases.lease import Lease
-from taskfleet.releases.model import Before, Pointer, State
+from taskfleet.releases.model import Before, Pointer, Published, State
 from taskfleet.releases.observation import Ended, Gone, Left, Memory, Observation, Running
 from taskfleet.releases.plan import plan
 
@@ -36,7 +36,7 @@ GATING = record(state=S.GATING)
 READY = record(state=S.GATING, gate_passed_at=T0)
 BLUE = record("blue", S.CURRENT)
 DRAINING, DRAINED = record(state=S.DRAINING), record(state=S.DRAINED)
-ROLLED_ON = {"pointer": Pointer("blue", 2), "published": "blue"}
+ROLLED_ON = {"pointer": Pointer("blue", 2), "published": Published("blue")}
 OTHER = {"green": manifest(image="sha256:other")}
 
 MIGRATE = BeforeGate(("python", "manage.py", "migrate"), pool="low", timeout_seconds=600)
@@ -186,8 +186,8 @@ CASES = {
         seen(record(state=S.CURRENT), BLUE, **ROLLED_ON),
         [Move("green", S.DRAINING, "release blue became current")],
     ),
-    "the published copy lags": (seen(BLUE, published="green"), [Publish("blue")]),
-    "the published copy is missing": (seen(BLUE, published="none"), [Publish("blue")]),
+    "the published copy lags": (seen(BLUE, published=Published("green")), [Publish("blue")]),
+    "the published copy is missing": (seen(BLUE, published=Published("none")), [Publish("blue")]),
     "the published copy is unknown": (seen(BLUE, published=None), []),
     "work turned up in a drained one": (
         seen(DRAINED, BLUE, left={"green": Left(0, 0, 3, 0, 0)}),
@@ -211,7 +211,7 @@ CASES = {
     ),
     "a drained one with manifests unknown": (seen(DRAINED, BLUE, manifests=None), []),
     "a draining one that the pointer names": (
-        seen(DRAINING, pointer=Pointer("green", 3), published="green"),
+        seen(DRAINING, pointer=Pointer("green", 3), published=Published("green")),
         [Move("green", S.CURRENT, "the pointer names it")],
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from taskfleet.contract.manifest import AUTOMATIC, MANUAL, BeforeGate
+from taskfleet.contract.manifest import AUTOMATIC, MANUAL, BeforeGate, Canary
 from taskfleet.releases.model import Before, Pointer, Record, State
 from taskfleet.releases.observation import UNKNOWN_LEFT, Check, Left
 from taskfleet.releases.progress import End, Progress, progress
@@ -131,3 +131,54 @@ def test_one_that_was_overtaken_waits_for_a_person() -> None:
     observed = seen(passed, later, pointer=Pointer("later", 2, at=T0 + 30))
     found = progress(passed, observed, left=EMPTY, producers=0, empty_looks=0)
     assert (found.waits_for, found.end) == (("`fleet release promote green --yes`",), End.WELL)
+
+
+JUDGED = "34 runs, 1 of them bad"
+CANARY = Canary(seconds=600, runs=50)
+
+
+def test_a_canary_says_how_it_does_and_until_when() -> None:
+    blue, it = record("blue", S.CURRENT), _with(S.CANARY, canary=CANARY)
+
+    def at(seconds: float, judged: str = JUDGED) -> Progress:
+        look = seen(it, blue, now=T0 + seconds)
+        return progress(it, look, left=EMPTY, producers=0, empty_looks=0, judged=judged)
+
+    found = at(10)
+    assert found.waits_for == (f"the rest of its canary: {JUDGED}",)
+    assert (found.until, found.end) == (T0 + 600, None)
+    assert at(10, "").waits_for == ("the rest of its canary: how its tasks do is not known yet",)
+    late = at(700)
+    assert late.waits_for == (f"more runs than that, 50 are wanted: {JUDGED}",)
+    assert late.until == T0 + 1200
+
+
+def test_a_bake_says_which_alarms_ring_and_until_when() -> None:
+    it = replace(_with(S.CURRENT, bake_seconds=300), goes_back_to="blue")
+    found = progress(it, seen(it), left=EMPTY, producers=0, empty_looks=0, judged="none rings")
+    assert found.waits_for == ("the rest of its bake: none rings",)
+    assert found.then == "it stays current, or release blue is current again if its alarms ring"
+    assert (found.until, found.end) == (T0 + 300, None)
+    assert progress(it, seen(it, now=T0 + 301), left=EMPTY, producers=0, empty_looks=0).until == T0 + 600
+
+
+@pytest.mark.parametrize("state", [S.DRAINING, S.DRAINED, S.ASLEEP])
+def test_one_that_was_rejected_has_failed(state: State) -> None:
+    assert _of(record(state=state, rejected="it failed its canary")).end is End.FAILED
+
+
+@pytest.mark.parametrize(("state", "back"), [(S.CANARY, None), (S.CURRENT, "blue")])
+def test_a_paused_one_waits_for_a_person(state: State, back: str | None) -> None:
+    found = _of(replace(_with(state, canary=CANARY, bake_seconds=9), paused="ops", goes_back_to=back))
+    assert (found.waits_for, found.end) == (("`fleet release resume` (ops paused it)",), End.WELL)
+
+
+def test_what_has_passed_its_gate_says_what_it_waits_for_to_begin() -> None:
+    ready = replace(_with(S.GATING, promotion=AUTOMATIC, canary=CANARY), gate_passed_at=T0)
+    blue = record("blue", S.CURRENT, at=T0 - 9)
+    assert progress(ready, seen(ready, blue), left=EMPTY, producers=0, empty_looks=0).then == (
+        "its canary begins"
+    )
+    bakes = replace(blue, goes_back_to="older")
+    found = progress(ready, seen(ready, bakes), left=EMPTY, producers=0, empty_looks=0)
+    assert found.waits_for == ("the end of the bake of release blue",)

@@ -17,6 +17,7 @@ from taskfleet.beat import runs
 from taskfleet.beat.turn import Turns
 from taskfleet.contract import names
 from taskfleet.contract import state as keys
+from taskfleet.contract.split import Split
 from taskfleet.releases import items
 from taskfleet.releases.leases import Leases
 from taskfleet.releases.model import LIVE, State
@@ -29,7 +30,7 @@ from tests.support.ministack import MiniStack
 from tests.support.tiny_fleet import TinyFleet
 from tests.support.valkey import Valkey
 from tests.taskfleet.controller.account import Account
-from tests.taskfleet.releases.factory import seen
+from tests.taskfleet.releases.factory import record, seen
 
 WRITTEN = json.loads(Path(__file__).with_name("records_before.json").read_text())
 ITEMS = {item[keys.KEY]: item for item in map(items.plain, WRITTEN["state"])}
@@ -40,7 +41,7 @@ POINTER = items.to_pointer(ITEMS[keys.POINTER])
 
 
 def test_every_state_of_the_version_before_is_among_them() -> None:
-    assert {str(record.state) for record in RECORDS.values()} == set(map(str, State))
+    assert {record.state for record in RECORDS.values()} == {*State} - {State.CANARY}, "it knew no canary"
 
 
 def again(item: items.Item) -> items.Item:
@@ -107,7 +108,7 @@ def test_beat_takes_its_turn_over_from_the_beat_that_had_it(fleet: TinyFleet) ->
 
 def test_they_are_planned_for_together_and_those_at_rest_are_left_alone() -> None:
     """A manifest that says nothing of sleep: such a release is warm until a person retires it."""
-    look = replace(seen(*RECORDS.values()), pointer=POINTER, published=POINTER.release)
+    look = replace(seen(*RECORDS.values()), pointer=POINTER, published=POINTER.to_publish)
     planned = plan(replace(look, now=look.now + 7 * 86400), Memory())
     moved = {getattr(action, "release", None) for action in planned.actions}
     assert {"was-current", "was-drained", "was-failed", "was-retired", "was-paused"} & moved == set()
@@ -121,3 +122,32 @@ def test_one_that_was_ready_becomes_current_by_a_person_as_before() -> None:
     assert RECORDS["was-drained"].ready
     assert RECORDS["was-current"].state in LIVE
     assert RECORDS["was-retired"].state is State.RETIRED
+
+
+SPLIT = Split("green", "blue", 0.05)
+
+
+def test_what_today_adds_comes_back() -> None:
+    told = replace(POINTER, split=SPLIT)
+    assert items.to_pointer(again(items.from_pointer(told))) == told
+    for kept in (
+        record("green", State.CANARY),
+        record("green", State.DRAINING, rejected="it failed its canary"),
+        record("green", State.CURRENT, goes_back_to="blue"),
+    ):
+        assert items.to_record(again(items.from_record(kept))) == kept
+
+
+def test_one_in_its_canary_drains_where_an_update_is_rolled_back_to_the_version_before() -> None:
+    """It knows neither the state nor the split: its producers publish to blue, and it lets green drain."""
+    written = again(items.from_record(record("green", State.CANARY)))
+    assert written["state"] == "draining"
+    assert set(written) - set(ITEMS[keys.release("was-draining")]) - {"gate_passed_at"} == {"canary"}
+    assert again(items.from_pointer(replace(POINTER, split=SPLIT)))["release"] == POINTER.release
+
+
+def test_one_that_the_version_before_took_for_draining_is_not_in_its_canary_any_more() -> None:
+    """What it wrote lacks what it did not know."""
+    item = again(items.from_record(record("green", State.CANARY)))
+    item.pop("canary")
+    assert items.to_record(item).state is State.DRAINING

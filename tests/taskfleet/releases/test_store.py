@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 import pytest
 from taskfleet import signatures
-from taskfleet.contract import names
+from taskfleet.contract import names, parameters
 from taskfleet.contract import state as keys
+from taskfleet.contract.split import Split
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import builds, commands, items, pointer
-from taskfleet.releases.model import Pointer, State
+from taskfleet.releases.model import Pointer, Published, State
 from taskfleet.releases.store import NO_POINTER, Conflict, Store
 
 from tests.support.ministack import MiniStack
@@ -155,10 +156,21 @@ def test_the_look_is_kept(store: Store) -> None:
 
 def test_the_pointer_is_published_and_read_back(aws: MiniStack, environment: str) -> None:
     ssm = aws.client("ssm")
-    assert pointer.published(ssm, environment) == "none"
-    for release in ("green", "blue", "blue"):
-        pointer.publish(ssm, environment, release)
-        assert pointer.published(ssm, environment) == release
+    told = pointer.published(ssm, environment)
+    assert told == Published("none")
+    split = Split("blue", "green", 0.05)
+    for wanted in (
+        Published("green"),
+        Published("green", split),
+        Published("blue", split),
+        Published("blue"),
+    ):
+        pointer.publish(ssm, environment, wanted, told)
+        told = pointer.published(ssm, environment)
+        assert told == wanted
+    # What a producer of the version before this one reads.
+    name = parameters.current_release(environment)
+    assert ssm.get_parameter(Name=name)["Parameter"]["Value"] == "blue"
 
 
 def test_manifests_are_those_of_the_stacks_that_exist(aws: MiniStack, environment: str) -> None:

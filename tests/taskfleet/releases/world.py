@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from taskfleet.contract.limits import ANSWER_WITHIN_SECONDS
-from taskfleet.contract.manifest import AUTOMATIC, ReleaseManifest
+from taskfleet.contract.manifest import AUTOMATIC, Canary, ReleaseManifest
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import actions as act
 from taskfleet.releases import commands
+from taskfleet.releases.comparing import Comparison
 from taskfleet.releases.model import LIVE, MOVES, Pointer, Record, State, registered, unmade
-from taskfleet.releases.observation import Begun, Check, Deployment, Memory, Observation, Verdict
+from taskfleet.releases.observation import Alarms, Begun, Check, Deployment, Memory, Observation, Verdict
 from taskfleet.releases.plan import plan
 from taskfleet.releases.store import NO_POINTER
 
 from tests.taskfleet.releases.factory import EMPTY, T0, manifest
 
+T = TypeVar("T")
 S = State
 CHECK = Check("shop.database", "low", 60)
 # From the closing of a queue until SQS refuses what is sent, and until its counts are true.
 SETTLES = 60.0
 # Until a release that is left alone has gone on, and some looks more.
-IN_TIME = {S.DRAINING: 3600 + 8 * 1100, S.ASLEEP: 7200 + 4 * 1100, S.DRAINED: 3600 + 4 * 1100}
+IN_TIME = {
+    S.DRAINING: 3600 + 8 * 1100,
+    S.ASLEEP: 7200 + 4 * 1100,
+    S.DRAINED: 3600 + 4 * 1100,
+    S.CANARY: 1200 + 4 * 1100,
+}
+WELL = Comparison(
+    runs=80, blue_runs=900, bad=1, expected=1.0, by_chance=0.6, slower=1.0, slower_by_chance=0.5
+)
+WORSE = replace(WELL, bad=40, by_chance=1e-20, worst="shop.pay")
+FAILS = ("its canary fails", "its bake fails")
 
 
 @dataclass
@@ -41,7 +54,8 @@ class World:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     told: dict[str, list[bool]] = field(default_factory=dict)  # deployment → answers that were sent
     holds: dict[str, int] = field(default_factory=dict)  # release → messages
-    counted: dict[str, int] = field(default_factory=dict)  # … as a look before saw them
+    counted: dict[str, int] = field(default_factory=dict)  # … as a look before saw them,
+    counted_at: float = 0.0  # at this moment
     closed: dict[str, float] = field(default_factory=dict)  # release → when its queues were closed
     awake: set[str] = field(default_factory=set)
     endless: set[str] = field(default_factory=set)  # releases with tasks that never end
@@ -77,7 +91,12 @@ class World:
 
     def _deploy(self) -> None:
         name = f"r{len(self.works)}"
-        self.works[name] = self.chance.choice(["well", "well", "well", "never", "check fails", "check hangs"])
+        self.works[name] = self.chance.choice(
+            ["well", "well", "well", "well", "never", "check fails", "check hangs", *FAILS]
+        )
+        judged = self.chance.choice([{}, {"canary": Canary()}, {"bake_seconds": 600}])
+        if self.works[name] in FAILS or self.often(0.2):
+            judged = {"canary": Canary(), "bake_seconds": 600}
         if self.often(0.1):
             self.endless.add(name)
         keeps = self.chance.choice([0, 3600])
@@ -88,6 +107,7 @@ class World:
             delete_after_seconds=7200,
             keep_failed_seconds=keeps,
             max_live_releases=4,
+            **judged,
         )
         self.awake.add(name)
         if self.often(0.15):
@@ -127,6 +147,9 @@ class World:
         if self.pointer.version:
             assert self.pointer.release not in self.closed, f"nothing can be published ({self.seed})"
             self.holds[self.pointer.release] = self.holds.get(self.pointer.release, 0) + 2
+        if (canary := self.pointer.canary) is not None:
+            assert canary not in self.closed, f"a share can't be published ({self.seed})"
+            self.holds[canary] = self.holds.get(canary, 0) + 1
         if self.stacks and self.often(0.1):
             stale = self.chance.choice(list(self.stacks))
             if self.now - self.closed.get(stale, self.now) <= SETTLES:
@@ -135,7 +158,7 @@ class World:
     def _work(self) -> None:
         for name in self.holds:
             record = self.records.get(name)
-            if record is not None and self.holds[name] and record.state in (S.CURRENT, S.DRAINING):
+            if record is not None and self.holds[name] and record.state in (S.CURRENT, S.CANARY, S.DRAINING):
                 self.awake.add(name)  # its alarms scale it
             if name in self.awake - self.endless:
                 self.holds[name] = max(0, self.holds[name] - self.chance.choice([0, 1, 5]))
@@ -147,6 +170,12 @@ class World:
                 case "delete":  # the stack, by hand, whatever is in it on Redis
                     if name in self.stacks and name != self.pointer.release:
                         self._gone(name)
+                case "roll back" if self.pointer.split is not None:
+                    self._point(
+                        commands.end_canary(
+                            self.records, self.pointer, at=self.now, actor="ops", reason="not now"
+                        )
+                    )
                 case "roll back":
                     back = commands.before(self.records, self.pointer).release
                     if back in self.stacks:  # `fleet` makes sure that its workers run
@@ -172,13 +201,21 @@ class World:
         if record is not None:
             self.records[record.release] = record
 
-    def _promote(self, name: str) -> None:
-        made = commands.promote(self.records, self.pointer, name, at=self.now, actor="ops", reason="bad")
-        if made is not None:
-            assert name in self.stacks, f"promoted without a stack ({self.seed})"
-            self.pointer = made.pointer
-            self.records[name] = made.green
-            self.awake.add(name)
+    def _promote(self, name: str, reason: str = "bad") -> None:
+        self._point(
+            commands.promote(self.records, self.pointer, name, at=self.now, actor="ops", reason=reason)
+        )
+
+    def _point(self, made: commands.Promotion | None, *, both: bool = False) -> None:
+        if made is None:
+            return
+        name = made.pointer.canary or made.pointer.release
+        assert name in self.stacks, f"published to without a stack ({self.seed})"
+        self.pointer = made.pointer
+        self.records[made.green.release] = made.green
+        if both and made.blue is not None:
+            self.records[made.blue.release] = made.blue
+        self.awake.add(name)
 
     # -- a controller ------------------------------------------------------------------------------
 
@@ -196,7 +233,7 @@ class World:
         if self.late is not None and self.often(0.3):
             self._act(1 - who, self.late)
             self.late = None
-        self.counted = dict(self.holds)
+        self.counted, self.counted_at = dict(self.holds), self.now
 
     def _observe(self, who: int) -> Observation:
         standing = {name: self.manifests[name] for name in self.stacks}
@@ -207,7 +244,8 @@ class World:
         blind = 0.5 if self.clear else self.chance.random()
         # SQS' counts lag behind, by less than a queue takes to be closed. Those of Redis, which alone has
         # messages of a release whose stack is gone, do not.
-        lagging = self.counted if self.often(0.1) else self.holds
+        lags = self.often(0.1) and self.now - self.counted_at <= SETTLES
+        lagging = self.counted if lags else self.holds
         counts = {
             name: (lagging if name in self.stacks else self.holds).get(name, 0) for name in self.records
         }
@@ -219,9 +257,11 @@ class World:
             records=dict(self.records),
             manifests=None if blind < 0.05 else standing,
             pointer=self.pointer,
-            published=None if unread > 0.95 else self.pointer.release,
+            published=None if unread > 0.95 else self.pointer.to_publish,
             leases=None if 0.9 < unread < 0.95 else (),
             begun=None if blind < 0.05 or 0.85 < unread < 0.9 else begun,
+            comparisons=self._judged(WELL, WORSE, "its canary fails"),
+            alarms=self._judged(Alarms(), Alarms(ringing=("low",)), "its bake fails"),
             proofs=dict(self.proofs),
             running={(p.name, name): 1 for name, made in standing.items() for p in made.pools},
             left={
@@ -234,6 +274,11 @@ class World:
             verdicts=dict(self.verdicts),
             awake=None if 0.1 < blind < 0.15 else {name: (f"low-{name}",) for name in self.awake},
         )
+
+    def _judged(self, well: T, bad: T, way: str) -> dict[str, T]:
+        """Of each release; sometimes it is not known, and sometimes it is too early to tell."""
+        known = [name for name in self.works if self.clear or self.often(0.8)]
+        return {name: bad if self.works[name] == way and self.often(0.7) else well for name in known}
 
     def _act(self, who: int, seen: Observation) -> None:
         """Up to five rounds, as the controller does."""
@@ -278,11 +323,13 @@ class World:
                 if url is not None and self.records[name].answered != deployment:
                     self.told.setdefault(deployment, []).append(success)
                 self._change(name, answered=deployment)
-            case act.Promote():
+            case act.Promote() | act.StartCanary() | act.EndCanary() | act.RollBack():
                 try:
-                    self._promote(name)
+                    self._moves_the_pointer(action, name)
                 except ReleaseError:
                     return
+            case act.EndBake(_, reason):
+                self.records[name] = self.records[name].baked(reason, at=self.now, actor="controller")
             case _:
                 self._rest(action, name)
 
@@ -293,10 +340,24 @@ class World:
         else:
             self.records[made.release] = registered(made, **new)
 
+    def _moves_the_pointer(self, action: object, name: str) -> None:
+        by = {"at": self.now, "actor": "controller", "reason": getattr(action, "reason", "")}
+        match action:
+            case act.Promote():
+                assert self.records[name].rejected is None, f"current though it was rejected ({self.seed})"
+                self._promote(name, by["reason"])
+            case act.StartCanary():
+                self._point(commands.start_canary(self.records, self.pointer, name, **by))
+            case act.EndCanary(_, _, rejected) if self.pointer.canary == name:
+                self._point(commands.end_canary(self.records, self.pointer, **by, rejected=rejected))
+            case act.RollBack(_, to) if self.pointer.release == name:
+                self._point(commands.roll_back(self.records, self.pointer, to, **by), both=True)
+
     def _rest(self, action: object, name: str) -> None:
         match action:
             case act.Close():
-                assert self.pointer.release != name, f"the current release is closed ({self.seed})"
+                told = (self.pointer.release, self.pointer.canary)
+                assert name not in told, f"it is published to and closed ({self.seed})"
                 self.closed.setdefault(name, self.now)
                 if self.records[name].closed_at is None:
                     self._change(name, closed_at=self.now)
@@ -304,6 +365,10 @@ class World:
                 self.closed.pop(name, None)
                 self._change(name, closed_at=None)
             case act.Sleep():
+                assert self.pointer.canary != name, f"a release in its canary sleeps ({self.seed})"
+                needed = any(r.goes_back_to == name for r in self.records.values())
+                asked = self.records[name].retiring is not None
+                assert asked or not needed, f"asleep, though it may be gone back to ({self.seed})"
                 assert self.pointer.release != name, f"the current release sleeps ({self.seed})"
                 self.awake.discard(name)
             case act.Retire(_, actor):
@@ -350,6 +415,10 @@ class World:
             assert self.records[name].state is S.FAILED, f"nobody knows {name} ({self.seed})"
             assert self.records[name].paused, f"what is left of {name} stays ({self.seed})"
             assert name not in self.awake, f"what is left of {name} runs ({self.seed})"
+        paused = self.pointer.canary and self.records[self.pointer.canary].paused
+        assert self.pointer.split is None or paused, f"its canary has no end ({self.seed})"
+        for record in self.records.values():
+            assert record.goes_back_to is None or record.paused, f"its bake has no end ({self.seed})"
         current = [r.release for r in self.records.values() if r.state is S.CURRENT]
         assert current == [self.pointer.release][: self.pointer.version], f"{current} ({self.seed})"
         for record in self.records.values():

@@ -74,9 +74,9 @@ def _base_parameters(operator: Operator) -> Iterator[Finding]:
 def _current_release(operator: Operator) -> Iterator[Finding]:
     seen = operator.store.scan()
     told = pointer.published(operator.client("ssm"), operator.environment)
-    same = told == seen.pointer.release
-    record = seen.records.get(told)
-    says = told if same else f"producers read {told}, the record says {seen.pointer.release}"
+    same = told == seen.pointer.to_publish
+    record = seen.records.get(told.release)
+    says = str(told) if same else f"producers read {told}, the record says {seen.pointer.to_publish}"
     yield Finding(
         "current release", same and record is not None, says if record else f"{says}: no such release"
     )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from taskfleet.cli.operator import Operator, asks
+from taskfleet.cli.operator import LastLook, Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
+from taskfleet.controller.look import ReleaseLook
 from taskfleet.errors import TaskfleetError
+from taskfleet.releases.bake import bakes
 from taskfleet.releases.builds import Refused
 from taskfleet.releases.commands import find
 from taskfleet.releases.items import from_record
-from taskfleet.releases.model import Record
+from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Left
 
 
@@ -28,8 +31,7 @@ def list_releases(operator: Operator) -> None:
         show_json({"current": seen.pointer.release, "releases": [as_json(record) for record in records]})
         return
     rows = [
-        (r.release, str(r.state), "yes" if r.ready else "-", duration(now - r.since), r.image)
-        for r in records
+        (r.release, _state(r), "yes" if r.ready else "-", duration(now - r.since), r.image) for r in records
     ]
     show(table(("release", "state", "ready", "for", "image"), rows, indent=""))
 
@@ -40,7 +42,8 @@ def list_releases(operator: Operator) -> None:
 def show_release(operator: Operator, release: str) -> None:
     """Show a release: its state, what is left in it, and its history."""
     record = find(operator.store.scan().records, release)
-    left = left_in(operator, release)
+    look = look_at(operator, release)
+    left = look.left if look else None
     refused = operator.store.refused_build(release) if record.manifest.build else None
     if operator.json:
         parts = None if left is None else dict(vars(left), total=left.total)
@@ -50,17 +53,37 @@ def show_release(operator: Operator, release: str) -> None:
     show(
         [
             f"release  {record.release}",
-            f"state    {record.state}, for {duration(time.time() - record.since)}",
+            f"state    {_state(record)}, for {duration(time.time() - record.since)}",
             f"ready    {'yes: it may be promoted' if record.ready else 'no'}",
             f"image    {record.image}",
             *([f"build    {record.manifest.build}"] if record.manifest.build else []),
             f"gate     {_gate(record)}",
+            *_judged(record, look.judged if look else "", time.time()),
             f"left     {_says(left)}",
             *_refused(refused),
             "history",
             *(_line(change) for change in as_json(record)["history"]),
         ]
     )
+
+
+def _state(record: Record) -> str:
+    return f"{record.state}{' (bakes)' if bakes(record) else ' (rejected)' if record.rejected else ''}"
+
+
+def _judged(record: Record, judged: str, now: float) -> Iterator[str]:
+    """How it does in its canary or its bake, for how long it still does, or why it was rejected."""
+    wanted, said = record.manifest.canary, judged or "not known"
+    if record.state is State.CANARY and wanted is not None:
+        yield f"canary   {said}; {_to_go(record.since + wanted.seconds - now)}"
+    if bakes(record):
+        yield f"bake     alarms: {said}; {_to_go(record.since + record.manifest.bake_seconds - now)}"
+    if record.rejected:
+        yield f"rejected {record.rejected}"
+
+
+def _to_go(seconds: float) -> str:
+    return f"{duration(seconds)} to go" if seconds > 0 else "it waits on, for as long again at most"
 
 
 def left_in(operator: Operator, release: str) -> Left | None:
@@ -74,8 +97,21 @@ def last_seen(operator: Operator, release: str) -> tuple[Left | None, float]:
         last = operator.last_look()
     except TaskfleetError:
         return None, 0.0
-    looks = [each for each in last.look.releases if each.release == release]
-    return looks[0].left if looks and not last.silent else None, last.look.at
+    found = _found(last, release)
+    return found.left if found else None, last.look.at
+
+
+def look_at(operator: Operator, release: str) -> ReleaseLook | None:
+    """What the last look says of a release; None if it is not fresh."""
+    try:
+        return _found(operator.last_look(), release)
+    except TaskfleetError:
+        return None
+
+
+def _found(last: LastLook, release: str) -> ReleaseLook | None:
+    looks = [] if last.silent else [each for each in last.look.releases if each.release == release]
+    return looks[0] if looks else None
 
 
 def as_json(record: Record) -> dict[str, Any]:

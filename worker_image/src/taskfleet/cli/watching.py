@@ -39,11 +39,11 @@ _RATE_SECONDS = 20.0
 )
 @asks
 def watch(operator: Operator, release: str | None, every: float, timeout: float | None) -> None:
-    """Watch releases: what gates and drains wait for, what is left, and when that ends at the latest.
+    """Watch releases: what gates, canaries, bakes and drains wait for, what is left, and when that ends.
 
-    With RELEASE it ends once that release waits for nothing more: exit code 0 when it is current, drained or
-    waits for a person, 1 when it has failed. Without, it ends at Ctrl-C. Where the output is no terminal, it
-    prints what changes, with --json one object a line.
+    With RELEASE it ends once that release waits for nothing more: exit code 0 when it is current (and has
+    baked), drained or waits for a person, 1 when it has failed. Without, it ends at Ctrl-C. Where the output
+    is no terminal, it prints what changes, with --json one object a line.
     """
     if release is not None:
         find(operator.store.scan().records, release)
@@ -88,6 +88,7 @@ def _progress(seen: Snapshot, last: LastLook | None, release: str | None) -> Ite
             left=None if fresh is None else fresh.left,
             producers=None if fresh is None else fresh.producers,
             empty_looks=0 if fresh is None else fresh.empty_looks,
+            judged="" if fresh is None else fresh.judged,
         )
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from taskfleet.contract import metrics
+from taskfleet.contract import metrics, names
 from taskfleet.contract.alarms import MINUTE, Alarm, Audience, Comparison, Missing, Scope, Setting, scaling
+from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.contract.metrics import LOOK_SECONDS, WINDOW_SECONDS
 
 OLD_TARGETS, OLD_MINUTES = 5, 5
@@ -74,6 +75,7 @@ _POOL = (
         threshold=Setting("latency_target_seconds", times=OLD_TARGETS),
         reason="scaling had its time; a pool for nightly batches has a target to match",
         lasting_seconds=OLD_MINUTES * MINUTE,
+        of_its_release=True,
         says=(
             f"more than {OLD_TARGETS} times as long as the pool's latency target, for {OLD_MINUTES} minutes.",
             f"above {OLD_TARGETS} times the\ntarget",
@@ -92,6 +94,7 @@ _POOL = (
         reason="most looks of each minute saw none; replacing the only worker takes about a minute",
         lasting_seconds=NO_WORKER_MINUTES * MINUTE,
         needs="min_workers",  # else no worker is what an idle pool looks like
+        of_its_release=True,
         says=(f"no worker in most looks of {NO_WORKER_MINUTES} minutes:",),
     ),
     Alarm(
@@ -103,6 +106,7 @@ _POOL = (
         comparison=Comparison.AT_LEAST,
         threshold=FAILING_WORKERS,
         reason="one may be a host's end, three have a cause; interruptions of Spot don't count",
+        of_its_release=True,
         says=(f"{FAILING_WORKERS} or more workers of a pool ended unasked within {_WINDOW_MINUTES} minutes",),
     ),
 )
@@ -137,6 +141,7 @@ _QUEUE = (
         lasting_seconds=UNATTENDED_MINUTES * MINUTE,
         missing=Missing.OK,
         scales=True,
+        of_its_release=True,
         says=(f"for {UNATTENDED_MINUTES} minutes, and none was in flight",),
     ),
 )
@@ -277,3 +282,15 @@ CATALOGUE: Mapping[str, Alarm] = MappingProxyType(
 def of(scope: Scope) -> tuple[Alarm, ...]:
     """The alarms that there is one of for each …"""
     return tuple(alarm for alarm in CATALOGUE.values() if alarm.scope is scope)
+
+
+def of_release(environment: str, manifest: ReleaseManifest) -> list[str]:
+    """The names of a release's alarms that are its own doing, which an outage of Redis is not."""
+    return [
+        names.alarm(environment, alarm.name, where, manifest.release)
+        for alarm in CATALOGUE.values()
+        if alarm.of_its_release
+        for pool in manifest.pools
+        if alarm.needs is None or getattr(pool, alarm.needs)
+        for where in ((pool.name,) if alarm.scope is Scope.POOL else pool.queues)
+    ]

@@ -64,7 +64,7 @@ class Alarm:
     ``reason`` says why the threshold is what it is, with the eyes of a team of a million tasks a day.
     ``only_without`` counts the metric as 0 unless this other one is 0. ``says`` are what its page must say.
     ``needs`` is a setting of the pool: where it is 0 there is no such alarm. ``scales`` has a scaling policy
-    of its name as its action.
+    of its name as its action. ``of_its_release``: while the release bakes, it rolls that back.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Alarm:
     only_without: Metric | None = None
     needs: str | None = None
     scales: bool = False
+    of_its_release: bool = False
     says: tuple[str, ...] = ()
 
     @property

@@ -46,6 +46,18 @@ class BeforeGate:
     timeout_seconds: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """A ``share`` of publishes goes to the release for ``seconds`` before it becomes current.
+
+    So many ``runs`` of its tasks are waited for, for as long again, before it is compared.
+    """
+
+    share: float = 0.05
+    seconds: int = 600
+    runs: int = 50
+
+
 @dataclass(frozen=True)
 class ReleaseManifest:
     """One release. ``image`` is what its workers run, by digest; ``drain_deadline_seconds`` alarms.
@@ -61,6 +73,8 @@ class ReleaseManifest:
     ``build`` is of a release that is rolled: each build is deployed into the same stack, on the same queues.
     An ETA farther ahead than ``etas_beyond_seconds`` waits in the table of ETAs, not in a queue; None: all
     wait in queues.
+    With a ``canary`` it is compared with the current release before it takes over, and for ``bake_seconds``
+    after that its alarms send producers back; 0: not.
     """
 
     release: str
@@ -78,6 +92,8 @@ class ReleaseManifest:
     beat: bool = False
     build: str | None = None
     etas_beyond_seconds: int | None = None
+    canary: Canary | None = None
+    bake_seconds: int = 0
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -106,8 +122,12 @@ class ReleaseManifest:
             before = data.pop("before_gate", None)
             if before is not None:
                 before = BeforeGate(**{**_known(BeforeGate, before), "command": tuple(before["command"])})
+            canary = data.pop("canary", None)
+            if canary is not None:
+                canary = Canary(**_known(Canary, canary))
             confirmed = tuple(data.get("confirmed", ()))
-            return cls(pools=pools, **{**data, "confirmed": confirmed, "before_gate": before})
+            known = {**data, "confirmed": confirmed, "before_gate": before, "canary": canary}
+            return cls(pools=pools, **known)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a release manifest ({error}): {text[:200]!r}") from error
 

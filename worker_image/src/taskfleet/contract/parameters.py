@@ -15,6 +15,11 @@ def current_release(environment: str) -> str:
     return f"{root(environment)}/current-release"
 
 
+def canary_release(environment: str) -> str:
+    """The split while a release is in its canary (`taskfleet.contract.split`), or `NO_RELEASE`."""
+    return f"{root(environment)}/canary-release"
+
+
 NO_RELEASE = "none"
 
 

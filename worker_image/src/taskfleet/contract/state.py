@@ -9,6 +9,8 @@ EXPIRES = "expires_at"
 # The pointer's record: `release`, `version` (conditional writes), `at`, `actor`, `reason`. The SSM
 # parameter that producers read is its published copy: SSM has no conditional write.
 POINTER = "pointer"
+# … and while a release is in its canary the split, as its parameter has it (`taskfleet.contract.split`).
+SPLIT = "split"
 # The controller's last look, as JSON in `look`, with `at`; what `fleet status` prints.
 LOOK = "look"
 # The last tick of the beat whose turn it is: `at`.

@@ -18,7 +18,7 @@ from taskfleet.controller.execute import Execution
 from taskfleet.controller.gather import Gathered, gather
 from taskfleet.controller.leaving import Leaving
 from taskfleet.controller.look import Look, ReleaseLook, total
-from taskfleet.releases.model import LIVE, Record, State
+from taskfleet.releases.model import LIVE, Published, Record, State
 from taskfleet.releases.observation import Memory, Rules
 from taskfleet.releases.plan import Plan, plan
 from taskfleet.releases.store import NO_HOLDS, NO_POINTER, Snapshot
@@ -40,7 +40,7 @@ class Controller:
         self._histories: dict[str, History] = {}
         self._leaving = Leaving()
         self._snapshot: Snapshot | None = None
-        self._published: str | None = None
+        self._published: Published | None = None
         self.last: Look | None = None
 
     def look(self) -> Look:
@@ -100,7 +100,7 @@ class Controller:
             at=seen.now,
             took_seconds=round(took, 3),
             current=(known.pointer if known else NO_POINTER).release,
-            published=self._published if planned else seen.published,
+            published=_release_of(self._published if planned else seen.published),
             broker_up=seen.broker_up,
             fallback_up=_both_up(seen),
             beat_age_seconds=self._beat_age(seen),
@@ -129,6 +129,7 @@ class Controller:
             beat=record.manifest.beat,
             beat_desired=beat.desired if beat else None,
             beat_running=beat.running if beat else None,
+            judged=str(seen.comparisons.get(record.release) or seen.alarms.get(record.release) or ""),
         )
 
     def _beat_age(self, seen: Gathered) -> float | None:
@@ -149,6 +150,10 @@ class Controller:
                 step()
             except (BotoCoreError, ClientError) as error:
                 logger.warning("%s: %s", what, error)
+
+
+def _release_of(published: Published | None) -> str | None:
+    return published.release if published else None
 
 
 def _order(records: Mapping[str, Record]) -> list[Record]:

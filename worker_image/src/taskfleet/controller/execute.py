@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 import redis
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,6 +26,8 @@ from taskfleet.releases.actions import (
     Close,
     Delete,
     DiscardGates,
+    EndBake,
+    EndCanary,
     FailGate,
     Move,
     Park,
@@ -38,15 +39,27 @@ from taskfleet.releases.actions import (
     Reopen,
     Retire,
     Roll,
+    RollBack,
     RunBefore,
     SendCheck,
     SendGate,
     Sleep,
+    StartCanary,
     StopBefore,
     Unmade,
     WakeBeat,
 )
-from taskfleet.releases.model import BY_ITSELF, Before, Pointer, Record, State, registered, unmade
+from taskfleet.releases.commands import Promotion
+from taskfleet.releases.model import (
+    BY_ITSELF,
+    Before,
+    Pointer,
+    Published,
+    Record,
+    State,
+    registered,
+    unmade,
+)
 from taskfleet.releases.observation import Memory, Observation
 from taskfleet.releases.store import Conflict
 
@@ -64,7 +77,7 @@ class Execution:
     now: float
     records: dict[str, Record]
     pointer: Pointer
-    published: str | None
+    published: Published | None
     unsent: dict[str, str] = field(default_factory=dict)  # key of a gate task → why no broker took it
     undeleted: set[str] = field(default_factory=set)  # releases whose stack could not be deleted
     away: dict[str, str] = field(default_factory=dict)  # broker → why it took none
@@ -156,6 +169,16 @@ class Execution:
                 self._send(action)
             case Promote(release, reason):
                 self._promote(release, reason)
+            case StartCanary(release, reason):
+                self._point(commands.start_canary(self.records, self.pointer, release, **self._by(reason)))
+            case EndCanary(_, reason, rejected):
+                self._point(
+                    commands.end_canary(self.records, self.pointer, **self._by(reason), rejected=rejected)
+                )
+            case RollBack(_, to, reason):
+                self._point(commands.roll_back(self.records, self.pointer, to, **self._by(reason)), both=True)
+            case EndBake(release, reason):
+                self._move(self.records[release].baked(reason, at=self.now, actor=ACTOR))
             case Publish():
                 self._publish()
             case _:
@@ -218,6 +241,9 @@ class Execution:
         record = self.records[release]
         return replace(record, version=record.version + 1, **changes)  # type: ignore[arg-type]
 
+    def _by(self, reason: str) -> dict[str, Any]:
+        return {"at": self.now, "actor": ACTOR, "reason": reason}
+
     def _register(self, record: Record) -> None:
         write = self.edges.store.create if record.version == 1 else self.edges.store.save
         write(record)
@@ -234,19 +260,23 @@ class Execution:
         self.records[record.release] = record
 
     def _promote(self, release: str, reason: str) -> None:
-        records: Mapping[str, Record] = self.records
-        made = commands.promote(records, self.pointer, release, at=self.now, actor=ACTOR, reason=reason)
+        self._point(commands.promote(self.records, self.pointer, release, **self._by(reason)))
+
+    def _point(self, made: Promotion | None, *, both: bool = False) -> None:
+        """Move the pointer; with ``both`` the record of the one that drains says why, in the same write."""
         if made is None:
             return
-        self.edges.store.promote(made.pointer, made.green)
+        written = [made.green, made.blue] if both and made.blue else [made.green]
+        self.edges.store.promote(made.pointer, *written)
         self.pointer = made.pointer
-        self._noted(made.green)
+        for record in written:
+            self._noted(record)
         self._publish()
 
     def _publish(self) -> None:
         """What the record says now: this process may have stood still since it looked."""
         self.published = promoting.publish(self.edges.store, self.edges.ssm, self.edges.environment)
-        logger.info("release %s is published to producers", self.published)
+        logger.info("release %s is published to producers", self.published.release)
 
     def _noted(self, record: Record) -> None:
         self.records[record.release] = record

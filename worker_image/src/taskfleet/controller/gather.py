@@ -14,7 +14,7 @@ from taskfleet.contract import names
 from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.contract.metrics import WINDOW_SECONDS
-from taskfleet.controller import before, unmade
+from taskfleet.controller import before, judging, unmade
 from taskfleet.controller.edges import Edges
 from taskfleet.errors import ReleaseError
 from taskfleet.measuring import primary
@@ -24,12 +24,13 @@ from taskfleet.measuring.holding import holding
 from taskfleet.measuring.parked import parked
 from taskfleet.measuring.services import Service, services, services_of
 from taskfleet.releases import pointer
+from taskfleet.releases.comparing import Comparison
 from taskfleet.releases.draining import overdue
 from taskfleet.releases.gating import wanted
 from taskfleet.releases.lease import Lease
-from taskfleet.releases.model import LIVE, Record
-from taskfleet.releases.observation import Begun, Command, Deployment, Rules
-from taskfleet.releases.store import Snapshot
+from taskfleet.releases.model import LIVE, Published, Record
+from taskfleet.releases.observation import Alarms, Begun, Command, Deployment, Rules
+from taskfleet.releases.store import NO_POINTER, Snapshot
 from taskfleet.scaling.holds import Hold
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ class Gathered:
     manifests: Mapping[str, ReleaseManifest] | None
     begun: Mapping[str, Begun] | None  # releases whose stack is there, and not their manifest
     deployments: Mapping[str, Deployment] | None
-    published: str | None
+    published: Published | None
     depths: Mapping[str, PrimaryDepth] | None  # by versioned queue
     holding: Mapping[str, Mapping[str, int]]  # by release whose drain is overdue: tasks by name
     parked: Mapping[str, int] | None  # dead letters that are still on Redis, by versioned queue
@@ -60,6 +61,8 @@ class Gathered:
     services: Mapping[str, Service] | None
     failed: Mapping[str, int] | None  # workers that ended unasked, by service
     before: Mapping[str, Command]  # the commands before the gates of registered releases
+    comparisons: Mapping[str, Comparison]  # of a release in its canary with the current one
+    alarms: Mapping[str, Alarms]  # of a release that bakes
     problems: tuple[str, ...]
 
     @property
@@ -100,7 +103,9 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
     deployments = problems.ask(
         "SSM does not list deployments", lambda: pointer.deployments(edges.ssm, env), _AWS
     )
-    published = problems.ask("SSM does not tell the pointer", lambda: pointer.published(edges.ssm, env), _AWS)
+    published = problems.ask(
+        "SSM does not tell the pointer", lambda: pointer.published(edges.ssm, env), (*_AWS, ValueError)
+    )
     snapshot = problems.ask(
         "DynamoDB does not tell the state",
         lambda: _snapshot(edges, last, {**(manifests or {}), **(begun or {})}, rules),
@@ -126,6 +131,16 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
     commands = problems.ask(
         "ECS does not tell the command before a gate", lambda: before.look(edges, records, now), _AWS
     )
+    compared = problems.ask(
+        "Redis does not tell how the tasks of a canary do",
+        lambda: judging.comparisons(edges, records, known.pointer if known else NO_POINTER, now),
+        (*_AWS, redis.RedisError, OSError, ValueError),
+    )
+    rings = problems.ask(
+        "CloudWatch does not tell the alarms of a release that bakes",
+        lambda: judging.alarms(edges, records),
+        _AWS,
+    )
     return Gathered(
         now=now,
         snapshot=snapshot,
@@ -147,6 +162,8 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
         services=running,
         failed=failed,
         before=commands or {},
+        comparisons=compared or {},
+        alarms=rings or {},
         problems=tuple(problems),
     )
 

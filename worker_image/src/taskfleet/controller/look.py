@@ -91,7 +91,8 @@ class ReleaseLook:
     """One release. ``ready``: may be promoted. ``empty_looks``: looks in a row that found nothing left.
 
     ``producers``: processes that may still publish to it. ``beat``: whether it has one of its own; and how
-    many tasks its service wants and runs.
+    many tasks its service wants and runs. ``judged``: in its canary how it does beside the current release,
+    while it bakes which alarms ring; empty if that is not known.
     """
 
     release: str
@@ -107,6 +108,7 @@ class ReleaseLook:
     beat: bool = False
     beat_desired: int | None = None
     beat_running: int | None = None
+    judged: str = ""
 
     @property
     def left(self) -> Left:

@@ -25,7 +25,9 @@ from taskfleet.scaling.rates import Counted
 NO_HISTORIES: Mapping[str, History] = MappingProxyType({})
 
 # Before it serves and while it drains a release keeps a worker, even in a pool that may sleep.
-_KEEPS_ONE = frozenset({State.REGISTERED, State.GATING, State.DRAINING})
+_KEEPS_ONE = frozenset({State.REGISTERED, State.GATING, State.CANARY, State.DRAINING})
+# Those that publishes go to.
+_SERVES = frozenset({State.CANARY, State.CURRENT})
 
 
 def observation(seen: Gathered, environment: str) -> Observation | None:
@@ -45,6 +47,8 @@ def observation(seen: Gathered, environment: str) -> Observation | None:
         running=_running(seen),
         deployments=seen.deployments,
         before=seen.before,
+        comparisons=seen.comparisons,
+        alarms=seen.alarms,
         leases=seen.leases,
         holding=seen.holding,
         awake=_awake(seen),
@@ -206,7 +210,7 @@ class _Pool:
             max_workers=self.pool.most_fallback_workers,
             desired=look.fallback_desired,
             broker_up=self.seen.broker_up,
-            needed=not self.seen.broker_up and self.record.state is State.CURRENT,
+            needed=not self.seen.broker_up and self.record.state in _SERVES,
         ).load()
 
     def _queue(self, queue: str) -> QueueLook:

@@ -26,16 +26,19 @@ class Address(NamedTuple):
     etas_beyond: int | None = None
 
 
-def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> Address:
+def versioned(
+    queue: str, *, bound_release: str | None, releases: Releases, root: str | None = None
+) -> Address:
     """The address of a logical or an already versioned queue.
 
     A versioned name is kept: a retry goes back to the queue that its task came from. A task that names no
-    queue goes to the release's default queue. Raises
+    queue goes to the release's default queue. A workflow, by its ``root``, may go to a release that is in its
+    canary. Raises
     `UnknownQueue` for a queue that the release does not have (its tasks would never run), and
     `taskfleet.errors.PointerUnknown`.
     """
     parts = names.split_versioned_queue(queue)
-    logical, release = parts or (queue, bound_release or releases.current())
+    logical, release = parts or (queue, bound_release or _followed(queue, root, releases))
     known = releases.queues(release)
     if logical == CELERYS_DEFAULT_QUEUE and logical not in known:
         logical = releases.default_queue(release) or logical
@@ -55,3 +58,12 @@ def versioned(queue: str, *, bound_release: str | None, releases: Releases) -> A
         releases.longest_countdown(logical, release),
         releases.etas_beyond(release),
     )
+
+
+def _followed(queue: str, root: str | None, releases: Releases) -> str:
+    """What is not bound: to the current release, or for a share of workflows to the one in its canary."""
+    canary = None if root is None else releases.canary(root)
+    # What the current release alone has is published to it until the other takes over.
+    if canary is not None and queue in (CELERYS_DEFAULT_QUEUE, *releases.queues(canary)):
+        return canary
+    return releases.current()

@@ -14,7 +14,7 @@ from celery import Celery
 from celery.canvas import group
 
 from taskfleet import in_memory
-from taskfleet.publishing import batch
+from taskfleet.publishing import batch, workflow
 from taskfleet.publishing.batch import Batch, collecting
 
 _stock = group._apply_tasks
@@ -36,21 +36,25 @@ def _apply_tasks(
     **options: Any,
 ) -> Iterator[Any]:
     app = app or self.app
-    if getattr(app, "taskfleet", None) is None or in_memory.used(app) or batch.current(app) is not None:
+    if getattr(app, "taskfleet", None) is None or in_memory.used(app):
         yield from _stock(self, tasks, producer, app, *args, **options)
         return
-    together = Batch(app)
-    for result in _within(together, _stock(self, _within(None, tasks), producer, app, *args, **options)):
+    if (others := batch.current(app)) is not None:
+        yield from _within(others, _stock(self, tasks, producer, app, *args, **options), workflow.new_group())
+        return
+    together, root = Batch(app), workflow.new_group()
+    stock = _stock(self, _within(None, tasks), producer, app, *args, **options)
+    for result in _within(together, stock, root):
         together.send_if_full()
         yield result
     together.finish()
 
 
-def _within(together: Batch | None, each: Iterable[Any]) -> Iterator[Any]:
-    """The same; what is published while it is read becomes part of ``together``."""
+def _within(together: Batch | None, each: Iterable[Any], root: str | None = None) -> Iterator[Any]:
+    """The same; what is published while it is read becomes part of ``together``, and of this workflow."""
     items, end = iter(each), object()
     while True:
-        with collecting(together):
+        with collecting(together), workflow.part_of(root):
             item = next(items, end)
         if item is end:
             return

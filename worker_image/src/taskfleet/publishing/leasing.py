@@ -70,7 +70,8 @@ class ProducerLease:
     def used(self, release: str) -> None:
         """A publish goes to this release."""
         self._used_at = self._clock()
-        if release != self._releases.known:  # named by the caller, or that of a group: the other is asked for
+        # Named by the caller, or that of a group: what is known is asked for.
+        if release not in self._releases.known:
             self._published_to.add(release)
         if not self._runs:
             self._start()
@@ -116,9 +117,9 @@ class ProducerLease:
 
     def _renew(self) -> None:
         """Write it, of a pointer that is read now; whoever may publish to none has none."""
-        current = self._bound or self._releases.held(within_seconds=READ_SECONDS)
+        held = {self._bound} if self._bound else self._releases.held(within_seconds=READ_SECONDS)
         published_to, self._published_to = self._published_to, set()
-        releases = tuple(sorted(published_to | ({current} if current else set())))
+        releases = tuple(sorted(published_to | held))
         if not releases:
             return
         now, began = time.time(), self._clock()

@@ -3,6 +3,7 @@
 The pointer is read at most every 5 s and fails static: if it can't be read, what was read last holds, for
 four hours at most, and only in a process that has gone on asking. One that was suspended or idle past its
 lease (`taskfleet.publishing.leasing`) reads it before it publishes, or refuses to.
+Beside it, in the same request, is read which share of publishes goes to a release in its canary.
 A manifest that was read is kept: a release's queues change with its id. Where somebody gives an id himself
 and adds a queue under it, the manifest is read again at the first publish to that queue.
 """
@@ -19,11 +20,14 @@ from taskfleet import boot_clock, deadline
 from taskfleet.contract import names, parameters
 from taskfleet.contract.leases import LEASE_SECONDS
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.contract.parameters import canary_release, current_release
+from taskfleet.contract.split import Split, split_of
 from taskfleet.errors import PointerStale, PointerUnknown
 from taskfleet.kept import Kept
 from taskfleet.per_process import PerProcess
 from taskfleet.publishing.memory import Memory
-from taskfleet.publishing.parameters import Parameters
+from taskfleet.publishing.parameters import Parameters, Read
+from taskfleet.releases.model import Published
 
 KEEP_SECONDS = 5.0
 # So long a publish waits for a pointer that it knows to be old: SSM most often answers in a tenth of it.
@@ -34,9 +38,6 @@ STALE_SECONDS = 30.0
 ROLLED_SECONDS = 60.0
 # A publish to a queue that its release is not known to have waits so long for the manifest.
 ANEW_SECONDS = 1.0
-
-# Reads one parameter; None if it does not exist. Raises OSError if it can't be read.
-Read = Callable[[str], str | None]
 
 
 class NotDeployed(PointerUnknown):
@@ -93,34 +94,44 @@ class Releases:
         Raises `PointerUnknown` if there is none, or none was ever read, and `PointerStale` if what was read
         is too old.
         """
+        return self._told().release
+
+    def canary(self, root: str) -> str | None:
+        """The release in its canary, if the workflow of this ``root`` goes to it. Raises as `current`."""
+        split = self._told().split
+        return split.release if split is not None and split.takes(root) else None
+
+    def _told(self) -> Published:
         try:
-            release = self._current.get()
+            told = self._current.get()
             if self._holds():
-                return release
+                return told
             # A read that began before this process was suspended brings what was true then.
             if not self._memory.just_failed(self._clock()):
                 self._current.expire()
-                release = self._current.fresh()
+                told = self._current.fresh()
         except OSError as error:
             if self._current.known is None:
                 raise PointerUnknown(f"the current release can't be read: {error}") from error
             raise self._stale(str(error)) from error
         if self._holds():
-            return release
+            return told
         raise self._stale("it was not read in time")
 
     @property
-    def known(self) -> str | None:
-        """What was read last, however old."""
-        return self._current.known
+    def known(self) -> frozenset[str]:
+        """The current release and one in its canary, as they were read last, however old."""
+        told = self._current.known
+        if told is None:
+            return frozenset()
+        return frozenset((told.release, *([told.split.release] if told.split else [])))
 
-    def held(self, *, within_seconds: float) -> str | None:
-        """The release that this process may publish to, of a pointer that is read now; None if none."""
+    def held(self, *, within_seconds: float) -> frozenset[str]:
+        """The releases that this process may publish to, of a pointer that is read now."""
         self._current.expire()
         with deadline.within(within_seconds), contextlib.suppress(OSError, PointerUnknown):
             self._current.fresh()
-        known = self._current.known
-        return known if known is not None and self._holds() else None
+        return self.known if self._holds() else frozenset()
 
     def leased(self, since: float) -> None:
         """The controller knows, ``since`` a moment of this clock, which release this process publishes to."""
@@ -130,11 +141,11 @@ class Releases:
         return self._bound or self._memory.holds(self._clock(), leased_until=self._lease.get().until)
 
     def _stale(self, why: str) -> PointerStale:
-        age = self._clock() - self._memory.read_at
+        age, known = self._clock() - self._memory.read_at, " or ".join(sorted(self.known))
         return PointerStale(
             f"the current release was read {age:.0f} s ago, and can't be read again: {why}. This process was "
             f"suspended or idle past its lease of {LEASE_SECONDS:.0f} s, or nothing answers for hours; "
-            f"release {self._current.known} may have drained meanwhile. Nothing was published: send it again"
+            f"release {known} may have drained meanwhile. Nothing was published: send it again"
         )
 
     def renew(self, *, within_seconds: float) -> None:
@@ -192,7 +203,7 @@ class Releases:
         except OSError as error:
             raise PointerUnknown(f"the queues of release {release} can't be read: {error}") from error
 
-    def _look(self) -> str:
+    def _look(self) -> Published:
         began = self._clock()
         try:
             value = self._read_pointer()
@@ -202,21 +213,31 @@ class Releases:
         self._memory.succeeded(began)
         return value
 
-    def _read_pointer(self) -> str:
-        value = self._read(parameters.current_release(self._environment))
+    def _read_pointer(self) -> Published:
+        pointer, canary = (each(self._environment) for each in (current_release, canary_release))
+        value, split = self._read(pointer, canary)
         if value is None or value == parameters.NO_RELEASE:
             raise PointerUnknown(
                 f"the environment {self._environment!r} has no current release yet: deploy one and "
                 "wait for its gate, or set TASKFLEET_PINNED_RELEASE"
             )
-        if self._current.known not in (None, value):
+        if self._current.known is not None and self._current.known.release != value:
             # Not followed before its queues are known, while there is another to stay with.
             self._manifest(value)
-        return value
+        return Published(value, self._split(split, value))
+
+    def _split(self, text: str | None, current: str) -> Split | None:
+        """What can't be understood, is of an earlier pointer or to a release without a manifest is none."""
+        with contextlib.suppress(ValueError, PointerUnknown):
+            split = split_of(text)
+            if split is not None and split.beside == current:
+                self._manifest(split.release)
+                return split
+        return None
 
     def _read_manifest(self, release: str) -> _Manifest:
         name = parameters.release_manifest(self._environment, release)
-        text = self._read(name)
+        (text,) = self._read(name)
         if text is None:
             raise NotDeployed(f"release {release} is not deployed: there is no parameter {name}")
         try:

@@ -14,7 +14,7 @@ from taskfleet.contract.leases import UNLEASED_SECONDS
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES
 from taskfleet.errors import PublishError, QueueClosed, TaskfleetError
 from taskfleet.logs import logger
-from taskfleet.publishing import encoding
+from taskfleet.publishing import encoding, workflow
 from taskfleet.publishing.address import Address, versioned
 from taskfleet.publishing.fallback import Fallback
 from taskfleet.publishing.groups import GroupReleases
@@ -165,7 +165,8 @@ class Publisher:
 
     def _address(self, queue: str, options: dict[str, Any]) -> Address:
         bound = self._bound_release or self._groups.of(options)
-        address = versioned(queue, bound_release=bound, releases=self._releases)
+        root = workflow.root_of(options.get("headers") or {})
+        address = versioned(queue, bound_release=bound, releases=self._releases, root=root)
         self._groups.note(options, address.release)
         if self._lease is not None:
             self._lease.used(address.release)

@@ -124,6 +124,40 @@ class Promote:
 
 
 @dataclass(frozen=True)
+class StartCanary:
+    """Have a share of publishes go to a release."""
+
+    release: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class EndCanary:
+    """Have all publishes go to the current release again. What was ``rejected`` has failed."""
+
+    release: str
+    reason: str
+    rejected: bool
+
+
+@dataclass(frozen=True)
+class EndBake:
+    """Note that the alarms of the current release decide no more about it."""
+
+    release: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RollBack:
+    """Move the pointer from ``release``, which has failed its bake, back to another."""
+
+    release: str
+    to: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Publish:
     """Write the pointer's published copy, which producers read."""
 
@@ -233,5 +267,9 @@ Action = (
     | SendCheck
     | PassGate
     | Promote
+    | StartCanary
+    | EndCanary
+    | EndBake
+    | RollBack
     | Publish
 )

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from taskfleet.contract.limits import ANSWER_WITHIN_SECONDS
 from taskfleet.contract.manifest import AUTOMATIC
 from taskfleet.releases import commands
-from taskfleet.releases.actions import Action, Answer, Await, Move, Promote
+from taskfleet.releases.actions import Action, Answer, Await, Move, Promote, StartCanary
+from taskfleet.releases.bake import bakes
 from taskfleet.releases.gating import other_image, reused
-from taskfleet.releases.model import Record, State
+from taskfleet.releases.model import Pointer, Record, State
 from taskfleet.releases.observation import Observation
 from taskfleet.releases.rolling import of_another_build
 
@@ -69,21 +70,46 @@ def _answer(record: Record, seen: Observation) -> tuple[bool, str] | None:
     if record.paused is not None:
         resume = f"fleet release resume {name} --yes"
         return True, f"the gate of release {name} has passed, and {record.paused} has paused it: `{resume}`"
-    if not newer(record, seen.records, seen):
+    if not newer(record, seen.records, seen.pointer):
         return False, f"release {seen.pointer.release} became current meanwhile, so release {name} does not"
-    return True, f"the gate of release {name} has passed: it becomes current"
+    after = " after its canary" if commands.has_canary(record, seen.pointer) else ""
+    return True, f"the gate of release {name} has passed: it becomes current{after}"
 
 
 def promotion(seen: Observation, live: list[Record]) -> Iterator[Action]:
-    """The release that becomes current by itself: the environment's first, then the newest that may."""
-    ready = [r for r in live if r.state is State.GATING and r.ready and r.paused is None and _stays(r, seen)]
+    """The release that becomes current by itself: the environment's first, then the newest that may.
+
+    Not beside another one's canary: that of an older one ends for it (`taskfleet.releases.canary`).
+    """
     if seen.pointer.version == 0:
-        yield from (Promote(first.release, "the first release of the environment") for first in ready[:1])
+        first = _ready(seen, live)[:1]
+        yield from (Promote(one.release, "the first release of the environment") for one in first)
         return
-    automatic = [r for r in ready if r.manifest.promotion == AUTOMATIC and newer(r, seen.records, seen)]
-    if automatic:
-        newest = max(automatic, key=lambda record: record.registered_at)
-        yield Promote(newest.release, "its gate has passed")
+    newest = next_current(seen, live)
+    if newest is None or seen.pointer.split is not None:
+        return
+    start = StartCanary if commands.has_canary(newest, seen.pointer) else Promote
+    yield start(newest.release, "its gate has passed")
+
+
+def next_current(seen: Observation, live: list[Record]) -> Record | None:
+    """The newest release that may become current by itself; none while the current one bakes.
+
+    What is gone back to if a release fails must not be one that may fail itself.
+    """
+    current = seen.records.get(seen.pointer.release)
+    if current is not None and bakes(current):
+        return None
+    automatic = [
+        record
+        for record in _ready(seen, live)
+        if record.manifest.promotion == AUTOMATIC and newer(record, seen.records, seen.pointer)
+    ]
+    return max(automatic, key=lambda record: record.registered_at, default=None)
+
+
+def _ready(seen: Observation, live: list[Record]) -> list[Record]:
+    return [r for r in live if r.state is State.GATING and r.ready and r.paused is None and _stays(r, seen)]
 
 
 def _stays(record: Record, seen: Observation) -> bool:
@@ -94,10 +120,10 @@ def _stays(record: Record, seen: Observation) -> bool:
     return (deployment.id if deployment else "") == record.answered
 
 
-def newer(record: Record, records: Mapping[str, Record], seen: Observation) -> bool:
+def newer(record: Record, records: Mapping[str, Record], pointer: Pointer) -> bool:
     """Whether it was deployed after the current release, or after somebody went back to that one."""
-    current = records.get(seen.pointer.release)
+    current = records.get(pointer.release)
     if current is None:
-        return seen.pointer.version == 0
-    since = seen.pointer.at if commands.gone_back_to(current) else current.registered_at
+        return pointer.version == 0
+    since = pointer.at if commands.gone_back_to(current) else current.registered_at
     return record.registered_at > since

@@ -12,11 +12,11 @@ from taskfleet.releases.retiring import has_failed_for_good
 
 
 def closing(record: Record, seen: Observation) -> Iterator[Action]:
-    """Close one that is being retired, that failed, or whose stack is gone; never the current one.
+    """Close one that is being retired, that failed, or whose stack is gone; never one that is published to.
 
     At every look: a broker may lose what it was told, in a failover.
     """
-    if record.release == seen.pointer.release:
+    if record.release in (seen.pointer.release, seen.pointer.canary):
         return
     gone = seen.manifests is not None and record.release not in seen.manifests
     if record.retiring or gone or has_failed_for_good(record):

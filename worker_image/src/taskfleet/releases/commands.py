@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from taskfleet.contract.split import Split
 from taskfleet.errors import ReleaseError
 from taskfleet.releases.model import Pointer, Record, State
 from taskfleet.releases.observation import Left
@@ -12,7 +13,10 @@ from taskfleet.releases.observation import Left
 
 @dataclass(frozen=True)
 class Promotion:
-    """The pointer's next record, the record of the release that takes over, and of the one that drains."""
+    """The pointer's next record, the record of the release that takes over, and of the one that drains.
+
+    Where a canary begins or ends the pointer stays, and ``green`` is in it, or was.
+    """
 
     pointer: Pointer
     green: Record
@@ -21,6 +25,15 @@ class Promotion:
     @property
     def steps(self) -> tuple[str, ...]:
         """For a person to read before saying yes."""
+        canary, name = self.green.manifest.canary, self.green.release
+        if self.pointer.split is not None and canary is not None:
+            return (
+                f"within seconds, a share of {canary.share:.3g} of publishes goes to release {name}, for "
+                f"{canary.seconds} s",
+                f"then release {name} becomes current, unless its tasks fail more or take longer",
+            )
+        if self.pointer.release != name:
+            return (f"the canary of release {name} ends: it drains, {self.pointer.release} stays current",)
         drains = (
             (f"release {self.blue.release}: current -> draining; it finishes what it has",)
             if self.blue
@@ -49,11 +62,93 @@ def promote(
 ) -> Promotion | None:
     """How to make a release current; None if it is already. `ReleaseError` if it must not be.
 
-    ``running``: workers by pool, seen just now; None if the caller has made sure of them.
+    ``running``: workers by pool, seen just now; None if the caller has made sure of them. A release that has
+    another one to go back to then bakes, if its settings say so.
     """
     green = find(records, release)
     if pointer.release == release:
         return None
+    _check(green, running)
+    blue = records.get(pointer.release)
+    made = green.moved(State.CURRENT, at=at, actor=actor, reason=reason)
+    if green.state in (State.GATING, State.CANARY) and green.manifest.bake_seconds and blue is not None:
+        made = replace(made, goes_back_to=blue.release)
+    return Promotion(
+        pointer=Pointer(release=release, version=pointer.version + 1, at=at, actor=actor, reason=reason),
+        green=made,
+        blue=drained_by(blue, release, at=at, actor=actor) if blue else None,
+    )
+
+
+def has_canary(record: Record, pointer: Pointer) -> bool:
+    """Whether it is compared with a current release before it becomes current itself."""
+    return record.manifest.canary is not None and record.state is State.GATING and pointer.version > 0
+
+
+def start_canary(
+    records: Mapping[str, Record],
+    pointer: Pointer,
+    release: str,
+    *,
+    at: float,
+    actor: str,
+    reason: str,
+    running: Mapping[str, int] | None = None,
+) -> Promotion:
+    """How a share of publishes goes to a release. `ReleaseError` as for `promote`, or beside another."""
+    green = find(records, release)
+    _check(green, running)
+    wanted = green.manifest.canary
+    if wanted is None or green.state is not State.GATING or pointer.release not in records:
+        raise ReleaseError(f"release {release} is {green.state} and can't have a canary (now)")
+    if pointer.split is not None:
+        raise ReleaseError(
+            f"release {pointer.split.release} is in its canary: wait for its end, or end it first: "
+            "fleet release rollback --yes"
+        )
+    return Promotion(
+        # Since when the current release is so, and by whom, stays as it is.
+        pointer=replace(
+            pointer, version=pointer.version + 1, split=Split(release, pointer.release, wanted.share)
+        ),
+        green=green.moved(State.CANARY, at=at, actor=actor, reason=reason),
+        blue=None,
+    )
+
+
+def end_canary(
+    records: Mapping[str, Record],
+    pointer: Pointer,
+    *,
+    at: float,
+    actor: str,
+    reason: str,
+    rejected: bool = False,
+) -> Promotion | None:
+    """How all publishes go to the current release again; None if they do."""
+    record = None if pointer.canary is None else records.get(pointer.canary)
+    if record is None or record.state is not State.CANARY:
+        return None
+    made = record.moved(State.DRAINING, at=at, actor=actor, reason=reason)
+    return Promotion(
+        pointer=replace(pointer, version=pointer.version + 1, split=None),
+        green=replace(made, rejected=reason if rejected else None),
+        blue=None,
+    )
+
+
+def roll_back(
+    records: Mapping[str, Record], pointer: Pointer, to: str, *, at: float, actor: str, reason: str
+) -> Promotion | None:
+    """How the current release, which failed its bake, is left for another one; None if it is not current."""
+    made = promote(records, pointer, to, at=at, actor=actor, reason=reason)
+    if made is None or made.blue is None:
+        return None
+    return replace(made, blue=replace(made.blue, rejected=reason))
+
+
+def _check(green: Record, running: Mapping[str, int] | None) -> None:
+    release = green.release
     if not green.ready:
         raise ReleaseError(f"release {release} can't become current: {_not_ready(green)}")
     if running is not None and (asleep := _without_worker(green, running)):
@@ -61,12 +156,6 @@ def promote(
             f"release {release} can't become current: no worker runs in {', '.join(asleep)}; "
             f"start one first: fleet scale {asleep[0]} 1 --release {release} --yes"
         )
-    blue = records.get(pointer.release)
-    return Promotion(
-        pointer=Pointer(release=release, version=pointer.version + 1, at=at, actor=actor, reason=reason),
-        green=green.moved(State.CURRENT, at=at, actor=actor, reason=reason),
-        blue=drained_by(blue, release, at=at, actor=actor) if blue else None,
-    )
 
 
 def drained_by(blue: Record, green: str, *, at: float, actor: str) -> Record | None:
@@ -152,6 +241,8 @@ def retire(
         return None
     if pointer.release == release or record.state is State.CURRENT:
         raise ReleaseError(f"release {release} is current: promote another release first, then let it drain")
+    if pointer.canary == release:
+        raise ReleaseError(f"release {release} is in its canary: end it first: fleet release rollback --yes")
     if park:
         return replace(record, retiring=actor, parking=True, version=record.version + 1)
     if record.state is State.DRAINING:

@@ -19,7 +19,7 @@ def zeros(record: Record, seen: Observation, memory: Memory) -> int:
     So does a published pointer that lags behind the record, as producers follow what is published; and so
     does a producer that may still publish to it.
     """
-    told = seen.published is not None and seen.published == seen.pointer.release
+    told = seen.published == seen.pointer.to_publish
     nobody = seen.producers(record.release) == ()
     empty = nobody and seen.left.get(record.release, UNKNOWN_LEFT).total == 0
     return memory.zeros.get(record.release, 0) + 1 if told and empty else 0

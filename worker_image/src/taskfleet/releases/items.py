@@ -9,6 +9,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.contract.split import Split
 from taskfleet.releases.model import Before, Change, Pointer, Record, State
 from taskfleet.releases.observation import Check, Verdict
 
@@ -39,11 +40,17 @@ def _no_floats(value: Any) -> Any:
 
 
 def from_record(record: Record) -> Item:
-    """The item of a release."""
+    """The item of a release.
+
+    One in its canary is written as draining, too: a controller of the version before, which an update that is
+    rolled back brings again, knows no such state, and lets it drain.
+    """
+    canary = record.state is State.CANARY
     return {
         keys.KEY: keys.release(record.release),
         "release": record.release,
-        "state": str(record.state),
+        "state": str(State.DRAINING if canary else record.state),
+        "canary": canary or None,
         "version": record.version,
         "digest": record.image,
         "manifest": record.manifest.to_json(),
@@ -59,6 +66,8 @@ def from_record(record: Record) -> Item:
         "before": None if record.before is None else {"task": record.before.task, "at": record.before.at},
         "gate_failed": record.gate_failed,
         "kept": record.kept or None,
+        "rejected": record.rejected,
+        "goes_back_to": record.goes_back_to,
         "history": [_from_change(change) for change in record.history],
     }
 
@@ -75,7 +84,7 @@ def to_record(item: Item) -> Record:
         release=item["release"],
         image=item["digest"],
         manifest=ReleaseManifest.from_json(item["manifest"]),
-        state=State(item["state"]),
+        state=State.CANARY if item.get("canary") else State(item["state"]),
         since=float(item["since"]),
         version=int(item["version"]),
         gate_passed_at=None if passed is None else float(passed),
@@ -89,6 +98,8 @@ def to_record(item: Item) -> Record:
         before=None if before is None else Before(before["task"], float(before["at"])),
         gate_failed=item.get("gate_failed"),
         kept=item.get("kept", ""),
+        rejected=item.get("rejected"),
+        goes_back_to=item.get("goes_back_to"),
         history=tuple(
             Change(at=float(c["at"]), actor=c["actor"], reason=c["reason"], before=c["from"], after=c["to"])
             for c in item["history"]
@@ -121,6 +132,7 @@ def from_pointer(pointer: Pointer) -> Item:
         "at": pointer.at,
         "actor": pointer.actor,
         "reason": pointer.reason,
+        keys.SPLIT: pointer.split.to_json() if pointer.split else None,
     }
 
 
@@ -132,4 +144,5 @@ def to_pointer(item: Item) -> Pointer:
         at=float(item["at"]),
         actor=item["actor"],
         reason=item["reason"],
+        split=Split.from_json(item[keys.SPLIT]) if keys.SPLIT in item else None,
     )

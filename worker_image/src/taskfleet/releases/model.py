@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.contract.split import Split
 from taskfleet.errors import ReleaseError
 
+# What a current release is in its history once its bake is over; no state.
+BAKED = "baked"
 HISTORY_KEPT = 100  # changes; a DynamoDB item holds 400 KB
 
 
@@ -22,6 +26,7 @@ class State(StrEnum):
     RETIRED = "retired"
     FAILED = "failed"
     ASLEEP = "asleep"
+    CANARY = "canary"
 
 
 # The deployment of a release whose stack failed before its manifest was written: nobody waits for an answer.
@@ -32,7 +37,9 @@ _S = State
 MOVES: dict[State, frozenset[State]] = {
     # To itself, and back to registered: another build of a release that is rolled.
     _S.REGISTERED: frozenset({_S.GATING, _S.FAILED, _S.RETIRED, _S.REGISTERED}),
-    _S.GATING: frozenset({_S.CURRENT, _S.FAILED, _S.RETIRED, _S.REGISTERED}),
+    _S.GATING: frozenset({_S.CANARY, _S.CURRENT, _S.FAILED, _S.RETIRED, _S.REGISTERED}),
+    # Its queues may hold work: what has failed here, or was overtaken, drains.
+    _S.CANARY: frozenset({_S.CURRENT, _S.DRAINING}),
     _S.CURRENT: frozenset({_S.DRAINING, _S.CURRENT}),
     # Back to current is a rollback.
     _S.DRAINING: frozenset({_S.DRAINED, _S.CURRENT}),
@@ -47,7 +54,7 @@ MOVES: dict[State, frozenset[State]] = {
     _S.FAILED: frozenset({_S.GATING, _S.REGISTERED, _S.RETIRED}),
 }
 # Those whose workers run and whose queues may hold work.
-LIVE = frozenset({_S.REGISTERED, _S.GATING, _S.CURRENT, _S.DRAINING, _S.DRAINED, _S.ASLEEP, _S.FAILED})
+LIVE = frozenset(set(_S) - {_S.RETIRED})
 
 
 # Those with workers; the others sleep.
@@ -86,6 +93,8 @@ class Record:
     its stack is deleted. ``paused`` says who wants it to do nothing by itself: neither become current, nor
     sleep, nor be deleted. ``gate_failed``: why the gate of a current release that is rolled has not passed.
     ``kept`` is the last deployment that was answered with success: CloudFormation may go back to it.
+    sleep, nor be deleted. ``rejected`` is why its canary or its bake failed. While it bakes, ``goes_back_to``
+    is the release that was current before it.
     """
 
     release: str
@@ -105,6 +114,8 @@ class Record:
     before: Before | None = None
     gate_failed: str | None = None
     kept: str = ""
+    rejected: str | None = None
+    goes_back_to: str | None = None
     history: tuple[Change, ...] = ()
 
     @property
@@ -114,8 +125,8 @@ class Record:
 
     @property
     def served(self) -> bool:
-        """Whether it has been current, so that its queues may hold work."""
-        return any(change.after == State.CURRENT for change in self.history)
+        """Whether it has been published to, so that its queues may hold work."""
+        return any(change.after in (State.CANARY, State.CURRENT) for change in self.history)
 
     @property
     def never_made(self) -> bool:
@@ -126,7 +137,7 @@ class Record:
     @property
     def ready(self) -> bool:
         """Whether it may be promoted: its gate has passed, its stack stays and nobody is deleting it."""
-        warm = self.state in (State.GATING, State.DRAINING, State.DRAINED)
+        warm = self.state in (State.GATING, State.CANARY, State.DRAINING, State.DRAINED)
         return warm and self.gate_passed_at is not None and self.retiring is None and self.deployed
 
     @property
@@ -158,6 +169,8 @@ class Record:
             retiring=None if stays else self.retiring,
             parking=False if stays else self.parking,
             before=None if again else self.before,
+            rejected=None if again or to is State.CURRENT else self.rejected,
+            goes_back_to=None,
             history=(*self.history, change)[-HISTORY_KEPT:],
         )
 
@@ -166,6 +179,12 @@ class Record:
         to = State.CURRENT if self.state is State.CURRENT else State.REGISTERED
         moved = self.moved(to, at=at, actor=actor, reason=f"build {manifest.build} was deployed")
         return replace(moved, manifest=manifest, image=manifest.image)
+
+    def baked(self, reason: str, *, at: float, actor: str) -> Record:
+        """The record once its alarms decide no more: it stays current."""
+        change = Change(at=at, actor=actor, reason=reason, before=self.state, after=BAKED)
+        history = (*self.history, change)[-HISTORY_KEPT:]
+        return replace(self, goes_back_to=None, version=self.version + 1, history=history)
 
 
 def registered(manifest: ReleaseManifest, *, at: float, actor: str, before: Record | None = None) -> Record:
@@ -199,12 +218,38 @@ def _born(
     )
 
 
+class Published(NamedTuple):
+    """What producers are told: the current release, and the split while another one is in its canary."""
+
+    release: str
+    split: Split | None = None
+
+    def __str__(self) -> str:
+        if self.split is None:
+            return self.release
+        return f"{self.release}, and {self.split.release} for {self.split.share:.3g} of the publishes"
+
+
 @dataclass(frozen=True)
 class Pointer:
-    """The record of the current release; ``version`` 0 means that there has been none yet."""
+    """The record of the current release; ``version`` 0 means that there has been none yet.
+
+    ``split``: a share of publishes goes to another one, which is in its canary.
+    """
 
     release: str
     version: int
     at: float = 0.0
     actor: str = ""
     reason: str = ""
+    split: Split | None = None
+
+    @property
+    def canary(self) -> str | None:
+        """The release that is in its canary."""
+        return self.split.release if self.split else None
+
+    @property
+    def to_publish(self) -> Published:
+        """What producers are to be told."""
+        return Published(self.release, self.split)

@@ -13,8 +13,10 @@ from taskfleet.contract.limits import (
     SQS_POLICY_SETTLES_SECONDS,
 )
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.contract.metrics import LOOK_SECONDS
+from taskfleet.releases.comparing import Comparison
 from taskfleet.releases.lease import Lease
-from taskfleet.releases.model import Pointer, Record
+from taskfleet.releases.model import Pointer, Published, Record
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Rules:
     # sent, and its counts lag behind by another.
     settle_seconds: float = SQS_POLICY_SETTLES_SECONDS + SQS_COUNTS_SETTLE_SECONDS
     delete_again_seconds: float = 300
+    look_seconds: float = LOOK_SECONDS
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,22 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Alarms:
+    """The alarms of a release that are its own doing, by name, but for those that are off.
+
+    ``before``: in ALARM since before it became current; ``unknown``: in no state, or there is no such alarm.
+    """
+
+    ringing: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        said = {"in ALARM": self.ringing, "in ALARM since before": self.before, "unknown": self.unknown}
+        return "; ".join(f"{how}: {', '.join(which)}" for how, which in said.items() if which) or "none rings"
+
+
+@dataclass(frozen=True)
 class Memory:
     """What one look leaves for the next. Losing it is safe: counting starts again."""
 
@@ -152,7 +171,7 @@ class Observation:
     records: Mapping[str, Record]
     manifests: Mapping[str, ReleaseManifest] | None
     pointer: Pointer
-    published: str | None  # what producers read, `NO_RELEASE` if there is nothing to read
+    published: Published | None  # what producers read, `NO_RELEASE` if there is nothing to read
     proofs: Mapping[str, float]  # gate key → when the gate task ran
     running: Mapping[tuple[str, str], int] | None  # (pool, release) → workers
     left: Mapping[str, Left]
@@ -166,6 +185,9 @@ class Observation:
     holding: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     leases: tuple[Lease, ...] | None = ()  # of producers' processes, those that are past too
     begun: Mapping[str, Begun] | None = field(default_factory=dict)
+    # A release in its canary → it and the current one; one that bakes → its alarms. Missing: not known.
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    alarms: Mapping[str, Alarms] = field(default_factory=dict)
 
     def producers(self, release: str) -> tuple[Lease, ...] | None:
         """Those that may publish to a release now."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from taskfleet.releases import unmade
+from taskfleet.releases import bake, unmade
 from taskfleet.releases.actions import Action, Delete, Move, Publish, Register, Renew, SendCheck, SendGate
-from taskfleet.releases.answering import answering, promotion
+from taskfleet.releases.answering import answering, next_current, promotion
+from taskfleet.releases.canary import canary
 from taskfleet.releases.closing import closing
 from taskfleet.releases.draining import MAY_DRAIN, late, overdue, towards_retired, zeros
 from taskfleet.releases.gating import gating, other_image, reused, towards_current
@@ -39,10 +40,16 @@ def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # 
     remembered = replace(memory, zeros=counted)
     answers = [action for _, record in sorted(seen.records.items()) for action in answering(record, seen)]
     moved = {action.release for action in answers if isinstance(action, Move)}
+    overtakes = next_current(seen, live)
     actions = (
         *_registrations(seen),
         *answers,
-        *(action for r in live if r.release not in moved for action in _steps(r, seen, remembered, rules)),
+        *(
+            action
+            for r in live
+            if r.release not in moved
+            for action in _steps(r, seen, remembered, rules, overtakes)
+        ),
         *_pointer(seen, live),
     )
     sent = {gate.key: seen.now for gate in actions if isinstance(gate, SendGate | SendCheck)}
@@ -72,7 +79,9 @@ def _registrations(seen: Observation) -> Iterator[Action]:
     yield from unmade.found(seen)
 
 
-def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
+def _steps(
+    record: Record, seen: Observation, memory: Memory, rules: Rules, overtakes: Record | None
+) -> Iterator[Action]:
     deployed = (seen.manifests or {}).get(record.release, record.manifest)
     if rolls := list(rolling(record, seen)):
         yield from rolls
@@ -85,6 +94,8 @@ def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> I
     if record.state in MAY_DRAIN:
         moves = list(towards_retired(record, seen, memory.zeros[record.release], rules))
         yield from moves or resting(record, seen, memory, rules)
+    elif record.state is State.CANARY:
+        yield from canary(record, seen, rules, overtakes)
     elif record.state is not State.CURRENT:
         moves = list(towards_current(record, seen, memory, rules))
         yield from moves or resting(record, seen, memory, rules)
@@ -92,6 +103,8 @@ def _steps(record: Record, seen: Observation, memory: Memory, rules: Rules) -> I
         yield Move(record.release, State.DRAINING, f"release {seen.pointer.release} became current")
     elif in_gate(record) and record.gate_failed is None:
         yield from gating(record, seen, memory, rules)
+    else:
+        yield from bake.bake(record, seen)
 
 
 def _removed(record: Record, seen: Observation) -> list[str]:
@@ -106,7 +119,7 @@ def _pointer(seen: Observation, live: list[Record]) -> Iterator[Action]:
     yield from promoted
     if promoted or seen.pointer.version == 0:
         return
-    if seen.published is not None and seen.published != seen.pointer.release:
+    if seen.published is not None and seen.published != seen.pointer.to_publish:
         yield Publish(seen.pointer.release)
 
 
@@ -124,7 +137,7 @@ def _problems(seen: Observation, live: list[Record], rules: Rules) -> Iterator[s
             yield late(record, seen)
         vanished = seen.manifests is not None and record.release not in seen.manifests
         left = seen.left.get(record.release, UNKNOWN_LEFT)
-        if vanished and (record.state in (State.CURRENT, State.DRAINING) or left.total != 0):
+        if vanished and (record.state in (State.CURRENT, State.CANARY, State.DRAINING) or left.total != 0):
             yield (
                 f"release {record.release} is {record.state} and its stack is gone: nothing runs its tasks "
                 f"({left}); deploy it again, or promote another release"
@@ -136,5 +149,6 @@ def _problems(seen: Observation, live: list[Record], rules: Rules) -> Iterator[s
             )
         yield from unmade.problem(record, seen)
         yield from stuck(record, seen, rules)
+        yield from bake.stuck(record, seen)
     if seen.pointer.version and seen.pointer.release not in seen.records:
         yield f"the current release {seen.pointer.release} has no record: promote a release that exists"

@@ -1,4 +1,4 @@
-"""The pointer's published copy: one SSM parameter, which every producer reads."""
+"""The pointer's published copy: two SSM parameters, which every producer reads."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ from typing import Any
 
 from taskfleet.contract import parameters
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.contract.split import split_of
+from taskfleet.releases.model import Published
 from taskfleet.releases.observation import Deployment
 
 
-def published(ssm: Any, environment: str) -> str:
-    """What producers read now; `NO_RELEASE` before the first release."""
-    try:
-        value = ssm.get_parameter(Name=parameters.current_release(environment))["Parameter"]["Value"]
-    except ssm.exceptions.ParameterNotFound:
-        return parameters.NO_RELEASE
-    return str(value)
+def published(ssm: Any, environment: str) -> Published:
+    """What producers read now; `NO_RELEASE` before the first release. ``ValueError`` for no such thing."""
+    current, canary = parameters.current_release(environment), parameters.canary_release(environment)
+    reply = ssm.get_parameters(Names=[current, canary])
+    values = {entry["Name"]: str(entry["Value"]) for entry in reply["Parameters"]}
+    return Published(values.get(current, parameters.NO_RELEASE), split_of(values.get(canary)))
 
 
-def publish(ssm: Any, environment: str, release: str) -> None:
-    """Tell producers which release is current."""
-    ssm.put_parameter(
-        Name=parameters.current_release(environment), Value=release, Type="String", Overwrite=True
-    )
+def publish(ssm: Any, environment: str, told: Published, before: Published) -> None:
+    """Tell producers, of whom ``before`` is what they were told."""
+    if told.release != before.release:
+        _put(ssm, parameters.current_release(environment), told.release)
+    if told.split != before.split:
+        value = told.split.to_json() if told.split else parameters.NO_RELEASE
+        _put(ssm, parameters.canary_release(environment), value)
+
+
+def _put(ssm: Any, name: str, value: str) -> None:
+    ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
 
 
 def deployments(ssm: Any, environment: str) -> dict[str, Deployment]:

@@ -8,9 +8,11 @@ from enum import StrEnum
 from functools import partial
 
 from taskfleet.contract.manifest import MANUAL
-from taskfleet.releases import checking
+from taskfleet.releases import bake, canary, checking
 from taskfleet.releases.actions import SendCheck, SendGate
 from taskfleet.releases.answering import newer
+from taskfleet.releases.bake import bakes
+from taskfleet.releases.commands import has_canary
 from taskfleet.releases.gating import beat_ticks, missing_gates
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Left, Observation, Rules
@@ -45,11 +47,16 @@ class Progress:
 
 
 def progress(
-    record: Record, seen: Observation, *, left: Left | None, producers: int | None, empty_looks: int
+    record: Record,
+    seen: Observation,
+    *,
+    left: Left | None,
+    producers: int | None,
+    empty_looks: int,
+    judged: str = "",
 ) -> Progress:
-    """How far ``record`` is. What is ``left``, its ``producers`` and ``empty_looks`` are the last look's.
-
-    None: not known.
+    """How far ``record`` is. What is ``left``, its ``producers``, ``empty_looks`` and how it is ``judged``
+    are the last look's. None, and empty: not known.
     """
     rules = Rules()
     if record.retiring and record.state is not State.RETIRED:
@@ -60,6 +67,10 @@ def progress(
         return _gating(record, seen, rules)
     if record.state is State.GATING:
         return _passed(record, seen)
+    if record.state is State.CANARY:
+        return _canary(record, seen, judged)
+    if record.state is State.CURRENT and bakes(record):
+        return _bake(record, seen, judged)
     if record.state is State.DRAINING:
         return _draining(record, left, producers, empty_looks, rules)
     return _resting(record, left)
@@ -105,12 +116,49 @@ def _gating(record: Record, seen: Observation, rules: Rules) -> Progress:
 
 def _passed(record: Record, seen: Observation) -> Progress:
     if record.paused is not None:
-        return _of(record)(waits_for=(f"`fleet release resume` ({record.paused} paused it)",), end=End.WELL)
-    if record.manifest.promotion == MANUAL or not newer(record, seen.records, seen):
+        return _paused(record)
+    if record.manifest.promotion == MANUAL or not newer(record, seen.records, seen.pointer):
         promote = f"`fleet release promote {record.release} --yes`"
         return _of(record)(waits_for=(promote,), then="it becomes current", end=End.WELL)
-    what = "the controller's next look" if record.deployed else "CloudFormation to take that its gate passed"
-    return _of(record)(waits_for=(what,), then="it becomes current")
+    current = seen.records.get(seen.pointer.release)
+    if current is not None and bakes(current):
+        what = f"the end of the bake of release {current.release}"
+    elif record.deployed:
+        what = "the controller's next look"
+    else:
+        what = "CloudFormation to take that its gate passed"
+    begins = has_canary(record, seen.pointer)
+    return _of(record)(waits_for=(what,), then="its canary begins" if begins else "it becomes current")
+
+
+def _canary(record: Record, seen: Observation, judged: str) -> Progress:
+    wanted, took = record.manifest.canary, seen.now - record.since
+    if record.paused is not None:
+        return _paused(record)
+    seconds = wanted.seconds if wanted else 0
+    late = took >= seconds
+    more = f"more runs than that, {wanted.runs} are wanted" if late and wanted else "the rest of its canary"
+    return _of(record)(
+        waits_for=(f"{more}: {judged or 'how its tasks do is not known yet'}",),
+        then="it becomes current, or drains if it does worse",
+        until=record.since + seconds * (canary.AT_MOST if late else 1),
+    )
+
+
+def _bake(record: Record, seen: Observation, judged: str) -> Progress:
+    if record.paused is not None:
+        return _paused(record)
+    seconds = record.manifest.bake_seconds
+    late = seen.now - record.since >= seconds
+    return _of(record)(
+        waits_for=(f"{'its alarms' if late else 'the rest of its bake'}: {judged or 'not known yet'}",),
+        then=f"it stays current, or release {record.goes_back_to} is current again if its alarms ring",
+        until=record.since + seconds * (bake.AT_MOST if late else 1),
+    )
+
+
+def _paused(record: Record) -> Progress:
+    return _of(record)(waits_for=(f"`fleet release resume` ({record.paused} paused it)",), end=End.WELL)
 
 
 def _draining(
@@ -130,7 +178,11 @@ def _draining(
         waits.append(f"looks that find nothing in a row: {empty_looks} of {rules.zero_samples}")
     deadline = record.since + record.manifest.drain_deadline_seconds
     return _of(record)(
-        waits_for=tuple(waits), then="it is drained, or an alarm rings", until=deadline, left=left
+        waits_for=tuple(waits),
+        then="it is drained, or an alarm rings",
+        until=deadline,
+        left=left,
+        end=End.FAILED if record.rejected else None,
     )
 
 
@@ -150,6 +202,10 @@ def _resting(record: Record, left: Left | None) -> Progress:
     return _of(record)(
         then=then if goes_on else "",
         until=record.since + seconds if goes_on and seconds is not None else None,
-        end=End.FAILED if record.state is State.FAILED or record.gate_failed is not None else End.WELL,
+        end=End.FAILED if _has_failed(record) else End.WELL,
         left=left,
     )
+
+
+def _has_failed(record: Record) -> bool:
+    return record.state is State.FAILED or record.gate_failed is not None or record.rejected is not None

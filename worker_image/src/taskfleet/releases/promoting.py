@@ -7,6 +7,7 @@ from typing import Any
 
 from taskfleet.releases import pointer
 from taskfleet.releases.commands import Promotion
+from taskfleet.releases.model import Published
 from taskfleet.releases.store import Conflict, Store
 
 
@@ -19,13 +20,13 @@ def promote(store: Store, ssm: Any, environment: str, promotion: Promotion) -> N
             store.save(promotion.blue)
 
 
-def publish(store: Store, ssm: Any, environment: str) -> str:
-    """Tell producers which release is current, and return it.
+def publish(store: Store, ssm: Any, environment: str) -> Published:
+    """Tell producers which release is current and which is in its canary, and return it.
 
     Read after writing, in case somebody else promoted meanwhile: the record decides.
     """
     told = pointer.published(ssm, environment)
-    while told != (current := store.read([]).pointer.release):
-        pointer.publish(ssm, environment, current)
-        told = current
+    while told != (wanted := store.read([]).pointer.to_publish):
+        pointer.publish(ssm, environment, wanted, told)
+        told = wanted
     return told

@@ -14,7 +14,7 @@ from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Ru
 from taskfleet.releases.unmade import is_left
 
 # Where work may be that nobody has asked to park: never deleted.
-_AT_WORK = frozenset({State.CURRENT, State.DRAINING})
+_AT_WORK = frozenset({State.CURRENT, State.CANARY, State.DRAINING})
 
 
 def has_failed_for_good(record: Record) -> bool:
@@ -33,7 +33,8 @@ def resting(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
     if not _stands(record, seen) or seen.pointer.release == record.release:
         return
     warm, total = record.manifest.warm_seconds, seen.left.get(record.release, UNKNOWN_LEFT).total
-    if record.state is State.DRAINED and total == 0 and _over(record, seen, warm):
+    needed = any(other.goes_back_to == record.release for other in seen.records.values())
+    if record.state is State.DRAINED and total == 0 and _over(record, seen, warm) and not needed:
         yield Move(record.release, State.ASLEEP, f"it was warm for {warm} s; its workers sleep now")
     # What is not known to be empty may be at work, unless it has failed or is being parked.
     quiet = total == 0 or record.state is not State.ASLEEP

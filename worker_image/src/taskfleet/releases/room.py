@@ -9,7 +9,12 @@ from taskfleet.releases.model import Record, State
 
 def make_room(others: Iterable[Record]) -> str | None:
     """The command that makes some: it retires the one that drained first. None: one must drain before."""
-    drained = sorted((one for one in others if one.state is State.DRAINED), key=lambda one: one.since)
+    others = list(others)
+    needed = {one.goes_back_to for one in others}
+    drained = sorted(
+        (one for one in others if one.state is State.DRAINED and one.release not in needed),
+        key=lambda one: one.since,
+    )
     return f"fleet release retire {drained[0].release} --yes" if drained else None
 
 

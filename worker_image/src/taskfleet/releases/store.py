@@ -81,13 +81,14 @@ class Store:
         with _conflicts(f"release {record.release} was changed by somebody else"):
             self._dynamodb.put_item(**self._put(items.from_record(record), version=record.version - 1))
 
-    def promote(self, pointer: Pointer, record: Record) -> None:
-        """Move the pointer and its release's record, both or neither. `Conflict` if either has changed."""
+    def promote(self, pointer: Pointer, *records: Record) -> None:
+        """Move the pointer and these releases' records, all or none. `Conflict` if one has changed."""
         writes = [
             {"Put": self._put(items.from_pointer(pointer), version=pointer.version - 1)},
-            {"Put": self._put(items.from_record(record), version=record.version - 1)},
+            *({"Put": self._put(items.from_record(each), version=each.version - 1)} for each in records),
         ]
-        with _conflicts(f"the pointer or release {record.release} was changed by somebody else"):
+        named = " or ".join(each.release for each in records)
+        with _conflicts(f"the pointer or release {named} was changed by somebody else"):
             self._dynamodb.transact_write_items(TransactItems=writes)
 
     def hold(self, holds: Holds) -> None:

@@ -92,7 +92,7 @@ def _is_deployed(settings: WorkerSettings, build: str) -> bool:
     """Whether the release's stack has this build already: then it is no deploy that starts this worker."""
     name = parameters.release_manifest(settings.environment, settings.release)
     try:
-        text = Parameters(settings.environment)(name)
+        (text,) = Parameters(settings.environment)(name)
         return text is not None and ReleaseManifest.from_json(text).build == build
     except (OSError, ValueError):
         return False

@@ -1,0 +1,71 @@
+"""Looks at what decides about a release that is in its canary, or that bakes. Errors pass through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from taskfleet.contract import alarm_catalogue
+from taskfleet.controller.edges import Edges
+from taskfleet.measuring import tasks
+from taskfleet.measuring.tasks import Figures
+from taskfleet.releases.bake import bakes
+from taskfleet.releases.comparing import Comparison, Runs, compare
+from taskfleet.releases.model import Pointer, Record, State
+from taskfleet.releases.observation import Alarms
+
+_AT_ONCE = 100  # DescribeAlarms
+
+
+def comparisons(
+    edges: Edges, records: Iterable[Record], pointer: Pointer, now: float
+) -> dict[str, Comparison]:
+    """The release in its canary and the current one, by what workers counted since the canary began."""
+    return {
+        record.release: compare(
+            *(_runs(edges, name, record.since, now) for name in (record.release, current))
+        )
+        for record in records
+        if record.state is State.CANARY and (current := pointer.release) != record.release
+    }
+
+
+def _runs(edges: Edges, release: str, since: float, until: float) -> dict[tuple[str, str], Runs]:
+    found = tasks.read(edges.primary, edges.environment, release, since, until)
+    return {key: runs_of(figures) for key, figures in found.items()}
+
+
+def runs_of(figures: Figures) -> Runs:
+    """Of one task. A run that is to be tried again is a bad one."""
+    bad = figures.failed + figures.retried + figures.rejected + figures.lost
+    return Runs(figures.ended + figures.lost, bad, figures.runtime.counts)
+
+
+def alarms(edges: Edges, records: Iterable[Record]) -> dict[str, Alarms]:
+    """Those of releases that bake."""
+    return {record.release: _alarms(edges, record) for record in records if bakes(record)}
+
+
+def _alarms(edges: Edges, record: Record) -> Alarms:
+    wanted = alarm_catalogue.of_release(edges.environment, record.manifest)
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        names = wanted[start : start + _AT_ONCE]
+        reply = edges.cloudwatch.describe_alarms(AlarmNames=names, AlarmTypes=["MetricAlarm"], MaxRecords=100)
+        found.update({each["AlarmName"]: each for each in reply["MetricAlarms"]})
+    states = {name: _state(found.get(name), record.since) for name in wanted}
+    return Alarms(**{how: tuple(n for n, state in states.items() if state == how) for how in _STATES})
+
+
+_STATES = ("ringing", "before", "unknown")
+
+
+def _state(alarm: dict[str, Any] | None, since: float) -> str:
+    """One of `_STATES`, or another word for one that is off."""
+    value = alarm["StateValue"] if alarm else "INSUFFICIENT_DATA"
+    if alarm is None or value not in ("OK", "ALARM"):
+        return "unknown"
+    if value == "OK":
+        return "off"
+    changed = alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"]
+    return "ringing" if changed.timestamp() >= since else "before"
