@@ -109,7 +109,15 @@ def next_current(seen: Observation, live: list[Record]) -> Record | None:
 
 
 def _ready(seen: Observation, live: list[Record]) -> list[Record]:
-    return [r for r in live if r.state is State.GATING and r.ready and r.paused is None and _stays(r, seen)]
+    return [
+        r
+        for r in live
+        if r.state is State.GATING
+        and r.ready
+        and r.paused is None
+        and r.closed_at is None
+        and _stays(r, seen)
+    ]
 
 
 def _stays(record: Record, seen: Observation) -> bool:

@@ -17,6 +17,8 @@ def closing(record: Record, seen: Observation) -> Iterator[Action]:
     At every look: a broker may lose what it was told, in a failover.
     """
     if record.release in (seen.pointer.release, seen.pointer.canary):
+        if record.closed_at is not None:  # by a controller that had stood still
+            yield Reopen(record.release)
         return
     gone = seen.manifests is not None and record.release not in seen.manifests
     if record.retiring or gone or has_failed_for_good(record):
