@@ -25,6 +25,7 @@ from taskfleet.etas.store import Etas, key_of
 from taskfleet.publishing.publisher import only
 from taskfleet.settings import BeatSettings, WorkerSettings
 
+from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import QUEUES, TinyFleet
 
@@ -251,33 +252,35 @@ def test_many_are_kept_together_and_sent_together(far: TinyFleet) -> None:
 
 
 class Away:
-    """A client of a DynamoDB that is away."""
-
-    asked = 0
+    """A client of an API that is away, while the account's others answer."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(**_request: Any) -> Any:
-            Away.asked += 1
-            raise EndpointConnectionError(endpoint_url="dynamodb")
+            raise EndpointConnectionError(endpoint_url="away")
 
         return call
 
 
+@pytest.mark.parametrize("fault", ["hangs", "refuses"])
 def test_while_dynamodb_is_away_it_waits_in_its_queue_as_before(
-    far: TinyFleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    fleet: TinyFleet, stopped_aws: MiniStack, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
-    app, client = far.app(), aws.client
-    monkeypatch.setattr(
-        aws, "client", lambda service, *a: Away() if service == "dynamodb" else client(service, *a)
-    )
-    Away.asked = 0
+    fleet.deploy("r1", etas_beyond_seconds=BEYOND)
+    app = fleet.app()
+    app.send_task("far", queue="low", countdown=FAR)
+    assert etas(fleet).count() == (1, True)
 
+    stopped_aws.pause() if fault == "hangs" else stopped_aws.kill()
+    times = []
     with caplog.at_level(logging.WARNING, "taskfleet"):
         for _ in range(5):
+            began = time.monotonic()
             app.send_task("far", queue="low", countdown=FAR)
+            times.append(time.monotonic() - began)
 
-    assert len(scheduled(far)) == 5
-    assert Away.asked == 1, "the others don't wait for it"
+    assert len(scheduled(fleet)) == 5
+    assert sum(times[1:]) < max(times[0], 0.5), "the others don't wait for it"
+    assert times[0] < 2
     assert "far ETAs go to the queues for now" in caplog.text
 
 
