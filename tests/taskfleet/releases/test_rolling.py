@@ -118,6 +118,9 @@ def test_a_build_that_does_not_pass_fails_its_deploy_and_is_gone_back_from() -> 
     assert Roll(OLD) in actions(look(after, **back))
     after = after.rolled(OLD, at=late, actor="controller")
     assert after.gate_failed is None
+    assert after.history[-1].reason.startswith(
+        "build s1 was deployed; build s2 had not passed its gate: within"
+    )
     assert Await(ROLLING, OLD_URL.id) in actions(look(after, now=late + 1, **back))
     # Nobody waits there any more, and it is known without asking.
     after = replace(after, deployment=OLD_URL.id)

@@ -177,7 +177,10 @@ class Record:
     def rolled(self, manifest: ReleaseManifest, *, at: float, actor: str) -> Record:
         """The record with another build, whose gate is still to pass; the current release stays current."""
         to = State.CURRENT if self.state is State.CURRENT else State.REGISTERED
-        moved = self.moved(to, at=at, actor=actor, reason=f"build {manifest.build} was deployed")
+        reason = f"build {manifest.build} was deployed"
+        if self.gate_failed is not None:
+            reason += f"; build {self.manifest.build} had not passed its gate: {self.gate_failed}"
+        moved = self.moved(to, at=at, actor=actor, reason=reason)
         return replace(moved, manifest=manifest, image=manifest.image)
 
     def baked(self, reason: str, *, at: float, actor: str) -> Record:
