@@ -1,7 +1,8 @@
 """CloudFormation waits for ECS services: a stack is through only when its services run, as in AWS.
 
 MiniStack makes one resource after the other. Waiting at each service would add up the start-up of all
-of them, so the services of a stack are made one after the other and the last one waits for all.
+of them, so the services of a stack are made one after the other and the last one waits for all. One that
+depends on others waits for those before it is made, or changed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class _Wait:
     """The services of the stack operation that runs in this context."""
 
     last: str = ""
+    after_others: frozenset[str] = frozenset()
     arns: list[str] = field(default_factory=list)
 
 
@@ -47,15 +49,15 @@ def together(order: list[str], resources: dict[str, Any], needs: Callable[[str],
 
 
 def _sorted(resources: dict[str, Any], conditions: dict[str, Any]) -> list[str]:
-    order = together(
-        engine._topological_sort(resources, conditions),
-        resources,
-        lambda name: engine._extract_deps(resources[name], set(resources)),
-    )
+    def needs(name: str) -> set[str]:
+        return set(engine._extract_deps(resources[name], set(resources)))
+
+    order = together(engine._topological_sort(resources, conditions), resources, needs)
     services = [name for name in order if resources[name].get("Type") == SERVICE]
+    after_others = frozenset(name for name in services if needs(name) & set(services))
     for service in ecs._services.values():
         service.pop("_failed_deployment", None)  # of an earlier operation
-    _wait.set(_Wait(last=services[-1]) if services else None)
+    _wait.set(_Wait(last=services[-1], after_others=after_others) if services else None)
     return order
 
 
@@ -102,8 +104,10 @@ def _waiting(
     """The same, and then wait if this was the operation's last service."""
 
     def run(*given: Any) -> Any:
-        result = provision(*given)
         wait = _wait.get()
+        if given[0] == SERVICE and wait is not None and given[logical_id_at] in wait.after_others:
+            _await_steady(wait.arns)
+        result = provision(*given)
         if given[0] == SERVICE and wait is not None:
             wait.arns.append(result[0][0])
             if given[logical_id_at] == wait.last:

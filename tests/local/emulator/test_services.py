@@ -312,3 +312,22 @@ def test_capacity_providers_are_kept(account: Account) -> None:
     assert provider["autoScalingGroupProvider"]["autoScalingGroupArn"].startswith("arn:aws:autoscaling")
     assert ecs.describe_clusters(clusters=["capacity"])["clusters"][0]["capacityProviders"][2] == "machines"
     account.delete("capacity")
+
+
+def test_a_service_that_depends_on_another_is_not_touched_before_that_one_is_steady(account: Account) -> None:
+    def resources(image: str) -> dict[str, Any]:
+        made = stack(image=image, services=("low", "beat"))
+        made["Servicebeat"]["DependsOn"] = ["Servicelow"]
+        return made
+
+    with Agent(account, cluster=CLUSTER) as agent:
+        account.deploy("ordered", resources("taskfleet.localhost/live"))
+        good = described(account, "beat")["taskDefinition"]
+        agent.broken.add(f"{good.rpartition(':')[0]}:{int(good.rpartition(':')[2]) + 1}")
+        with pytest.raises(AssertionError, match="Circuit Breaker"):
+            account.deploy("ordered", resources("taskfleet.localhost/a/b"))
+        assert account.settled("ordered") == "UPDATE_ROLLBACK_COMPLETE"
+        failed = [one for one in described(account, "beat")["events"] if "failed" in one["message"]]
+        assert not failed
+        assert [one for one in described(account, "low")["events"] if "failed" in one["message"]]
+    account.delete("ordered")
