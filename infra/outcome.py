@@ -97,8 +97,8 @@ def refusal(refused: Refused | None, *, since: float) -> list[str]:
         return []
     tasks = ",".join(dict.fromkeys(one.partition(":")[0].partition(",")[0] for one in refused.breaks))
     return [
-        f"build {refused.build} is refused, and none of the workers that run was touched: it can't take what "
-        "the build before takes, which may be in the queues:",
+        f"build {refused.build} is refused before it ran a task: it can't take what the build before takes, "
+        "which may be in the queues:",
         *(f"  {one}" for one in refused.breaks),
         f"If nothing sends these as they were any more: make deploy … BREAKS={tasks}",
     ]

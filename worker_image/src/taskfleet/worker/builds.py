@@ -1,7 +1,7 @@
 """A worker of a release that is rolled, beside workers of another build on the same queues.
 
 At its start it makes sure that its build takes every call that the build before takes, or it ends: ECS then
-goes back to the build before, whose workers it has not touched. While both run, an old worker gives back what
+goes back to the build before. While both run, an old worker gives back what
 only the new build can run.
 """
 
@@ -106,6 +106,7 @@ class Newer:
         self._newest: Build | None = None
         self._asked_at = float("-inf")
         self._held: list[tuple[float, Message]] = []
+        self._said: set[str] = set()
 
     def takes(self, message: Message, finding: Finding) -> bool:
         """Whether this worker can't run it, a newer build can, and it goes back to its queue in a moment.
@@ -118,9 +119,15 @@ class Newer:
         newest = self._known()
         if newest is None or newest.build == self._settings.build or not _runs(newest, message):
             return False
-        logger.info("a message goes back to its queue: build %s takes it: %s", newest.build, finding.reason)
+        self._say(f"build {newest.build} takes it: {finding.reason}")
         self._held.append((time.monotonic() + GIVE_BACK_SECONDS, message))
         return True
+
+    def _say(self, why: str) -> None:
+        """Once: there may be many for minutes."""
+        if why not in self._said:
+            self._said.add(why)
+            logger.info("a message goes back to its queue, and each that is like it: %s", why)
 
     def step(self) -> None:
         """Give back what was held for long enough. About once a second."""
