@@ -20,9 +20,8 @@ from drills.tasks.scheduled import ENTRY, SECONDS
 from infra.chosen import VARIABLE as ENVIRONMENTS
 from local.places import REPOSITORY
 from tests.fleet import rolled
-from tests.fleet.conftest import denied_calls, processes_of
+from tests.fleet.conftest import processes_of
 from tests.fleet.deployed import Deployed, wait_until
-from tests.support import seen_calls
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +152,7 @@ def test_a_build_whose_gate_fails_is_gone_back_from(fleet: Deployed) -> None:
     why = "its gate builds.reaches_the_database failed: ConnectionError: no route to the database"
     assert why in done.stdout + done.stderr
     wait_until(lambda: _build(fleet) == second, 60, "the record has the build before")
-    wait_until(lambda: _record(fleet).get("gate_passed_at"), 120, "whose gate has passed again")
+    wait_until(lambda: _record(fleet).get("gate_passed_at"), 240, "whose gate has passed again")
     lines = _each_once(fleet, r"fourth-\d+", accepted)
     assert {line["build"] for line in lines} == {"second", "fourth"}
     assert _dead(fleet) == 0
@@ -168,11 +167,3 @@ def test_what_is_accepted_by_name_is_deployed(fleet: Deployed) -> None:
     )["Item"]
     newest = [change["reason"] for change in _record(fleet)["history"]][-1]
     assert newest == f"build {item['build']['S']} was deployed"
-
-
-def test_each_call_of_a_worker_is_one_that_its_role_allows(fleet: Deployed) -> None:
-    """Reading signatures among them, which only such an environment does."""
-    (settings,) = rolled.ALL
-    seen = seen_calls.read(fleet.places.calls, settings)
-    assert any("signatures#" in call.context and call.action == "dynamodb:GetItem" for call in seen)
-    assert denied_calls(fleet, seen, settings, names.ROLLING) == []

@@ -12,9 +12,12 @@ from taskfleet.errors import SettingsError
 from taskfleet.releases.builds import Refused
 
 from infra import outcome
+from infra.checks.access import policies, report
+from infra.checks.access.calls import Call
 from infra.release_id import build_id, release_id
 from infra.settings import Releases, Settings
 from tests.infra.synthesis import Synthesis, Template, of_type, synthesize
+from tests.infra.test_access import Environment
 from tests.support import reference as environments
 
 ROLLING = replace(environments.DEV, releases=Releases.ROLLING)
@@ -23,26 +26,32 @@ BEAT = names.beat_service(names.ROLLING)
 HOLDS_DATA = ("AWS::SQS::Queue", "AWS::Logs::LogGroup", "AWS::SQS::QueuePolicy")
 
 
-def _of(tmp_path_factory: pytest.TempPathFactory, settings: Settings, **context: object) -> Template:
-    made = synthesize(
+STATE = "arn:aws:dynamodb:<region>:<account>:table/taskfleet-<env>-state"
+
+
+def _of(tmp_path_factory: pytest.TempPathFactory, settings: Settings, **context: object) -> Synthesis:
+    return synthesize(
         tmp_path_factory.mktemp("rolling"),
         settings=[settings],
         context={"release": names.ROLLING, "env": "dev", **context},
     )
-    return made.of("dev", STACK)
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Template:
+def synthesis(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     return _of(tmp_path_factory, ROLLING)
+
+
+@pytest.fixture(scope="module")
+def first(synthesis: Synthesis) -> Template:
+    return synthesis.of("dev", STACK)
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """Other code, and a task that may break."""
-    return _of(
-        tmp_path_factory, replace(ROLLING, variables={"COLOUR": "green"}), breaks="shop.charge, shop.refund"
-    )
+    other = replace(ROLLING, variables={"COLOUR": "green"})
+    return _of(tmp_path_factory, other, breaks="shop.charge, shop.refund").of("dev", STACK)
 
 
 def _environment(template: Template, family: str) -> dict[str, str]:
@@ -97,10 +106,33 @@ def test_beat_is_not_stopped_before_the_new_workers_run(first: Template) -> None
         assert rolled["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
 
 
-def test_workers_may_read_the_signatures_of_their_release_only_where_it_is_rolled(
-    first: Template, blueprint: Synthesis
+@pytest.mark.parametrize(
+    ("who", "action", "key", "is_allowed"),
+    [
+        (policies.WORKER, "GetItem", state.signatures(names.ROLLING), True),
+        (policies.WORKER, "GetItem", state.newest_signatures(names.ROLLING), True),
+        (policies.WORKER, "PutItem", state.newest_signatures(names.ROLLING), True),
+        (policies.WORKER, "PutItem", state.refused_build(names.ROLLING), True),
+        (policies.WORKER, "PutItem", state.gate(f"low.{names.ROLLING}", "primary", "s1"), True),
+        (policies.WORKER, "PutItem", state.signatures(names.ROLLING), False),
+        (policies.WORKER, "GetItem", state.signatures("r1"), False),
+        (policies.CONTROLLER, "BatchGetItem", state.newest_signatures(names.ROLLING), True),
+        (policies.CONTROLLER, "PutItem", state.signatures(names.ROLLING), True),
+        (policies.OPERATOR, "GetItem", state.refused_build(names.ROLLING), True),
+        (policies.VIEWER, "GetItem", state.refused_build(names.ROLLING), True),
+        (policies.DEPLOYER, "GetItem", state.refused_build(names.ROLLING), True),
+    ],
+)
+def test_who_may_know_and_say_what_a_build_takes(
+    synthesis: Synthesis, who: str, action: str, key: str, is_allowed: bool
 ) -> None:
-    assert state.signatures(names.ROLLING) in json.dumps(first)
+    of = Environment.of(synthesis, ROLLING)
+    call = Call(who, f"dynamodb:{action}", STATE, json.dumps({"dynamodb:LeadingKeys": [key]}))
+    asks = report.questions([call], ROLLING, of.account, release=names.ROLLING, found=of.policies)
+    assert (report.denied(of.policies, of.account, asks) == []) is is_allowed
+
+
+def test_versioned_releases_have_no_signatures_to_read(blueprint: Synthesis) -> None:
     assert "ReadSignatures" not in json.dumps(blueprint.of("dev", "release-r1"))
 
 
