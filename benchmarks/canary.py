@@ -77,16 +77,19 @@ class _Task:
     runs: int = 0
     failed: int = 0
     times: Counter[int] = field(default_factory=Counter)
+    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def draw(self, expected: float) -> None:
+    def draw(self, expected: float, minute: int) -> None:
         many = _poisson(self.chance, expected / self.together)
         failed = sum(self.chance.random() < self.bad for _ in range(many))
         self.runs += many * self.together
         self.failed += failed * self.together
+        runs, bad = self.minutes.get(minute, (0, 0))
+        self.minutes[minute] = runs + many * self.together, bad + failed * self.together
         self.times.update(self.chance.choices(BUCKETS, cum_weights=self.weights, k=many * self.together))
 
     def seen(self) -> Runs:
-        return Runs(self.runs, self.failed, self.times)
+        return Runs(self.runs, self.failed, self.times, tuple(self.minutes.values()))
 
 
 def _poisson(chance: random.Random, mean: float) -> int:
@@ -131,7 +134,8 @@ def one(world: World, seed: int) -> tuple[bool, float]:
     for seen in looks:
         for release, share in ((blue, 1 - WANTED.share), (green, WANTED.share)):
             for name, (part, _, _) in TASKS.items():
-                release[name].draw(world.per_second * RULES.look_seconds * part * share)
+                expected = world.per_second * RULES.look_seconds * part * share
+                release[name].draw(expected, int(seen.now // 60))
         found = [{("low", name): task.seen() for name, task in each.items()} for each in (green, blue)]
         judged = replace(seen, comparisons={"green": compare(*found)})
         for action in canary(record, judged, RULES, None):

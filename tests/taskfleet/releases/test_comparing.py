@@ -105,3 +105,18 @@ def test_rank_sums_are_those_of_wilcoxons_test() -> None:
     found = both(Runs(3, 0, {5: 1, 6: 1, 7: 1}), Runs(3, 0, {1: 1, 2: 1, 3: 1}))
     # Rank sum 15 of 6 ranks: (15 - 10.5) / sqrt(3 * 3 * 7 / 12) = 1.964.
     assert found.slower_by_chance == pytest.approx(0.0248, abs=0.0002)
+
+
+def test_what_fails_together_is_one_failure() -> None:
+    """Blue's bad runs come five at a time: five of green's are no more than one."""
+    alone = Runs(1000, 50, {20: 1000}, tuple((50, 5 if n % 2 else 0) for n in range(20)))
+    spread = Runs(1000, 50, {20: 1000}, tuple((50, 2 + n % 2) for n in range(20)))
+    five_more = Runs(100, 15, {20: 100})
+    assert both(five_more, alone).by_chance > 5 * both(five_more, spread).by_chance
+    assert both(five_more, spread).by_chance == pytest.approx(both(five_more, of(50, 1000)).by_chance)
+
+
+def test_while_too_few_minutes_tell_much_scatter_is_assumed() -> None:
+    early = Runs(100, 2, {20: 100}, ((100, 2),))
+    assert both(of(4, 20), early).worse(ALPHA) is None
+    assert both(of(20, 20), early).worse(ALPHA) is not None, "what always fails is seen at once"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from taskfleet.contract import alarm_catalogue
@@ -31,14 +33,25 @@ def comparisons(
 
 
 def _runs(edges: Edges, release: str, since: float, until: float) -> dict[tuple[str, str], Runs]:
-    found = tasks.read(edges.primary, edges.environment, release, since, until)
-    return {key: runs_of(figures) for key, figures in found.items()}
+    """Minute by minute, since bad runs of one minute may have one cause."""
+    found: dict[tuple[str, str], list[Figures]] = {}
+    for minute in range(int(since // 60), math.ceil(until / 60)):
+        of_it = tasks.read(edges.primary, edges.environment, release, minute * 60, (minute + 1) * 60)
+        for key, figures in of_it.items():
+            found.setdefault(key, []).append(figures)
+    return {key: runs_of(minutes) for key, minutes in found.items()}
 
 
-def runs_of(figures: Figures) -> Runs:
+def runs_of(minutes: Sequence[Figures]) -> Runs:
     """Of one task. A run that is to be tried again is a bad one."""
-    bad = figures.failed + figures.retried + figures.rejected + figures.lost
-    return Runs(figures.ended + figures.lost, bad, figures.runtime.counts)
+    counted = [
+        (each.ended + each.lost, each.ended - each.succeeded - each.ignored + each.lost) for each in minutes
+    ]
+    times: Counter[int] = Counter()
+    for each in minutes:
+        times.update(each.runtime.counts)
+    runs, bad = (sum(part) for part in zip(*counted, strict=True))
+    return Runs(runs, bad, times, tuple(counted))
 
 
 def alarms(edges: Edges, records: Iterable[Record]) -> dict[str, Alarms]:

@@ -12,9 +12,11 @@ tasks differ more among each other than from those of the next release:
   weighed by 1/(N+1). Green is slower if its rank sums have a probability below alpha, and if it takes
   `SLOWER` times as long (geometric mean over tasks).
 
-Both demand that runs are independent of each other, which those of one workflow or of one outage are not:
-`MORE_FAILURES` and `SLOWER` keep what is significant and small from counting, and ``make bench BENCH=canary``
-measures the false alarms, those of workflows that share their fate included.
+Both demand that runs are independent of each other, which those of one workflow are not: five that fail
+together are one failure. How much more blue's bad runs scatter from minute to minute than independent ones
+would says by how much there are fewer; both releases' counts are taken so much smaller for the first test.
+`MORE_FAILURES` and `SLOWER` keep what is significant and small from counting. ``make bench BENCH=canary``
+measures the false alarms.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ SLOWER = 1.25
 Key = tuple[str, str]  # logical queue, task name
 
 _NEGLIGIBLE = 1e-18
+# Until so many minutes (of tasks) tell how much bad runs scatter, so much is assumed.
+_LEAST_FREEDOM, _ASSUMED = 10, 5.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ class Runs:
     """Of one task in one queue: how many, how many of them bad, and their run times by bucket.
 
     Buckets are numbers, `PER_DOUBLING` of them for each doubling (`taskfleet.measuring.histogram`).
+    ``minutes`` are the runs, and the bad ones, of each minute, where that is told.
     """
 
     runs: int
     bad: int
     times: Mapping[int, int] = field(default_factory=dict)
+    minutes: tuple[tuple[int, int], ...] = ()
 
 
 Release = Mapping[Key, Runs]
@@ -101,20 +107,40 @@ def compare(green: Release, blue: Release) -> Comparison:
         blue_runs=sum(b.runs for _, b in pairs),
         bad=sum(g.bad for g, _ in pairs),
         expected=sum(expected),
-        by_chance=_by_chance(pairs),
+        by_chance=_by_chance(pairs, _scatter([b for _, b in pairs])),
         slower=slower,
         slower_by_chance=slower_by_chance,
         worst=max(excess)[1] if excess else "",
     )
 
 
-def _by_chance(pairs: Sequence[tuple[Runs, Runs]]) -> float:
+def _scatter(blue: Sequence[Runs]) -> float:
+    """The variance of bad runs in a minute, in that of independent ones: its upper limit, roughly."""
+    if not any(task.minutes for task in blue):
+        return 1.0
+    squares, freedom = 0.0, 0
+    for task in blue:
+        share = task.bad / task.runs
+        counted = [(runs, bad) for runs, bad in task.minutes if runs]
+        if 0 < share < 1 and counted:
+            squares += sum((b - n * share) ** 2 / (n * share * (1 - share)) for n, b in counted)
+            freedom += len(counted) - 1
+    if freedom < _LEAST_FREEDOM:
+        return _ASSUMED
+    return max(1.0, squares / freedom * (1 + 2 * math.sqrt(2 / freedom)))
+
+
+def _by_chance(pairs: Sequence[tuple[Runs, Runs]], scatter: float) -> float:
     """The probability of so many bad runs in green, or more, if bad runs fall on either alike."""
-    first, chances = 0, [1.0]
+    first, chances, left = 0, [1.0], 0.0
     for green, blue in pairs:
-        least, of_one = _hypergeometric(green.runs + blue.runs, green.bad + blue.bad, green.runs)
+        drawn, others = (max(1, round(each.runs / scatter)) for each in (green, blue))
+        bad = (green.bad + blue.bad) / scatter + left
+        whole = min(round(bad), drawn + others)
+        left = bad - whole
+        least, of_one = _hypergeometric(drawn + others, whole, drawn)
         first, chances = _trimmed(first + least, _convolved(chances, of_one))
-    seen = sum(green.bad for green, _ in pairs)
+    seen = math.floor(sum(green.bad for green, _ in pairs) / scatter)
     return min(1.0, math.fsum(chances[max(0, seen - first) :])) if seen < first + len(chances) else 0.0
 
 
