@@ -6,10 +6,14 @@ import sys
 from dataclasses import replace
 
 from aws_cdk import App
+from taskfleet.contract.environment import APP
 
 from infra.app import build
 from infra.settings import Settings
+from infra.stacks.release import ReleaseStack
 from tests.support.reference import LOCAL
+
+NONE = "drills.tasks.app:install"
 
 
 def _wider() -> Settings:
@@ -21,9 +25,18 @@ def _wider() -> Settings:
 
 
 def main(variant: str) -> None:
-    """Synthesize one variant: ``wider``, or ``broken`` (not wider, with an application that is none)."""
-    settings = _wider() if variant == "wider" else replace(LOCAL, app="drills.tasks.app:install")
-    build(App(analytics_reporting=False), settings=[settings]).synth()
+    """Synthesize one variant: ``wider``, ``broken`` (not wider, its application is none), or ``beatless``.
+
+    The last is a release whose beat alone has an application that is none.
+    """
+    settings = {"wider": _wider(), "broken": replace(LOCAL, app=NONE), "beatless": LOCAL}[variant]
+    app = build(App(analytics_reporting=False), settings=[settings])
+    if variant == "beatless":
+        (release,) = (one for one in app.node.find_all() if isinstance(one, ReleaseStack))
+        container = release.beat.task_definition.default_container
+        assert container is not None
+        container.add_environment(APP.name, NONE)
+    app.synth()
 
 
 if __name__ == "__main__":
