@@ -55,6 +55,7 @@ NOTHING = {
 LOOKS = (
     "status",
     "queues",
+    "tasks",
     "doctor",
     "producer-env",
     "release list",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.request
 
 import pytest
+from taskfleet import scraped
 from taskfleet.contract import metrics
 from taskfleet.controller import prometheus
 
@@ -20,7 +21,7 @@ def test_every_queue_and_every_contract_metric_is_served(account: Account) -> No
     account.redis.lpush("etl.blue", "{}", "{}")
     controller.look()
     port = free_port()
-    stop = prometheus.serve(lambda: controller.last, port=port)
+    stop = scraped.serve(prometheus.Looks(lambda: controller.last), port=port)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
             text = reply.read().decode()
@@ -47,4 +48,4 @@ def test_only_a_container_listens_to_others(
     where: str, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_EXECUTION_ENV", where)
-    assert prometheus.bind_address() == address
+    assert scraped.bind_address() == address

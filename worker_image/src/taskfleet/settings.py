@@ -145,6 +145,7 @@ class WorkerSettings(ProducerSettings):
     include: tuple[str, ...] = _from(env.INCLUDE, _modules, default=())
     build: str | None = _from(env.BUILD, default=None)
     accepted_breaks: tuple[str, ...] = _from(env.ACCEPTED_BREAKS, _tasks, default=())
+    metrics_port: int | None = _from(env.METRICS_PORT, _positive, default=None)
 
     publish_patience_seconds: ClassVar[float] = 10.0
     # It publishes for tasks that it runs, which are counted themselves.
@@ -164,6 +165,19 @@ class WorkerSettings(ProducerSettings):
     def versioned_queues(self) -> tuple[str, ...]:
         """What it consumes, the pool's own queues first."""
         return tuple(names.versioned_queue(queue, self.release) for queue in self.queues)
+
+    def logical_queue(self, delivery: Any) -> str:
+        """The queue that a delivery came from; the SQS queue's name says it if nothing else does."""
+        said = delivery if isinstance(delivery, Mapping) else {}
+        routing_key = said.get("routing_key")
+        parts = names.split_versioned_queue(routing_key) if isinstance(routing_key, str) else None
+        if parts is not None and parts[0] in self.queues:
+            return parts[0]
+        twin = str(said.get("sqs_queue", "")).rpartition("/")[2]
+        for queue in self.queues:
+            if twin == names.fallback_queue(self.environment, queue, self.release):
+                return queue
+        return self.queues[0]
 
 
 S = TypeVar("S", bound=ProducerSettings)

@@ -27,6 +27,7 @@ from taskfleet.cli import (
     schedule,
     simulate,
     status,
+    tasks,
     watching,
 )
 from taskfleet.contract import environment as env
@@ -57,6 +58,7 @@ def release() -> None:
 for command in (
     status.status,
     queues.queues,
+    tasks.tasks,
     scale.scale,
     scale.restart,
     run.run,

@@ -105,7 +105,7 @@ RESULT_BACKEND = Variable(
 METRICS_PORT_DEFAULT = 9808
 METRICS_PORT = Variable(
     "TASKFLEET_METRICS_PORT",
-    f"the controller's `/metrics`; {METRICS_PORT_DEFAULT} unless set",
+    f"the controller's `/metrics`, {METRICS_PORT_DEFAULT} unless set; a worker's, none unless set",
     frozenset(),
 )
 

@@ -16,6 +16,14 @@ REVOKED_HEADER = "taskfleet_revoked"
 # shutdown aside. Set by the transports at receipt, whatever the message said; 0 the first time.
 DELIVERIES_HEADER = "taskfleet_deliveries"
 
+# In `delivery_info`, set by the transports at receipt where the broker's clock tells it: when the message was
+# published, in seconds of this machine's monotonic clock. True of one delivery only.
+DELIVERY_PUBLISHED = "taskfleet_published"
+
+# The first key of a message's JSON in Redis, but for `DELIVERIES_HEADER`: when Redis accepted it, on its own
+# clock, in milliseconds.
+REDIS_ACCEPTED = "taskfleet_accepted_ms"
+
 # The task that proves a queue of a new release is consumed. Its worker writes the proof to the
 # state table; its argument is the versioned queue that it was sent to.
 GATE_TASK = "taskfleet.gate"

@@ -13,6 +13,8 @@ POINTER = "pointer"
 SPLIT = "split"
 # The controller's last look, as JSON in `look`, with `at`; what `fleet status` prints.
 LOOK = "look"
+# What workers counted of their tasks over the last hour, as JSON in `hour`; what `fleet tasks` prints.
+HOUR = "hour"
 # The last tick of the beat whose turn it is: `at`.
 BEAT = "beat"
 # When each entry of beat's schedule ran last: `runs`, a map of its name → `at`, `schedule`.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
 from taskfleet.contract import names
@@ -18,6 +19,7 @@ from taskfleet.controller.execute import Execution
 from taskfleet.controller.gather import Gathered, gather
 from taskfleet.controller.leaving import Leaving
 from taskfleet.controller.look import Look, ReleaseLook, total
+from taskfleet.controller.tasks import TaskFigures
 from taskfleet.releases.model import LIVE, Published, Record, State
 from taskfleet.releases.observation import Memory, Rules
 from taskfleet.releases.plan import Plan, plan
@@ -39,6 +41,7 @@ class Controller:
         self._memory = Memory()
         self._histories: dict[str, History] = {}
         self._leaving = Leaving()
+        self.tasks = TaskFigures()
         self._snapshot: Snapshot | None = None
         self._published: Published | None = None
         self.last: Look | None = None
@@ -52,6 +55,7 @@ class Controller:
         planned, problems = self._act(seen)
         problems += collect(self._edges, seen)
         problems += self._leaving.look(self._edges, seen)
+        problems += self._count_tasks(seen)
         look = self._build(seen, planned, (*seen.problems, *problems), took=time.monotonic() - begun)
         self.last = look
         self._publish(look)
@@ -137,6 +141,19 @@ class Controller:
         if seen.snapshot is None:
             return None
         return max(0.0, seen.now - (seen.snapshot.beat_at or self._started))
+
+    def _count_tasks(self, seen: Gathered) -> list[str]:
+        """Once a minute: what workers counted of their tasks. What went wrong."""
+        if not seen.broker_up:
+            return []  # it is a problem already, and another time-out long
+        edges, releases = self._edges, [record.release for record in seen.live]
+        try:
+            hour = self.tasks.look(edges.primary, edges.environment, releases, seen.now)
+            if hour is not None:
+                edges.store.write_hour(hour.to_json())
+        except (redis.RedisError, OSError, ValueError, BotoCoreError, ClientError) as error:
+            return [f"what tasks experienced is not known: {error}"]
+        return []
 
     def _publish(self, look: Look) -> None:
         """To CloudWatch and to the state table; neither may keep the other from it."""

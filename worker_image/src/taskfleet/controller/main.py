@@ -9,12 +9,12 @@ import time
 from contextlib import ExitStack
 from types import FrameType
 
-from taskfleet import health, logs
+from taskfleet import health, logs, scraped
 from taskfleet.contract.environment import METRICS_PORT
 from taskfleet.contract.metrics import LOOK_SECONDS
-from taskfleet.controller import prometheus
 from taskfleet.controller.controller import Controller
 from taskfleet.controller.edges import connect
+from taskfleet.controller.prometheus import Looks, Tasks
 from taskfleet.settings import ControllerSettings
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ def run(settings: ControllerSettings) -> int:
     controller = Controller(connect(settings))
     with ExitStack() as closing:
         try:
-            closing.callback(prometheus.serve(lambda: controller.last, port=settings.metrics_port))
+            served = Looks(lambda: controller.last), Tasks(lambda: controller.tasks.totals)
+            closing.callback(scraped.serve(*served, port=settings.metrics_port))
         except OSError as error:
             # CloudWatch still gets what alarms need; scaling must not stop for a scraper.
             logger.error(

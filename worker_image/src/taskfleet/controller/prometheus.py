@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from taskfleet.controller.datapoints import datapoints
 from taskfleet.controller.look import Look
+from taskfleet.measuring.families import families
 
 _QUEUE_FIGURES = {
     "waiting": "messages that could run now, of all priorities",
@@ -24,24 +24,15 @@ _QUEUE_FIGURES = {
 _QUEUE_LABELS = ("environment", "release", "pool", "queue")
 
 
-def bind_address() -> str:
-    """All interfaces in a container, where only the security group's friends get through; else loopback."""
-    on_ecs = os.environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_ECS")
-    return "0.0.0.0" if on_ecs else "127.0.0.1"  # noqa: S104 - on ECS, see above
+class Tasks(Collector):
+    """What workers counted of their tasks, since this controller began (``counted``)."""
 
+    def __init__(self, counted: Callable[[], Mapping[tuple[str, ...], Mapping[str, int]]]) -> None:
+        self._counted = counted
 
-def serve(last: Callable[[], Look | None], *, port: int, address: str | None = None) -> Callable[[], None]:
-    """Serve `/metrics` in a thread; returns how to stop. ``OSError`` if the port is taken."""
-    registry = CollectorRegistry()
-    registry.register(Looks(last))
-    server, thread = start_http_server(port, addr=address or bind_address(), registry=registry)
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return stop
+    def collect(self) -> Iterator[Metric]:
+        """Called by prometheus_client."""
+        return families(self._counted())
 
 
 class Looks(Collector):

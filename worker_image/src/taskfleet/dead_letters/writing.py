@@ -10,7 +10,6 @@ from kombu.message import Message as Received
 from kombu.utils.encoding import safe_repr, safe_str
 from kombu.utils.json import loads
 
-from taskfleet.contract import names
 from taskfleet.contract.messages import DELIVERIES_HEADER, PUBLISHED_AT_HEADER
 from taskfleet.dead_letters.letter import Finding, Kind, Letter, Message, id_of
 from taskfleet.settings import WorkerSettings
@@ -31,7 +30,7 @@ def of_message(
     headers = message.headers if isinstance(message.headers, Mapping) else {}
     return Letter(
         id=_id(message, headers),
-        queue=_queue(settings, message.delivery_info),
+        queue=settings.logical_queue(message.delivery_info),
         task=_text(headers.get("task")),
         task_id=_text(headers.get("id")),
         release=settings.release,
@@ -66,7 +65,7 @@ def _id(message: Received, headers: Mapping[str, Any]) -> str:
 def of_text(settings: WorkerSettings, *, versioned_queue: str, payload: bytes, reason: str) -> Letter:
     """A letter of what Redis held in a queue and is no message."""
     return Letter(
-        queue=_queue(settings, {"routing_key": versioned_queue}),
+        queue=settings.logical_queue({"routing_key": versioned_queue}),
         task=None,
         task_id=None,
         release=settings.release,
@@ -131,20 +130,6 @@ def _readable(payload: Any) -> str | None:
     if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
         return None
     return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
-
-
-def _queue(settings: WorkerSettings, delivery: Any) -> str:
-    """The logical queue; where the message does not say it, the SQS queue's name does."""
-    delivery = delivery if isinstance(delivery, Mapping) else {}
-    routing_key = delivery.get("routing_key")
-    parts = names.split_versioned_queue(routing_key) if isinstance(routing_key, str) else None
-    if parts is not None and parts[0] in settings.queues:
-        return parts[0]
-    twin = str(delivery.get("sqs_queue", "")).rpartition("/")[2]
-    for queue in settings.queues:
-        if twin == names.fallback_queue(settings.environment, queue, settings.release):
-            return queue
-    return settings.queues[0]
 
 
 def _text(value: Any) -> str | None:

@@ -51,7 +51,7 @@ class Histogram:
     def percentile(self, q: float) -> float | None:
         """The value that a share ``q`` of all is not above (0.95: the 95th percentile); None of no values.
 
-        Within the bucket as if its values were spread evenly: right to about a tenth.
+        Within the bucket as if its values were spread evenly: right to a tenth, to a fifth of few values.
         """
         if not 0 <= q <= 1:
             raise ValueError(f"a share of all from 0 to 1 is asked for, 0.95 for instance, not {q!r}")

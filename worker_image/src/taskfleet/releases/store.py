@@ -137,6 +137,17 @@ class Store:
         plain = items.plain(item)
         return plain["look"], float(plain["at"])
 
+    def write_hour(self, hour: str) -> None:
+        """Keep what tasks experienced in the last hour, JSON."""
+        item = {keys.KEY: keys.HOUR, "hour": hour}
+        self._dynamodb.put_item(TableName=self._table, Item=items.wire(item))
+
+    def read_hour(self) -> str | None:
+        """The last one that was kept."""
+        key = items.wire({keys.KEY: keys.HOUR})
+        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        return None if item is None else str(items.plain(item)["hour"])
+
 
 def _snapshot(found: Iterable[items.Item]) -> Snapshot:
     by_key = {item[keys.KEY]: item for item in found}

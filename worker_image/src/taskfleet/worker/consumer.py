@@ -17,11 +17,22 @@ from taskfleet import health
 from taskfleet.dead_letters import writing
 from taskfleet.dead_letters.letter import Finding, Kind
 from taskfleet.logs import logger
-from taskfleet.worker import announcing, draining, events, expiring, failures, poison, revoking
+from taskfleet.worker import (
+    announcing,
+    draining,
+    events,
+    expiring,
+    failures,
+    measured,
+    poison,
+    revoking,
+    serving,
+)
 from taskfleet.worker.alone import Alone
 from taskfleet.worker.builds import Newer
 from taskfleet.worker.parking import Parking
 from taskfleet.worker.protecting import Protecting
+from taskfleet.worker.reporting import Reporting
 from taskfleet.worker.revoking import Revoking
 from taskfleet.worker.starting import Starting
 from taskfleet.worker.usefulness import Usefulness
@@ -44,6 +55,9 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, task_events: bool = False, **kwargs: Any) -> None:
         self.parking = Parking(self, kwargs["app"])
+        self.meter = measured.Meter(kwargs["app"].taskfleet.settings)
+        self.reporting = Reporting(kwargs["app"].taskfleet.settings, self.meter.tally)
+        serving.serve(kwargs["app"].taskfleet.settings, self.meter.tally)
         super().__init__(*args, task_events=events.can_send(kwargs["app"]), **kwargs)
         self.alone = Alone(self)
         events.prepare(self, asked=task_events)
@@ -81,6 +95,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             self.revoking.step,
             self.protecting.step,
             self.newer.step,
+            self.reporting.step,
             partial(draining.step, self),
             passing=self.connection_errors,
         )
@@ -140,12 +155,14 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         self.revoking.stop()
         self.protecting.stop()
         self.parking.outcomes.close()
+        self.reporting.stop()
         super().shutdown()
 
     def update_strategies(self) -> None:
-        """As Celery's; what fails for good is kept (`taskfleet.worker.failures`)."""
+        """As Celery's; each end is counted, and what fails for good is kept (`failures`, `measured`)."""
         for task in self.app.tasks.values():
             failures.keep(task, self.parking)
+            measured.measure(task, self.meter)
         super().update_strategies()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], Any]:

@@ -176,7 +176,7 @@ class Commands:
         raise AssertionError("EVAL never answers NOSCRIPT")
 
     def fetch(self, **arguments: Any) -> list[bytes]:
-        """One fetch that is waited for: queue, tag and message of each, or one number if there is none."""
+        """One fetch that is waited for: queue, tag and message of each and the time, or one number."""
         try:
             return list(self.client.execute_command(*fetch(self.keys, **arguments, whole=False)))
         except NoScriptError:

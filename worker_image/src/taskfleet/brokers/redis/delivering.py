@@ -27,12 +27,14 @@ class DeliveringChannel(OwningChannel):
     """Hands over what was fetched; sets aside what is no message."""
 
     on_malformed: Callable[..., None] | str | None = None
+    _fetched_ms = 0  # on Redis's clock: the last answer
 
     def _deliver_all(self, session: Session, reply: list[bytes]) -> None:
         # Whatever is not delivered because an earlier one failed goes back before the next fetch.
         self._in_doubt = True
         self._far: dict[str, float] = {}
-        for at in range(0, len(reply), 3):
+        self._fetched_ms = int(reply[-1])
+        for at in range(0, len(reply) - 1, 3):
             queue, tag, text = reply[at].decode(), reply[at + 1].decode(), reply[at + 2]
             self._queue_cycle.rotate(queue)
             self._deliver_one(session, queue, tag, text)
@@ -73,7 +75,7 @@ class DeliveringChannel(OwningChannel):
 
     def _read(self, session: Session, queue: str, tag: str, text: bytes) -> dict[str, Any] | None:
         try:
-            return payloads.read(text, tag=tag)
+            return payloads.read(text, tag=tag, fetched_ms=self._fetched_ms)
         except Exception as error:  # noqa: BLE001 - one that gets through ends this worker, then the next one
             self._set_aside(session, queue, tag, text, error)
             return None
@@ -113,7 +115,7 @@ class DeliveringChannel(OwningChannel):
         session.told()
         if len(reply) == 1:
             raise Empty
-        tag, text = reply[1].decode(), reply[2]
+        tag, text, self._fetched_ms = reply[1].decode(), reply[2], int(reply[3])
         session.held.add(tag)
         payload = self._read(session, queue, tag, text)
         return self._get(queue) if payload is None else payload

@@ -101,10 +101,18 @@ local function give_back(session, tag, more, push)
   return 1
 end
 
--- What makes a message this one, however often it was delivered: all of it but its delivery count.
+-- With the time of its publishing on this clock, the only one that all workers and producers can ask.
+local function accepted(message, now)
+  local rest = string.match(message, '^{{"{messages.REDIS_ACCEPTED}": %d+, (.*)$') or string.sub(message, 2)
+  if string.sub(message, 1, 1) ~= '{{' or string.sub(rest, 1, 1) ~= '"' then return message end
+  return string.format('{{"{messages.REDIS_ACCEPTED}": %.0f, ', now) .. rest
+end
+
+-- What makes a message this one, however often it was delivered and sent: all of it but these two.
 local function key(message)
-  local count = string.match(message, '^{{"{messages.DELIVERIES_HEADER}": %d+, ()')
-  return redis.sha1hex(string.sub(message, count or 2))
+  local rest = string.match(message, '^{{"{messages.DELIVERIES_HEADER}": %d+, ()') or 2
+  rest = string.match(message, '^"{messages.REDIS_ACCEPTED}": %d+, ()', rest) or rest
+  return redis.sha1hex(string.sub(message, rest))
 end
 
 -- This delivery's lease has ended. Its worker may live, and say later that the task has come to its end.
@@ -205,7 +213,8 @@ end
 
 # session, fetch, how many, far (ms), rotate, the longest wait for the bell (ms), acknowledgements, queues,
 # then the acknowledged tags, then for each queue its name and its name as JSON, then the priorities in order.
-# The answer has queue, tag and message of each that was fetched; without any, how long to wait (ms).
+# The answer has queue, tag and message of each that was fetched, then the time (ms); without any, how long to
+# wait (ms).
 FETCH = (
     _EVEN_WHEN_FULL
     + _COMMON
@@ -271,6 +280,7 @@ if #fetched == 0 then
   end
   return {longest}
 end
+fetched[#fetched + 1] = now
 return fetched
 """
 )
@@ -371,8 +381,10 @@ local queue, priority, message, ahead, id = ARGV[2], ARGV[3], ARGV[4], tonumber(
 if redis.call('HEXISTS', PREFIX .. '{messages.REDIS_CLOSED}', queue) == 1 then
   return redis.error_reply('CLOSED nothing is published to ' .. queue .. ' any more: its release is retired')
 end
+local now = wall()
+message = accepted(message, now)
 if ahead > 0 then
-  schedule(queue, id, priority, message, wall() + ahead)
+  schedule(queue, id, priority, message, now + ahead)
 else
   redis.call('LPUSH', list(queue, priority), message)
 end

@@ -10,7 +10,13 @@ from kombu.transport import virtual
 from kombu.transport.SQS import QoS as StockQoS
 
 from taskfleet.brokers import eta
-from taskfleet.brokers.sqs.polling import REQUEUE_AFTER_SECONDS, PollingChannel
+from taskfleet.brokers.sqs.polling import (
+    FIRST_RECEIVED_MS,
+    RECEIVED,
+    REQUEUE_AFTER_SECONDS,
+    SENT_MS,
+    PollingChannel,
+)
 from taskfleet.contract import messages
 
 
@@ -58,11 +64,17 @@ class Channel(PollingChannel):
         self, payload: dict[str, Any], raw_text: str, message: dict[str, Any], q_url: str
     ) -> dict[str, Any]:
         payload = super()._envelope_payload(payload, raw_text, message, q_url)
-        received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
-        deliveries = max(0, received - 1)
+        said = message.get("Attributes", {})
+        deliveries = max(0, int(said.get(RECEIVED, 1)) - 1)
         headers = payload["headers"] = payload.get("headers") or {}
         headers[messages.DELIVERIES_HEADER] = deliveries
-        payload["properties"]["delivery_info"]["redelivered"] = deliveries > 0
+        information = payload["properties"]["delivery_info"]
+        information["redelivered"] = deliveries > 0
+        information.pop(messages.DELIVERY_PUBLISHED, None)
+        if not deliveries and {SENT_MS, FIRST_RECEIVED_MS} <= said.keys():
+            # It was received just now, by SQS's clock when that says: later receipts have no such time.
+            waited_ms = int(said[FIRST_RECEIVED_MS]) - int(said[SENT_MS])
+            information[messages.DELIVERY_PUBLISHED] = time.monotonic() - waited_ms / 1000
         return payload
 
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:

@@ -26,6 +26,13 @@ WAIT_FOR_ROOM_SECONDS = 0.02
 REQUEUE_AFTER_SECONDS = 2
 # With so many messages in its hands a worker holds none that is not due yet, not even for a second.
 HELD_AT_MOST = 32
+# How often a message was received; and, on SQS's own clock, when it was sent and received first.
+RECEIVED, SENT_MS, FIRST_RECEIVED_MS = (
+    "ApproximateReceiveCount",
+    "SentTimestamp",
+    "ApproximateFirstReceiveTimestamp",
+)
+_ASKED = [RECEIVED, SENT_MS, FIRST_RECEIVED_MS]
 _ERRORS = (BotoCoreError, ClientError, OSError, DoesNotExistQueueException)
 
 
@@ -57,6 +64,7 @@ class PollingChannel(NamingChannel):
             number_messages=count,
             wait_time_seconds=self.wait_time_seconds,
             visibility_timeout=self.lease_seconds,
+            attributes=_ASKED,
             callback=callback,
         )
 
@@ -131,7 +139,7 @@ class PollingChannel(NamingChannel):
             if alone
             else min(SHARED_WAIT_SECONDS, self.wait_time_seconds),
             VisibilityTimeout=self.lease_seconds,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            MessageSystemAttributeNames=_ASKED,
         )
         return {"Messages": self._to_deliver(url, reply.get("Messages") or [])}
 
