@@ -8,7 +8,6 @@ What a server does between two tests belongs to the next one.
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections import Counter
 from collections.abc import Callable, Generator
@@ -29,14 +28,7 @@ def _clock() -> Callable[[], float]:
         (group / "cgroup.procs").write_text(str(os.getpid()))
     except OSError:
         return lambda: sum(os.times()[:4])
-    atexit.register(_leave, group)
     return lambda: int((group / "cpuacct.usage").read_text()) / 1e9
-
-
-def _leave(group: Path) -> None:
-    (_GROUPS / "cgroup.procs").write_text(str(os.getpid()))
-    with suppress(OSError):  # a process of a test lives on
-        group.rmdir()
 
 
 class _Measured:
@@ -53,6 +45,12 @@ class _Measured:
         report.user_properties.append((_NAME, now - self.before))
         self.before = now
         return report
+
+    def pytest_unconfigure(self) -> None:
+        """A worker of pytest-xdist ends without `atexit`."""
+        with suppress(OSError):  # there is none, or a process of a test lives on in it
+            (_GROUPS / "cgroup.procs").write_text(str(os.getpid()))
+            (_GROUPS / f"pytest-{os.getpid()}").rmdir()
 
 
 class _Summed:
