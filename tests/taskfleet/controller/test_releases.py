@@ -9,10 +9,10 @@ from taskfleet.contract import messages, names
 from taskfleet.contract.limits import GATE_DEADLINE_SECONDS
 from taskfleet.contract.messages import GATE_TASK, PUBLISHED_AT_HEADER, RELEASE_HEADER
 from taskfleet.controller import observe
-from taskfleet.controller.execute import Execution
+from taskfleet.controller.execute import TOO_OLD_SECONDS, Execution
 from taskfleet.controller.gather import gather
 from taskfleet.releases import commands, promoting
-from taskfleet.releases.actions import Publish
+from taskfleet.releases.actions import Close, Delete, Publish
 from taskfleet.releases.observation import Memory, Rules
 from taskfleet.releases.plan import plan
 
@@ -239,6 +239,18 @@ def test_a_controller_that_stood_still_since_it_looked_publishes_what_is_current
     _promote(account, "blue")
     Execution.of(observed, account.edges()).run(planned.actions)
     assert account.published() == "blue"
+
+
+def test_a_controller_that_stood_still_for_long_does_nothing_of_what_it_planned(account: Account) -> None:
+    _replace_blue(account)
+    seen = gather(account.edges(), now=account.clock(), last=None, rules=Rules())
+    observed = observe.observation(seen, account.name)
+    assert observed is not None
+    account.clock.now += TOO_OLD_SECONDS + 1
+    done = Execution.of(observed, account.edges(), account.clock)
+    (problem,) = done.run((Close("green"), Delete("blue")))
+    assert problem == "this controller stood still: it looked 61 s ago, and looks again"
+    assert account.store.scan().records["green"].closed_at is None
 
 
 def test_a_retired_release_stays_closed_on_both_brokers_until_it_is_kept_after_all(account: Account) -> None:

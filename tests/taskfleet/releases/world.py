@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from taskfleet.contract.limits import ANSWER_WITHIN_SECONDS
 from taskfleet.contract.manifest import AUTOMATIC, Canary, ReleaseManifest
+from taskfleet.controller.execute import TOO_OLD_SECONDS
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import actions as act
 from taskfleet.releases import commands
@@ -285,7 +286,8 @@ class World:
         for _ in range(5):
             planned = plan(seen, self.memories[who])
             before = dict(seen.records), seen.pointer
-            for action in planned.actions:
+            # `taskfleet.controller.execute` leaves what was seen too long ago to the next look.
+            for action in planned.actions if self.now - seen.now <= TOO_OLD_SECONDS else ():
                 if self.often(0.95):  # else it did not work, and the next look does it
                     self._do(action, seen)
             self.memories[who] = planned.memory

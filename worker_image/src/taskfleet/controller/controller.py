@@ -77,7 +77,7 @@ class Controller:
         zeros = self._memory.zeros  # a look counts once, however many rounds it takes
         for _ in range(_ROUNDS):
             planned = plan(observation, replace(self._memory, zeros=zeros), self._rules)
-            done = Execution.of(observation, self._edges)
+            done = Execution.of(observation, self._edges, self._clock)
             problems = done.run(planned.actions)
             self._memory = done.remembered(planned.memory)
             changed = (done.records, done.pointer) != (observation.records, observation.pointer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
@@ -65,6 +67,9 @@ from taskfleet.releases.store import Conflict
 
 logger = logging.getLogger(__name__)
 ACTOR = BY_ITSELF
+# Longer than a look whose every source times out. What was seen so long ago may not be so any more, and not
+# every action is a conditional write: a broker's queue that is closed, or a stack that is deleted, is that.
+TOO_OLD_SECONDS = 60.0
 _NO_SERVICE = frozenset({"ServiceNotFoundException", "ServiceNotActiveException"})
 _EXPECTED = (TaskfleetError, BotoCoreError, ClientError, BrokerError, KombuError, redis.RedisError, OSError)
 
@@ -78,14 +83,15 @@ class Execution:
     records: dict[str, Record]
     pointer: Pointer
     published: Published | None
+    clock: Callable[[], float] = time.time
     unsent: dict[str, str] = field(default_factory=dict)  # key of a gate task → why no broker took it
     undeleted: set[str] = field(default_factory=set)  # releases whose stack could not be deleted
     away: dict[str, str] = field(default_factory=dict)  # broker → why it took none
 
     @classmethod
-    def of(cls, seen: Observation, edges: Edges) -> Execution:
+    def of(cls, seen: Observation, edges: Edges, clock: Callable[[], float] = time.time) -> Execution:
         """Ready to change what was seen."""
-        return cls(edges, seen.now, dict(seen.records), seen.pointer, seen.published)
+        return cls(edges, seen.now, dict(seen.records), seen.pointer, seen.published, clock)
 
     def after(self, seen: Observation) -> Observation:
         """What was seen, with what was done since."""
@@ -102,6 +108,9 @@ class Execution:
         """Do them all; returns what went wrong. What somebody else did meanwhile is not wrong."""
         problems = []
         for action in actions:
+            if (stood := self.clock() - self.now) > TOO_OLD_SECONDS:
+                problems.append(f"this controller stood still: it looked {stood:.0f} s ago, and looks again")
+                break
             try:
                 self._do(action)
             except Conflict as conflict:
