@@ -162,8 +162,8 @@ def test_the_controller_deletes_what_it_moved_and_our_releases_and_measures_into
     }
     measure = allowed["Measure"]
     assert measure["Condition"] == {"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}}
-    pointer = (parameters.current_release("prod"), parameters.canary_release("prod"))
-    assert [arn.partition(":parameter")[2] for arn in allowed["Point"]["Resource"]] == [*pointer]
+    pointer = {parameters.current_release("prod"), parameters.canary_release("prod")}
+    assert {arn.partition(":parameter")[2] for arn in allowed["Point"]["Resource"]} == pointer
     assert allowed["Services"]["Resource"].endswith(f":service/{names.cluster('prod')}/*")
 
 
