@@ -166,7 +166,8 @@ def test_a_read_whose_start_was_interrupted_begins_anew(monkeypatch: pytest.Monk
 def test_a_producers_lease_whose_start_was_interrupted_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[object] = []
     store = SimpleNamespace(write=written.append, forget=lambda _process: None)
-    releases = SimpleNamespace(known="r1", held=lambda **_: "r1", leased=lambda _began: None)
+    current = frozenset({"r1"})
+    releases = SimpleNamespace(known=current, held=lambda **_: current, leased=lambda _began: None)
     monkeypatch.setattr("taskfleet.publishing.leasing.FIRST_SECONDS", 0.01)
     lease = ProducerLease(Who("host", 1, "app"), store, releases, bound_release=None)  # type: ignore[arg-type]
     with monkeypatch.context() as once:
