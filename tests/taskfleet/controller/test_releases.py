@@ -253,6 +253,24 @@ def test_a_controller_that_stood_still_for_long_does_nothing_of_what_it_planned(
     assert account.store.scan().records["green"].closed_at is None
 
 
+def test_what_somebody_changed_since_the_look_is_neither_closed_nor_deleted(account: Account) -> None:
+    _replace_blue(account)
+    seen = gather(account.edges(), now=account.clock(), last=None, rules=Rules())
+    observed = observe.observation(seen, account.name)
+    assert observed is not None
+    _promote(account, "blue")
+    assert Execution.of(observed, account.edges()).run((Close("blue"), Delete("blue"))) == []
+    assert account.store.scan().records["blue"].closed_at is None
+    assert names.fallback_queue(account.name, "low", "blue") not in _refusing(account)
+
+
+def _refusing(account: Account) -> set[str]:
+    """The queues whose policy refuses what is sent."""
+    urls = account.sqs.list_queues(QueueNamePrefix=names.PROJECT).get("QueueUrls", ())
+    read = {url: account.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]) for url in urls}
+    return {url.rpartition("/")[2] for url, one in read.items() if "Deny" in str(one.get("Attributes"))}
+
+
 def test_a_retired_release_stays_closed_on_both_brokers_until_it_is_kept_after_all(account: Account) -> None:
     """Redis loses it in a failover, somebody overwrites the policy: then it is closed since just now."""
     _replace_blue(account)

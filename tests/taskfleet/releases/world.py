@@ -298,9 +298,8 @@ class World:
 
     def _do(self, action: object, seen: Observation) -> None:
         name = getattr(action, "release", "")
-        unconditional = act.Sleep | act.Delete | act.Park | act.Close | act.Answer
-        if self.records.get(name) != seen.records.get(name) and not isinstance(action, unconditional):
-            return  # somebody else wrote its record since: the conditional write fails
+        if self.records.get(name) != seen.records.get(name) and not isinstance(action, act.Answer):
+            return  # somebody else wrote its record since: the conditional write fails, or the look before it
         match action:
             case act.Register(made) | act.Unmade(made, _):
                 before = self.records.get(made.release)

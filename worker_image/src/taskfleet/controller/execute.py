@@ -67,9 +67,10 @@ from taskfleet.releases.store import Conflict
 
 logger = logging.getLogger(__name__)
 ACTOR = BY_ITSELF
-# Longer than a look whose every source times out. What was seen so long ago may not be so any more, and not
-# every action is a conditional write: a broker's queue that is closed, or a stack that is deleted, is that.
+# Longer than a look whose every source times out: what was seen so long ago may not be so any more.
 TOO_OLD_SECONDS = 60.0
+# These are no conditional writes, as those of records are: it is made sure of the record right before.
+_TAKES_AWAY = (Close, Sleep, Delete, Park)
 _NO_SERVICE = frozenset({"ServiceNotFoundException", "ServiceNotActiveException"})
 _EXPECTED = (TaskfleetError, BotoCoreError, ClientError, BrokerError, KombuError, redis.RedisError, OSError)
 
@@ -112,12 +113,21 @@ class Execution:
                 problems.append(f"this controller stood still: it looked {stood:.0f} s ago, and looks again")
                 break
             try:
+                if isinstance(action, _TAKES_AWAY):
+                    self._make_sure(action.release)
                 self._do(action)
             except Conflict as conflict:
                 logger.info("left to the next look: %s", conflict)
             except _EXPECTED as error:
                 problems.append(f"{type(action).__name__} failed: {error}")
         return problems
+
+    def _make_sure(self, release: str) -> None:
+        """`Conflict` if somebody wrote its record, or publishes to it, since it was seen."""
+        now = self.edges.store.read([release])
+        known, told = now.records.get(release), (now.pointer.release, now.pointer.canary)
+        if known is None or known.version != self.records[release].version or release in told:
+            raise Conflict(f"release {release} was changed by somebody else meanwhile")
 
     def _do(self, action: Action) -> None:
         match action:
