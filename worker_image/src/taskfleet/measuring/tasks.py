@@ -1,6 +1,6 @@
 """What tasks experienced, per queue and task name: how they ended, how long they waited and ran.
 
-Workers count it (`taskfleet.worker.figures`) and add it up in the primary broker, minute by minute on its own
+Workers count it (`taskfleet.worker.tally`) and add it up in the primary broker, minute by minute on its own
 clock. Here it is read. What a worker could not hand over (it was killed, or Redis was away until it ended) is
 missing, and what waited in a worker for Redis is in the minute in which Redis was back.
 """
