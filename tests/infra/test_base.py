@@ -33,6 +33,7 @@ STATEFUL = {
             "State1C20CC9A",
             "Tools14E15C69",
             "DeadLettersBBF8BAAB",
+            "Etas9BDC05F7",
             "ProducersFC1D7FC0",
         },
         "AWS::SQS::Queue": {

@@ -96,7 +96,7 @@ def test_nobody_else_uses_the_key_but_a_shell_in_a_container(
 
 
 def test_who_sends_by_a_pattern_does_not_send_to_dead_letter_queues(blueprint: Synthesis) -> None:
-    """The controller's gates, producers and operators. Others send to queues by name, or to none."""
+    """The controller, beat, producers and operators. Others send to queues by name, or to none."""
     denied = [
         one
         for where, one in statements(blueprint, "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
@@ -104,7 +104,7 @@ def test_who_sends_by_a_pattern_does_not_send_to_dead_letter_queues(blueprint: S
     ]
     dead = [names.dead_letter_queue("prod", q) for pool in environments.PROD.pools for q in pool.queues]
 
-    assert len(denied) == 3
+    assert len(denied) == 4
     for one in denied:
         assert one["Action"] == "sqs:SendMessage"
         pattern = one["Resource"].rpartition(":")[2].removesuffix("*")
