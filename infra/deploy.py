@@ -2,9 +2,9 @@
 
 What the CDK's command line does not do by itself: it looks first whether a deploy can succeed
 (`infra.preflight`), leaves stacks of somebody else's alone, leaves that of a release whose create fails for a
-look (`infra.green`), and protects the long-lived stacks only once they have been made. The CDK would protect
-them before: a create that fails then leaves a stack that neither it nor anybody else can delete, and the next
-deploy fails for that.
+look (`infra.release_create`), and protects the long-lived stacks only once they have been made. The CDK would
+protect them before: a create that fails then leaves a stack that neither it nor anybody else can delete, and
+the next deploy fails for that.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from taskfleet.errors import SettingsError
 from taskfleet.releases.model import TAKES_ROOM, Record
 from taskfleet.releases.store import Store
 
-from infra import credentials, green, outcome, preflight, release_id
+from infra import credentials, outcome, preflight, release_create, release_id
 from infra.chosen import ALL
+from infra.release_create import FAILED_CREATE, NOT_YET
 from infra.settings import Settings
 
 Run = Callable[[Sequence[str]], int]
@@ -69,15 +70,15 @@ def main() -> int:
 
 def deploy(settings: Settings, cloudformation: Any, command: Sequence[str], *, run: Run, release: str) -> int:
     """Run ``command``, the release's stack after the others if it is to be made. The exit code."""
-    new = green.is_new(settings, cloudformation, release)
-    apart = green.commands(settings, command, release)
+    new = release_create.is_new(settings, cloudformation, release)
+    apart = release_create.commands(settings, command, release)
     if apart is None or not new or not settings.keep_failed_seconds:
         return _deploy(settings, cloudformation, command, run=run)
     base, own = apart
     if code := _deploy(settings, cloudformation, base, run=run):
         return code
     code = run(own)
-    for line in green.left(settings, cloudformation, release) if code else ():
+    for line in release_create.left(settings, cloudformation, release) if code else ():
         print(line, flush=True)
     return code
 
@@ -113,11 +114,11 @@ def not_yet_made(settings: Settings, cloudformation: Any) -> list[str]:
     """The long-lived stacks that no deploy has completed yet. What failed to be made loses its protection."""
     found = {part: stacks.find(cloudformation, names.stack(settings.name, part)) for part in names.LONG_LIVED}
     for stack in found.values():
-        if stack and stack["StackStatus"] in green.FAILED_CREATE and stack.get("EnableTerminationProtection"):
+        if stack and stack["StackStatus"] in FAILED_CREATE and stack.get("EnableTerminationProtection"):
             cloudformation.update_termination_protection(
                 StackName=stack["StackName"], EnableTerminationProtection=False
             )
-    return [part for part, stack in found.items() if (stack and stack["StackStatus"]) in green.NOT_YET]
+    return [part for part, stack in found.items() if (stack and stack["StackStatus"]) in NOT_YET]
 
 
 def _approval(settings: Settings, *, terminal: bool) -> list[str]:

@@ -12,7 +12,7 @@ import aws_cdk as cdk
 from taskfleet.contract import names
 from taskfleet.errors import SettingsError
 
-from infra.settings import Image, Pool, Releases, Settings
+from infra.settings import Image, Pool, Settings
 
 WORKER_IMAGE = Path(__file__).parent.parent / "worker_image"
 
@@ -33,23 +33,24 @@ def release_id(settings: Settings, given: str | None) -> str:
 
     ``SettingsError`` if it can't be called so.
     """
-    rolls = settings.releases is Releases.ROLLING
-    if rolls and given not in (None, names.ROLLING):
+    if settings.is_rolled and given not in (None, names.ROLLING):
         raise SettingsError(
             f"the release can't be called {given!r}: the environment {settings.name!r} has releases=ROLLING, "
             f"so that each build is deployed into the one release {names.ROLLING!r}. Fix: leave the id out"
         )
-    if not rolls and given == names.ROLLING:
+    if not settings.is_rolled and given == names.ROLLING:
         raise SettingsError(
             f"the release can't be called {given!r}: so is the one of an environment with releases=ROLLING. "
             "Fix: another id, or none"
         )
-    return names.ROLLING if rolls else names.check("release", given or default_release_id(settings))
+    return (
+        names.ROLLING if settings.is_rolled else names.check("release", given or default_release_id(settings))
+    )
 
 
 def build_id(settings: Settings) -> str | None:
     """What is deployed into a release that is rolled; None for others, which are called by it."""
-    return default_release_id(settings) if settings.releases is Releases.ROLLING else None
+    return default_release_id(settings) if settings.is_rolled else None
 
 
 def default_release_id(settings: Settings, directory: Path = WORKER_IMAGE) -> str:

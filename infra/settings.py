@@ -318,6 +318,11 @@ class Settings:
         return names.broker(self.name, self.broker.restore_from_snapshot)
 
     @property
+    def is_rolled(self) -> bool:
+        """Whether each build is deployed into one release, on one set of queues."""
+        return self.releases is Releases.ROLLING
+
+    @property
     def default_pool(self) -> Pool:
         """The one that has the default queue."""
         return next(pool for pool in self.pools if self.default_queue in pool.queues)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from taskfleet.contract.alarm_catalogue import of_release
 from taskfleet.contract.manifest import Canary
 from taskfleet.releases.model import State
 
+from drills.releases import alarms
 from drills.releases.app import FAILS
 from drills.releases.load import Load
 from drills.releases.rig import Rig
@@ -98,17 +98,5 @@ def _ran(rig: Rig, release: Release) -> bool:
 
 def _alarms(rig: Rig, release: Release, state: str) -> None:
     """Have the release's own alarms be in a state, as CloudWatch's evaluation would; one, where they ring."""
-    cloudwatch: Any = rig.account.client("cloudwatch")
     wanted = of_release(rig.fleet.name, release.manifest)
-    for name in wanted if state == "OK" else wanted[:1]:
-        cloudwatch.put_metric_alarm(
-            AlarmName=name,
-            Namespace="Drill",
-            MetricName="None",
-            Statistic="Maximum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1,
-            ComparisonOperator="GreaterThanThreshold",
-        )
-        cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="the drill")
+    alarms.put_in_state(rig.account.client("cloudwatch"), wanted if state == "OK" else wanted[:1], state)

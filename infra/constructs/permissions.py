@@ -9,7 +9,8 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from taskfleet.contract import dead_letters, metrics, names, parameters, state
 
-from infra.settings import Pool, Releases, Results, Settings
+from infra.constructs.arns import Arns
+from infra.settings import Pool, Results, Settings
 
 _SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
 _CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
@@ -42,11 +43,9 @@ class Grants:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Permissions:
+class Permissions(Arns):
     """Statements for the containers of one environment, scoped to what is its own."""
 
-    stack: Stack
-    settings: Settings
     base: Base
 
     def worker(self, release: str) -> Grants:
@@ -242,26 +241,6 @@ class Permissions:
         }
         return Grants(statements=statements, wildcards=wildcards)
 
-    def _definitions(self, pool: Pool | None) -> str:
-        return self.stack.format_arn(
-            service="ecs",
-            resource="task-definition",
-            resource_name=names.task_family(self._env, f"{pool.name}-*" if pool else "*-*"),
-        )
-
-    def _output(self, pool: Pool | None) -> str:
-        group = names.log_group(self._env, f"{pool.name}-*" if pool else "*-*")
-        return self.stack.format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=f"{group}:log-stream:*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-
-    def _release_roles(self) -> str:
-        path = names.release_roles(self._env).removeprefix("/")
-        return self.stack.format_arn(service="iam", region="", resource="role", resource_name=f"{path}*")
-
     def _find_release(self, *, follows: bool = True) -> list[iam.PolicyStatement]:
         """Read the current release, the split and the manifests: from the state table while SSM fails.
 
@@ -283,7 +262,7 @@ class Permissions:
 
     def _signatures(self, release: str) -> list[iam.PolicyStatement]:
         """Where releases are rolled: of the build before, and of one that is being deployed."""
-        if self.settings.releases is not Releases.ROLLING:
+        if not self.settings.is_rolled:
             return []
         readable = [state.signatures(release), state.newest_signatures(release)]
         return [
@@ -342,76 +321,9 @@ class Permissions:
             "starts so."
         }
 
-    @property
-    def _env(self) -> str:
-        return self.settings.name
-
-    def _manifests(self) -> str:
-        return parameters.release_manifests(self._env)
-
-    def _dead_letters(self) -> str:
-        return self._table(names.dead_letters_table(self._env))
-
-    def _producers(self) -> str:
-        return self._table(names.producers_table(self._env))
-
-    def _etas(self) -> str:
-        return self._table(names.etas_table(self._env))
-
-    def _table(self, name: str) -> str:
-        return self.stack.format_arn(service="dynamodb", resource="table", resource_name=name)
-
-    def _queue(self, name: str) -> str:
-        return self.stack.format_arn(service="sqs", resource=name)
-
-    def _own_queues(self, release: str) -> list[str]:
-        queues = [queue for pool in self.settings.pools for queue in pool.queues]
-        return [self._queue(names.fallback_queue(self._env, queue, release)) for queue in queues]
-
-    def _fallbacks(self) -> str:
-        return self._queue(f"{names.fallback_prefix(self._env)}*")
-
-    def _parameter(self, name: str) -> str:
-        return self.stack.format_arn(
-            service="ssm", resource="parameter", resource_name=name.removeprefix("/")
-        )
-
-    def _pointer(self) -> list[str]:
-        """The current release, and the split beside it."""
-        named = (parameters.current_release, parameters.canary_release)
-        return [self._parameter(each(self._env)) for each in named]
-
-    def _alarms(self) -> str:
-        return self.stack.format_arn(
-            service="cloudwatch",
-            resource="alarm",
-            resource_name="*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-
-    def _releases(self) -> str:
-        return self.stack.format_arn(
-            service="cloudformation",
-            resource="stack",
-            resource_name=f"{names.release_stack_prefix(self._env)}*/*",
-        )
-
     def _our_tags(self) -> dict[str, str | list[str]]:
         tags = names.stack_tags(self._env, self.settings.owner)
         return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
-
-    def _cluster(self) -> str:
-        return self.stack.format_arn(
-            service="ecs", resource="cluster", resource_name=names.cluster(self._env)
-        )
-
-    def _ecs(self, resource: str, name: str) -> str:
-        return self.stack.format_arn(
-            service="ecs",
-            resource=resource,
-            resource_name=f"{names.cluster(self._env)}/{name}",
-            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
-        )
 
 
 def _exec_wildcards(permissions: Permissions) -> dict[str, str]:

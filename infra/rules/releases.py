@@ -12,11 +12,9 @@ from infra.rules.problem import Problem
 if TYPE_CHECKING:
     from infra.settings import Settings
 
-_ROLLING = "rolling"
-
 
 def _rolling(settings: Settings) -> Iterator[Problem]:
-    if settings.releases.value != _ROLLING:
+    if not settings.is_rolled:
         return
     if settings.promotion.value != AUTOMATIC:
         yield Problem(

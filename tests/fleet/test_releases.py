@@ -97,8 +97,11 @@ def test_each_firing_is_sent_once_by_the_beat_of_the_release_that_is_current(
     fleet: Deployed, green: str, began: float
 ) -> None:
     """Over a deploy, a rollback and a promotion, the last two right before one is due."""
-    turn = lambda: [one.release for one in _firings(fleet, began)][-1:]  # noqa: E731
-    wait_until(lambda: turn() == [green], 60, f"the beat of {green} fires")
+
+    def fired_last() -> list[str]:
+        return [one.release for one in _firings(fleet, began)][-1:]
+
+    wait_until(lambda: fired_last() == [green], 60, f"the beat of {green} fires")
     for release, command in ((BLUE, ("rollback", BLUE, "--yes")), (green, ("promote", green, "--yes"))):
         time.sleep((SECONDS - 1 - time.time()) % SECONDS)
         since = time.time()

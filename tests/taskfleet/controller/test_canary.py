@@ -14,6 +14,7 @@ from taskfleet.contract.split import Split
 from taskfleet.controller.controller import Controller
 from taskfleet.releases.model import State
 
+from drills.releases.alarms import put_in_state
 from tests.support.ministack import MiniStack
 from tests.support.valkey import Valkey
 from tests.taskfleet.controller.account import Account
@@ -56,18 +57,7 @@ def count(account: Account, release: str, *, runs: int, failed: int = 0, bucket:
 
 def alarms(account: Account, made: ReleaseManifest, state: str) -> None:
     """Just before they are looked at: without data MiniStack sets them to INSUFFICIENT_DATA in a minute."""
-    for name in of_release(account.name, made):
-        account.cloudwatch.put_metric_alarm(
-            AlarmName=name,
-            Namespace="Test",
-            MetricName="None",
-            Statistic="Maximum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1,
-            ComparisonOperator="GreaterThanThreshold",
-        )
-        account.cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="test")
+    put_in_state(account.cloudwatch, of_release(account.name, made), state)
 
 
 def reason(account: Account, release: str) -> str:

@@ -129,7 +129,7 @@ def row(release: str, key: tasks.Key, figures: tasks.Figures) -> Task:
         wait_p95=_rounded(wait, 0.95),
         runtime_p50=_rounded(figures.runtime, 0.5),
         runtime_p95=_rounded(figures.runtime, 0.95),
-        runtime_sum=round(figures.runtime.sum_seconds, 3),
+        runtime_sum=round(figures.runtime.sum, 3),
         memory_p95_mib=None if memory is None else round(1024 * memory),
     )
 

@@ -39,11 +39,6 @@ class Histogram:
         return sum(self.counts.values())
 
     @property
-    def sum_seconds(self) -> float:
-        """The sum of a histogram of times."""
-        return self.sum
-
-    @property
     def mean(self) -> float | None:
         """None of no values."""
         return self.sum / self.count if self.count else None
