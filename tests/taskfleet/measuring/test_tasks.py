@@ -106,6 +106,18 @@ def test_a_minute_goes_by_the_broker_s_clock_and_is_gone_after_hours(client: red
     assert 0 < client.ttl(key) <= figures.KEEP_SECONDS
 
 
+def test_minutes_are_read_apart_in_their_order_and_those_without_a_run_are_none(client: redis.Redis) -> None:
+    field = figures.name("low", "a")
+    for minute, failed in ((100, 3), (102, 5)):
+        client.hset(figures.key("dev", "r1", minute), field, f'{{"outcome:failed": {failed}}}')
+
+    apart = tasks.read_by_minute(client, "dev", "r1", 99 * 60, 103 * 60)
+
+    assert [each.failed for each in apart["low", "a"]] == [3, 5]
+    assert tasks.read(client, "dev", "r1", 99 * 60, 103 * 60)["low", "a"].failed == 8
+    assert [each.failed for each in tasks.read_by_minute(client, "dev", "r1", 0, 6001)["low", "a"]] == [3]
+
+
 def test_a_minute_knows_so_many_names_and_no_more(client: redis.Redis) -> None:
     counts = {("low", f"t{n}"): {"outcome:succeeded": 1} for n in range(figures.MOST_NAMES + 30)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -34,11 +33,7 @@ def comparisons(
 
 def _runs(edges: Edges, release: str, since: float, until: float) -> dict[tuple[str, str], Runs]:
     """Minute by minute, since bad runs of one minute may have one cause."""
-    found: dict[tuple[str, str], list[Figures]] = {}
-    for minute in range(int(since // 60), math.ceil(until / 60)):
-        of_it = tasks.read(edges.primary, edges.environment, release, minute * 60, (minute + 1) * 60)
-        for key, figures in of_it.items():
-            found.setdefault(key, []).append(figures)
+    found = tasks.read_by_minute(edges.primary, edges.environment, release, since, until)
     return {key: runs_of(minutes) for key, minutes in found.items()}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,25 +71,48 @@ def read(
     Both in seconds since the epoch. Raises redis-py's errors when the broker does not answer; minutes more
     than `taskfleet.contract.figures.KEEP_SECONDS` ago are gone.
     """
-    minutes = range(int(since // 60), math.ceil(until / 60))
+    minutes = _minutes(since, until)
     return {key: parsed(counts) for key, counts in counted(connection, environment, release, minutes).items()}
+
+
+def read_by_minute(
+    connection: redis.Redis, environment: str, release: str, since: float, until: float
+) -> dict[Key, list[Figures]]:
+    """As `read`, with the figures of each minute in which there are some apart, in their order."""
+    found: dict[Key, list[Figures]] = {}
+    for minute in _asked(connection, environment, release, _minutes(since, until)):
+        for key, counts in minute.items():
+            found.setdefault(key, []).append(parsed(counts))
+    return found
 
 
 def counted(
     connection: redis.Redis, environment: str, release: str, minutes: Iterable[int]
 ) -> dict[Key, Counter[str]]:
     """The counts behind `read`, in one round trip; a minute is a number of minutes since the epoch."""
+    found: dict[Key, Counter[str]] = {}
+    for minute in _asked(connection, environment, release, minutes):
+        for key, counts in minute.items():
+            found.setdefault(key, Counter()).update(counts)
+    return found
+
+
+def _minutes(since: float, until: float) -> range:
+    return range(int(since // 60), math.ceil(until / 60))
+
+
+def _asked(
+    connection: redis.Redis, environment: str, release: str, minutes: Iterable[int]
+) -> Iterator[dict[Key, dict[str, int]]]:
     with connection.pipeline(transaction=False) as asked:
         for minute in minutes:
             asked.hgetall(figures.key(environment, release, minute))
         replies = asked.execute()
-    found: dict[Key, Counter[str]] = {}
     for reply in replies:
-        for name, text in reply.items():
-            counts = found.setdefault(figures.split(_text(name)), Counter())
-            for figure, count in json.loads(text).items():
-                counts[figure] += int(count)
-    return found
+        yield {
+            figures.split(_text(name)): {figure: int(count) for figure, count in json.loads(text).items()}
+            for name, text in reply.items()
+        }
 
 
 def parsed(counts: Mapping[str, int]) -> Figures:
