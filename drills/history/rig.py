@@ -18,7 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from taskfleet.contract import names
+from taskfleet.contract import figures, names
 from taskfleet.contract.environment import APP, BROKER, EXECUTION, FALLBACK, POOL, PRIMARY
 from taskfleet.contract.messages import REDIS_TAKEN
 
@@ -266,8 +266,8 @@ class Rig:
         self._closing.close()
 
 
-# What Redis holds of a fleet that does nothing: the books of living sessions, bindings, bells, and the counts
-# of what was fetched, which expire.
+# What Redis holds of a fleet that does nothing: the books of living sessions, bindings, bells, and what
+# expires: the counts of what was fetched, and what workers counted.
 _ALWAYS = frozenset({"taskfleet:sessions", "taskfleet:clock", "taskfleet:probe"})
 _BOOKS = (
     "_kombu.binding",
@@ -275,6 +275,8 @@ _BOOKS = (
     "taskfleet:finished",
     "taskfleet:lapsed:",
     REDIS_TAKEN,
+    figures.MINUTES,
+    figures.SENDERS,
     "unacked_mutex",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -105,6 +106,7 @@ class Rig:
     def __init__(self, directory: Path, rules: Rules = RULES) -> None:
         self._closing = contextlib.ExitStack()
         self._rules, self._number, self.controllers = rules, 0, list[Controller]()
+        self._controllers_made = itertools.count()
         self.publishing: Any = None
         for name in ("valkey", "results", "account", "fleet"):
             (directory / name).mkdir(parents=True)
@@ -146,7 +148,7 @@ class Rig:
 
     def start_controller(self) -> Controller:
         """One more."""
-        made = Controller(self.fleet, len(self.controllers), self._rules)
+        made = Controller(self.fleet, next(self._controllers_made), self._rules)
         self.controllers.append(made)
         self._closing.callback(made.stop)
         made.start()

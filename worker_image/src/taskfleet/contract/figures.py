@@ -29,13 +29,14 @@ SUM = "sum"
 PARTS = 1_000_000  # a sum is in millionths of a second, or of a gibibyte
 UNSURE_WAIT, UNKNOWN_WAIT = "unsure", "unknown"
 
-_PREFIX, _SENDER = "taskfleet:figures:", "taskfleet:figures-of:"
+# All of these expire.
+MINUTES, SENDERS = "taskfleet:figures:", "taskfleet:figures-of:"
 _BETWEEN = "\n"
 
 
 def prefix(environment: str, release: str) -> str:
     """What the keys of a release's minutes begin with."""
-    return f"{_PREFIX}{environment}:{release}:"
+    return f"{MINUTES}{environment}:{release}:"
 
 
 def key(environment: str, release: str, minute: int) -> str:
@@ -45,7 +46,7 @@ def key(environment: str, release: str, minute: int) -> str:
 
 def sender(worker: str) -> str:
     """Which number a worker's last addition had."""
-    return f"{_SENDER}{worker}"
+    return f"{SENDERS}{worker}"
 
 
 def name(queue: str, task: str) -> str:
