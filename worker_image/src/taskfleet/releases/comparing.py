@@ -83,7 +83,10 @@ class Comparison:
                 f"release's rates; most of all {self.worst}"
             )
         if self.slower_by_chance < alpha and self.slower >= SLOWER:
-            return f"its tasks take {self.slower:.2f} times as long ({self.runs} runs)"
+            return (
+                f"its tasks take {self.slower:.2f} times as long ({self.runs} runs, {self.bad} of them bad, "
+                f"{self.expected:.1f} at the current release's rates)"
+            )
         return None
 
     def __str__(self) -> str:
