@@ -1,4 +1,4 @@
-"""One emulated account, bootstrapped by the CDK's own command line, for the tests of this folder."""
+"""An emulated account for each file, bootstrapped by the CDK: no file finds what another one deployed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.local.emulator.account import Account
 from tests.support import seen_calls
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     account = Account(calls=tmp_path_factory.mktemp("account") / "calls.jsonl")
     account.start()
@@ -32,7 +32,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     account.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def controller(account: Account) -> Iterator[None]:
     """Answers each deploy of a release at once: no controller runs here, nor a worker."""
     ssm, path, ended = account.client("ssm"), parameters.release_answers("local"), threading.Event()
@@ -52,7 +52,7 @@ def controller(account: Account) -> Iterator[None]:
     thread.join()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cdk(
     account: Account,
     controller: None,
