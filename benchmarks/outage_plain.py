@@ -26,7 +26,7 @@ BEGIN_SECONDS = 60.0
 
 
 @dataclass
-class Kept:
+class SupervisedProcess:
     """A process in a session of its own, started again when it exits, as any supervisor does."""
 
     command: Sequence[str]
@@ -77,13 +77,13 @@ def run(
         notes = directory / "notes"
         notes.touch()
         own = {**variables, NOTES: str(notes)}
-        worker = Kept(_worker(kind), own, directory / "worker.log")
+        worker = SupervisedProcess(_worker(kind), own, directory / "worker.log")
         started.callback(worker.kill)
         worker.look()
         _wait(lambda: " ready" in worker.log.read_text(errors="replace"), "the worker's start")
         outs = [directory / f"calls-{number}" for number in range(PRODUCERS)]
         producers = [
-            Kept(_producer(kind, number, out, rate, seconds), own, directory / "producers.log")
+            SupervisedProcess(_producer(kind, number, out, rate, seconds), own, directory / "producers.log")
             for number, out in enumerate(outs)
         ]
         for producer in producers:
@@ -112,7 +112,7 @@ def _producer(kind: str, number: int, out: Path, rate: float, seconds: float) ->
     return ("benchmarks.outage_producer", kind, *options)
 
 
-def _carry_out(events: Sequence[Event], worker: Kept) -> list[float]:
+def _carry_out(events: Sequence[Event], worker: SupervisedProcess) -> list[float]:
     began, moments = time.time(), []
     for event in events:
         while time.time() < began + event.at:

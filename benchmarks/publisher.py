@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from benchmarks import apps, scratch
 
@@ -26,7 +26,7 @@ def main() -> int:
         "confirmed": (ours, {"queue": scratch.CONFIRMED}),
     }
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-    with only("primary"):  # one that went to SQS would be measured as something else
+    with force_broker("primary"):  # one that went to SQS would be measured as something else
         for task, options in kinds.values():
             _publish(task, options, WARM_UP)
         for _ in range(BLOCKS):

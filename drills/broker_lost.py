@@ -20,12 +20,12 @@ from taskfleet.contract import names
 from taskfleet.contract.environment import PRIMARY
 from taskfleet.errors import PublishError
 
+from drills.publish_recorder import PublishRecorder
 from drills.report import Check, Figure, Report
 from drills.tally import Execution, Publish, Tally, tally
 from drills.tasks import faulty
 from drills.tasks.app import app
 from drills.tools.rig import RELEASE, Rig, rig
-from drills.watch import Watch
 from drills.worker import Worker
 from tests.support.processes import until
 
@@ -46,7 +46,7 @@ class Load:
 
     def __init__(self) -> None:
         self.run, self.publishes = f"{NAME}-{uuid.uuid4().hex[:8]}", list[Publish]()
-        self._watch = Watch(app.taskfleet.publisher)
+        self._watch = PublishRecorder(app.taskfleet.publisher)
         self._between, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._publish_all, daemon=True)
         self._thread.start()

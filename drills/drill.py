@@ -11,7 +11,7 @@ from taskfleet.contract.environment import FALLBACK
 
 from drills.fleet import Fleet
 from drills.load import Load, Running
-from drills.looking import Look, Looking, empty_after
+from drills.looking import Looking, Sample, empty_after
 from drills.report import Check, Figure, Report
 from drills.tally import Execution, Publish, first_after, longest_wait, percentile, tally
 
@@ -60,7 +60,7 @@ class Observed:
     records: Sequence[Mapping[str, object]]
     parked: int
     moments: Mapping[str, float] = field(default_factory=dict)
-    looks: Sequence[Look] = ()
+    looks: Sequence[Sample] = ()
     short: bool = False
 
     def limit(self, promised: float) -> float:

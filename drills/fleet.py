@@ -23,8 +23,8 @@ from taskfleet.dead_letters.store import DeadLetters
 
 from local import fleet_environment
 from local.agent import procfs
-from local.agent.plan import SCALED_IN
 from local.agent.process import kill_session
+from local.agent.scheduler import SCALED_IN
 from local.broker import control, failover, nodes
 from local.broker.faults import Fault
 from local.emulator.faults import PASS

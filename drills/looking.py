@@ -16,7 +16,7 @@ LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Look:
+class Sample:
     """Whether nothing was waiting, in flight or delayed at a moment."""
 
     at: float
@@ -31,7 +31,7 @@ class Looking(Beside):
     def __init__(self, fleet: Fleet, queues: Collection[str]) -> None:
         self._sqs = Fallback(fleet.client("sqs"))
         self._twins = [fleet.twin(queue) for queue in queues]
-        self.looks: list[Look] = []
+        self.looks: list[Sample] = []
 
     def wait_until_empty(self, seconds: float) -> None:
         """For ``seconds`` at most."""
@@ -43,10 +43,10 @@ class Looking(Beside):
         """One look."""
         depths = self._sqs.look(self._twins).depths  # without those that are unknown
         empty = len(depths) == len(self._twins) and not any(depth.total for depth in depths.values())
-        self.looks.append(Look(time.time(), empty))
+        self.looks.append(Sample(time.time(), empty))
 
 
-def empty_after(looks: Sequence[Look], moment: float) -> float | None:
+def empty_after(looks: Sequence[Sample], moment: float) -> float | None:
     """Seconds from ``moment`` until it was seen empty and stayed so; None if it was not empty at the end."""
     since = None
     for look in looks:

@@ -11,11 +11,11 @@ from typing import Any
 from taskfleet.contract import names
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES
 from taskfleet.contract.messages import RELEASE_HEADER
-from taskfleet.dead_letters.letter import Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind
 
 TASK = "drills.record"
 # The two transports know the same thing of a text that is no message, and say it differently.
-_NO_MESSAGE = frozenset({Kind.NOT_A_MESSAGE, Kind.NO_TASK, Kind.UNREADABLE})
+_NO_MESSAGE = frozenset({DeadLetterKind.NOT_A_MESSAGE, DeadLetterKind.NO_TASK, DeadLetterKind.UNREADABLE})
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Malformed:
 
     name: str
     text: Callable[[str, str], str]
-    kinds: frozenset[Kind]
+    kinds: frozenset[DeadLetterKind]
 
 
 def message(queue: str, release: str, *, body: Any = None, headers: Any = None, **properties: Any) -> str:
@@ -63,39 +63,43 @@ MALFORMED = (
     Malformed("no JSON", lambda q, r: "{" + uuid.uuid4().hex, _NO_MESSAGE),
     Malformed("no object", lambda q, r: json.dumps([1, 2, 3]), _NO_MESSAGE),
     Malformed("no properties", _without_properties, _NO_MESSAGE),
-    Malformed("no task", lambda q, r: message(q, r, headers={"task": None}), frozenset({Kind.NO_TASK})),
+    Malformed(
+        "no task", lambda q, r: message(q, r, headers={"task": None}), frozenset({DeadLetterKind.NO_TASK})
+    ),
     Malformed(
         "unknown task",
         lambda q, r: message(q, r, headers={"task": "no.such.task"}),
-        frozenset({Kind.UNKNOWN_TASK}),
+        frozenset({DeadLetterKind.UNKNOWN_TASK}),
     ),
     Malformed(
         "another release's stamp",
         lambda q, r: message(q, r, headers={RELEASE_HEADER: "another"}),
-        frozenset({Kind.OTHER_RELEASE}),
+        frozenset({DeadLetterKind.OTHER_RELEASE}),
     ),
     Malformed(
         "impossible arguments",
         lambda q, r: message(q, r, body=_body([], {"sideways": True})),
-        frozenset({Kind.BAD_ARGUMENTS}),
+        frozenset({DeadLetterKind.BAD_ARGUMENTS}),
     ),
     Malformed(
-        "a body that is no JSON", lambda q, r: message(q, r, body="[[1, 2"), frozenset({Kind.UNREADABLE})
+        "a body that is no JSON",
+        lambda q, r: message(q, r, body="[[1, 2"),
+        frozenset({DeadLetterKind.UNREADABLE}),
     ),
     Malformed(
         "a pickle",
         lambda q, r: message(q, r, body="cos\nsystem\n.", content_type="application/x-python-serialize"),
-        frozenset({Kind.UNREADABLE}),
+        frozenset({DeadLetterKind.UNREADABLE}),
     ),
     Malformed(
         "too large",
         lambda q, r: message(q, r, body=_body(["x" * MESSAGE_BODY_MAX_BYTES, 1], {})),
-        frozenset({Kind.TOO_LARGE}),
+        frozenset({DeadLetterKind.TOO_LARGE}),
     ),
 )
 
 
-def matched(said: Mapping[Kind, int], each: int) -> dict[str, int]:
+def matched(said: Mapping[DeadLetterKind, int], each: int) -> dict[str, int]:
     """How many of the ``each`` messages of every kind the workers' words account for, by `Malformed.name`."""
     left, found = dict(said), {}
     # The narrow ones first: what may be called different things takes what they leave.

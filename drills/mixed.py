@@ -15,7 +15,7 @@ from drills.tasks import faulty
 
 
 @dataclass(frozen=True)
-class Kind:
+class Workflow:
     """``signature`` of a run's name, as many ``numbers`` as it takes, and a queue for all of it."""
 
     numbers: int
@@ -34,4 +34,4 @@ def _retried(run: str, numbers: Sequence[int], queue: str) -> Any:
     return faulty.fail.si(run, numbers[0], 1).set(queue=queue)
 
 
-KINDS = (Kind(3, _chain), Kind(3, _children), Kind(1, _retried))
+WORKFLOWS = (Workflow(3, _chain), Workflow(3, _children), Workflow(1, _retried))

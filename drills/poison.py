@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from taskfleet.contract import names
-from taskfleet.dead_letters.letter import Heading
+from taskfleet.dead_letters.dead_letter import Heading
 
 from drills.child_kill import still_there
 from drills.drill import (

@@ -19,10 +19,10 @@ from typing import TextIO
 from taskfleet.errors import TaskfleetError
 
 from drills import mixed
+from drills.publish_recorder import PublishRecorder
 from drills.tally import Publish
 from drills.tasks import faulty
 from drills.tasks.app import app
-from drills.watch import Watch
 
 WARM_UP_PUBLISHES = 5
 
@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--mixed-every", type=int, default=0, help="every n-th is of `drills.mixed`")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    watch = Watch(app.taskfleet.publisher)
+    watch = PublishRecorder(app.taskfleet.publisher)
     _warm_up(given)
     with given.out.open("w") as out:  # which says that the load begins
         _produce(given, out, functools.partial(_publish, watch))
@@ -60,7 +60,7 @@ def _produce(
 ) -> None:
     queues, turn = given.queues.split(","), [float(text) for text in given.task_seconds.split(",")]
     task, count = getattr(faulty, given.task), round(given.rate * given.seconds)
-    kinds = itertools.cycle(mixed.KINDS)
+    kinds = itertools.cycle(mixed.WORKFLOWS)
     more = itertools.count(given.first + count * given.step, given.step)
     started = time.monotonic()
     for number in range(count):
@@ -83,7 +83,7 @@ def _started_by(publish: Publish, numbers: Sequence[int]) -> list[Publish]:
     return [dataclasses.replace(publish, n=n, sqs_seconds=None, opened=False) for n in numbers]
 
 
-def _publish(watch: Watch, call: Callable[[], object], n: int, queue: str) -> Publish:
+def _publish(watch: PublishRecorder, call: Callable[[], object], n: int, queue: str) -> Publish:
     at, began, error, may_run = time.time(), time.monotonic(), None, False
     watch.begin()
     try:

@@ -18,7 +18,7 @@ from tests.support.tiny_fleet import TinyFleet
 _AGAIN_SECONDS = 0.5
 
 
-class Kept:
+class SupervisedProcess:
     """One process after the other in the directory ``place``, with one log for all.
 
     Each runs ``python -m`` with ``command``, and writes ``ready`` into its log once it works.
@@ -94,7 +94,7 @@ class Kept:
             self._over.wait(_AGAIN_SECONDS)
 
 
-class Worker(Kept):
+class Worker(SupervisedProcess):
     """A worker of a small fleet."""
 
     def __init__(

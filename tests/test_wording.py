@@ -1,7 +1,8 @@
 """Texts that users read say what AWS's and Celery's documentation would say: old words of ours stay out.
 
 Read are the README, the documentation, the runbooks, `fleet`'s help, `make help`, and every text in the
-code that is not a docstring: errors, log lines, alarms, descriptions of metrics and settings.
+code that is not a docstring: errors, log lines, alarms, descriptions of metrics and settings. And what
+classes, functions and modules are called.
 """
 
 from __future__ import annotations
@@ -111,3 +112,41 @@ def test_no_message_has_one() -> None:
     ]
 
     assert found == []
+
+
+# A class's or a module's old name, and what it is called now.
+NAMES = {
+    "Kept": "CachedRead",
+    "Guarded": "BreakerGuarded",
+    "Edges": "Clients",
+    "Look": "FleetSnapshot",
+    "Left": "RemainingWork",
+    "Letter": "DeadLetter",
+    "Watch": "what it watches, as AlarmCondition",
+    "Kind": "whose kind, as DeadLetterKind",
+    "zeros": "consecutive_empty_looks",
+    "only": "force_broker",
+    "widows": "orphaned_sessions",
+    "moves": "what it changes, as promotion",
+}
+
+
+def names_of(file: Path) -> Iterator[str]:
+    """What a module and its classes and functions are called."""
+    yield file.stem
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name
+
+
+def test_no_class_function_or_module_has_an_old_name() -> None:
+    modules = [file for folder in CODE for file in sorted((ROOT / folder).rglob("*.py"))]
+    found = [
+        f"{file.relative_to(ROOT)}: say {NAMES[name]} instead of {name}"
+        for file in modules
+        for name in names_of(file)
+        if name in NAMES
+    ]
+
+    assert found == []
+    assert len([file for file in modules if file.stem == "plan"]) == 1, "a plan of what? say it in its name"

@@ -22,7 +22,7 @@ from taskfleet.brokers.redis import counts
 from taskfleet.contract import names
 from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.errors import PartlyPublished, PublishError
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from drills.chance import one_in_each
 from drills.far_etas.app import app, arrived
@@ -115,7 +115,7 @@ def _publish(broker: str, many: int, due_at: float, over_seconds: float) -> floa
         for n in range(many)
         for at in [due_at + n * over_seconds / many + (LATER_SECONDS if n % EACH else 0)]
     )
-    with only(broker):
+    with force_broker(broker):
         _insist(partial(publish_many, signatures))
     return time.monotonic() - began
 
@@ -136,7 +136,7 @@ def _insist(publish: Callable[[], object]) -> None:
 
 def _cost(fleet: Rig, broker: str, workers: Sequence[Worker], group: str, plain: int) -> Cost:
     """Measured with plain tasks, one after the other."""
-    with only(broker):
+    with force_broker(broker):
         for n in range(plain):
             arrived_now = arrived.s(group, n, time.time()).set(task_id=str(uuid.uuid4()))
             _insist(arrived_now.apply_async)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from taskfleet.releases.model import State
 
 from drills.history.outcomes import ACCEPTED, NEVER_INVOKED, REFUSED
-from drills.history.program import NO_CAUSES, Fault, Kind
+from drills.history.program import NO_CAUSES, Fault, PublishKind
 from drills.history.record import Broken, Execution, History, Published
 from drills.history.stalls import stalled
 
@@ -68,7 +68,7 @@ def _tasks(published: Published) -> Iterator[Task]:
 
 def _lost(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
     for each in history.published:
-        if each.outcome != ACCEPTED or each.publish.kind is Kind.REVOKED:
+        if each.outcome != ACCEPTED or each.publish.kind is PublishKind.REVOKED:
             continue
         missing = [task for _, task in _tasks(each) if not _ended(runs, (each.publish.number, task))]
         if missing:
@@ -121,9 +121,9 @@ def _keys_differ(runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
 def _out_of_order(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
     for each in history.published:
         number, last = each.publish.number, each.publish.tasks - 1
-        if each.publish.kind is Kind.CHAIN:
+        if each.publish.kind is PublishKind.CHAIN:
             before: list[tuple[int, Sequence[int]]] = [(task, (task - 1,)) for task in range(1, last + 1)]
-        elif each.publish.kind is Kind.CHORD:
+        elif each.publish.kind is PublishKind.CHORD:
             before = [(last, tuple(range(last)))]
         else:
             continue
@@ -159,7 +159,7 @@ def _early(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[s
 def _late(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
     """Seconds when nothing is broken, `RECOVERY_SECONDS` after the last fault otherwise; and stalls."""
     for each in history.published:
-        if each.outcome != ACCEPTED or each.answered_at is None or each.publish.kind is Kind.REVOKED:
+        if each.outcome != ACCEPTED or each.answered_at is None or each.publish.kind is PublishKind.REVOKED:
             continue
         ends = [ends[-1] for task in _tasks(each) if (ends := _ended(runs, task)[:1])]
         due = each.answered_at + each.publish.delay_seconds
@@ -181,7 +181,7 @@ def _wrong_release(history: History, runs: Mapping[Task, list[Execution]]) -> It
         current = _current(history.pointer, since, until)
         if not releases <= current:
             yield f"wrong release: {_named(each)} ran on {sorted(releases)}, current were {sorted(current)}"
-        one_workflow = each.publish.kind is not Kind.MANY
+        one_workflow = each.publish.kind is not PublishKind.MANY
         if len(releases) > 1 and each.outcome == ACCEPTED and one_workflow:
             yield f"two releases: the tasks of {_named(each)} ran on {sorted(releases)}"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 
 from taskfleet import logs
+from taskfleet.controller.clients import connect
 from taskfleet.controller.controller import Controller
-from taskfleet.controller.edges import connect
 from taskfleet.controller.main import look_until
 from taskfleet.settings import ControllerSettings, read
 

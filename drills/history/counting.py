@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from drills.history.outcomes import ACCEPTED, REFUSED, UNCERTAIN
-from drills.history.program import Kind
+from drills.history.program import PublishKind
 from drills.history.record import History
 
 COUNTED = (
@@ -30,7 +30,7 @@ def counts(history: History) -> Mapping[str, int]:
     for each in history.published:
         tasks = each.publish.tasks
         by_outcome[each.outcome] += tasks
-        if each.outcome == ACCEPTED and each.publish.kind is not Kind.REVOKED:
+        if each.outcome == ACCEPTED and each.publish.kind is not PublishKind.REVOKED:
             lost += sum((each.publish.number, task) not in ends for task in range(tasks))
     return {
         "submitted": by_outcome.total(),

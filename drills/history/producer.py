@@ -34,7 +34,7 @@ from taskfleet.errors import PartlyPublished, PublishError, TaskfleetError
 
 from drills.history import app as tasks
 from drills.history.outcomes import ACCEPTED, REFUSED, UNCERTAIN
-from drills.history.program import ASYNCIO, Kind
+from drills.history.program import ASYNCIO, PublishKind
 
 GO_ON_SECONDS = 1.0
 
@@ -86,21 +86,21 @@ def _outcome(given: dict[str, Any]) -> tuple[str, str]:
 
 def _publish(given: dict[str, Any]) -> None:
     run, n, seconds = given["run"], given["number"], given["task_seconds"]
-    kind, options = Kind(given["kind"]), {"queue": given["queue"]}
-    if kind is Kind.CHAIN:
+    kind, options = PublishKind(given["kind"]), {"queue": given["queue"]}
+    if kind is PublishKind.CHAIN:
         chain(*(tasks.step.si(run, n, each, seconds).set(**options) for each in range(3))).apply_async()
-    elif kind is Kind.GROUP:
+    elif kind is PublishKind.GROUP:
         group(tasks.step.si(run, n, each, seconds).set(**options) for each in range(4)).apply_async()
-    elif kind is Kind.BULK:
+    elif kind is PublishKind.BULK:
         group(tasks.step.si(run, n, each, seconds).set(**options) for each in range(50)).apply_async()
-    elif kind is Kind.MANY:
+    elif kind is PublishKind.MANY:
         _publish_many(tasks.step.si(run, n, each, seconds).set(**options) for each in range(50))
-    elif kind is Kind.CHORD:
+    elif kind is PublishKind.CHORD:
         headers = [tasks.header.si(run, n, each, seconds).set(**options) for each in range(3)]
         chord(headers)(tasks.body.s(run, n, 3).set(**options))
-    elif kind is Kind.PARENT:
+    elif kind is PublishKind.PARENT:
         tasks.parent.apply_async((run, n, 2, given["queue"], seconds), **options)
-    elif kind is Kind.RETRY:
+    elif kind is PublishKind.RETRY:
         tasks.flaky.apply_async((run, n, 0, seconds), **options)
     else:
         _publish_step(kind, given, options)
@@ -114,16 +114,16 @@ def _publish_many(signatures: Iterable[Signature]) -> None:
         error.go_on()
 
 
-def _publish_step(kind: Kind, given: dict[str, Any], options: dict[str, Any]) -> None:
+def _publish_step(kind: PublishKind, given: dict[str, Any], options: dict[str, Any]) -> None:
     delay = given["delay_seconds"]
-    if kind is Kind.ETA:
+    if kind is PublishKind.ETA:
         options["eta"] = datetime.now(UTC) + timedelta(seconds=delay)
     elif delay:
         options["countdown"] = delay
     if given["priority"] is not None:
         options["priority"] = given["priority"]
     result = tasks.step.apply_async((given["run"], given["number"], 0, given["task_seconds"]), **options)
-    if kind is Kind.REVOKED:
+    if kind is PublishKind.REVOKED:
         _revoke(result)
 
 

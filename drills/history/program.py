@@ -14,7 +14,7 @@ QUEUES = ("high", "low")
 IN_TURN, ASYNCIO, GREENLETS = "in-turn", "asyncio", "greenlets"  # how a producer publishes
 
 
-class Kind(StrEnum):
+class PublishKind(StrEnum):
     """What a publish starts. Its tasks are numbered from 0; `tasks` says how many there are."""
 
     PLAIN = "plain"
@@ -31,20 +31,27 @@ class Kind(StrEnum):
     REVOKED = "revoked"  # a countdown that its producer revokes at once
 
 
-_TASKS = {Kind.CHAIN: 3, Kind.GROUP: 4, Kind.BULK: 50, Kind.MANY: 50, Kind.CHORD: 4, Kind.PARENT: 3}
+_TASKS = {
+    PublishKind.CHAIN: 3,
+    PublishKind.GROUP: 4,
+    PublishKind.BULK: 50,
+    PublishKind.MANY: 50,
+    PublishKind.CHORD: 4,
+    PublishKind.PARENT: 3,
+}
 _SHARES = {
-    Kind.PLAIN: 8,
-    Kind.COUNTDOWN: 3,
-    Kind.ETA: 2,
-    Kind.PRIORITY: 2,
-    Kind.RETRY: 3,
-    Kind.CHAIN: 3,
-    Kind.GROUP: 2,
-    Kind.BULK: 0.4,
-    Kind.MANY: 0.4,
-    Kind.CHORD: 2,
-    Kind.PARENT: 2,
-    Kind.REVOKED: 1,
+    PublishKind.PLAIN: 8,
+    PublishKind.COUNTDOWN: 3,
+    PublishKind.ETA: 2,
+    PublishKind.PRIORITY: 2,
+    PublishKind.RETRY: 3,
+    PublishKind.CHAIN: 3,
+    PublishKind.GROUP: 2,
+    PublishKind.BULK: 0.4,
+    PublishKind.MANY: 0.4,
+    PublishKind.CHORD: 2,
+    PublishKind.PARENT: 2,
+    PublishKind.REVOKED: 1,
 }
 
 
@@ -71,7 +78,7 @@ class Publish:
     at: float
     number: int
     producer: int
-    kind: Kind
+    kind: PublishKind
     queue: str
     delay_seconds: float = 0.0
     task_seconds: float = 0.0
@@ -156,7 +163,7 @@ def processes(seed: int) -> Processes:
 
 def _publish(dice: random.Random, number: int) -> Publish:
     kind = dice.choices(list(_SHARES), weights=list(_SHARES.values()))[0]
-    delayed = kind in (Kind.COUNTDOWN, Kind.ETA, Kind.REVOKED)
+    delayed = kind in (PublishKind.COUNTDOWN, PublishKind.ETA, PublishKind.REVOKED)
     return Publish(
         at=dice.uniform(0, SECONDS),
         number=number,
@@ -165,9 +172,9 @@ def _publish(dice: random.Random, number: int) -> Publish:
         queue=dice.choice(QUEUES),
         delay_seconds=round(dice.uniform(0.3, 6), 2) if delayed else 0.0,
         task_seconds=dice.choice(
-            (0.0, 0.02, 0.1, 0.4) if kind not in (Kind.BULK, Kind.MANY) else (0.0, 0.02)
+            (0.0, 0.02, 0.1, 0.4) if kind not in (PublishKind.BULK, PublishKind.MANY) else (0.0, 0.02)
         ),
-        priority=dice.choice((0, 3, 6, 9)) if kind is Kind.PRIORITY else None,
+        priority=dice.choice((0, 3, 6, 9)) if kind is PublishKind.PRIORITY else None,
     )
 
 

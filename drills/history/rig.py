@@ -26,7 +26,7 @@ from drills.history import clock, controller
 from drills.history.app import RESULTS
 from drills.history.program import QUEUES, Processes
 from drills.history.releases import Releases
-from drills.worker import Kept, Worker
+from drills.worker import SupervisedProcess, Worker
 from local.broker.faults import Command
 from local.places import REPOSITORY
 from tests.support.ministack import MiniStack
@@ -152,7 +152,7 @@ class Rig:
         self.pointer.append((0.0, RELEASES[0]))
         self.releases = Releases(self.fleet)
         self._closing.callback(self._end_processes)
-        self.controller = Kept(
+        self.controller = SupervisedProcess(
             "controller",
             self.fleet.directory / "controller",
             ("drills.history.controller",),

@@ -22,7 +22,7 @@ from drills.history.record import Broken, Execution, History, Published
 from drills.history.rig import Producer, Rig, wait_until_idle
 from drills.history.stalls import Stalls
 from drills.tasks import journal
-from drills.worker import Kept, Worker
+from drills.worker import SupervisedProcess, Worker
 from local.broker.faults import Command
 from local.broker.faults import Fault as Front
 from local.emulator.faults import ERROR, HANG, PASS
@@ -204,7 +204,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _stop(process: Kept, step: Break) -> None:
+def _stop(process: SupervisedProcess, step: Break) -> None:
     pids = process.pids()
     _signal(pids, signal.SIGSTOP)
     time.sleep(step.seconds)
@@ -235,7 +235,7 @@ _OF_WORKERS: dict[Fault, Callable[[Worker, Break], None]] = {
     Fault.WORKER_STOP: _stop,
     Fault.CHILD_KILL: _kill_child,
 }
-_OF_CONTROLLERS: dict[Fault, Callable[[Kept, Break], None]] = {
+_OF_CONTROLLERS: dict[Fault, Callable[[SupervisedProcess, Break], None]] = {
     Fault.CONTROLLER_KILL: lambda controller, _step: controller.signal(signal.SIGKILL),
     Fault.CONTROLLER_STOP: _stop,
 }

@@ -28,7 +28,7 @@ from taskfleet.contract.environment import (
 
 from drills.releases.stack import POOL as POOL_NAME
 from drills.releases.stack import QUEUES
-from drills.worker import Kept, Worker
+from drills.worker import SupervisedProcess, Worker
 from local.agent import report
 from local.agent.model import Run
 from local.places import REPOSITORY
@@ -47,7 +47,7 @@ class Container:
 
     service: str
     definition: str
-    process: Kept
+    process: SupervisedProcess
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     at: float = field(default_factory=time.time)
 
@@ -142,11 +142,11 @@ class Agent:
         process.start()
         return Container(service, definition, process)
 
-    def _beat(self, service: str, own: Mapping[str, str]) -> Kept:
+    def _beat(self, service: str, own: Mapping[str, str]) -> SupervisedProcess:
         variables = {RELEASE.name: service.removeprefix(_BEAT), "PYTHONPATH": str(REPOSITORY)}
         environment = self._fleet.environment(**{APP.name: _APP, **variables, **self._variables, **own})
         place = self._fleet.directory / service
-        return Kept(service, place, ("taskfleet", "beat"), environment, ready="beat: Starting")
+        return SupervisedProcess(service, place, ("taskfleet", "beat"), environment, ready="beat: Starting")
 
     def _worker(self, service: str, own: Mapping[str, str]) -> Worker:
         broker = FALLBACK if service.endswith("-fallback") else PRIMARY

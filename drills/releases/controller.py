@@ -20,8 +20,8 @@ from typing import Any
 
 from botocore.client import BaseClient
 from taskfleet import logs
+from taskfleet.controller.clients import connect
 from taskfleet.controller.controller import Controller
-from taskfleet.controller.edges import connect
 from taskfleet.controller.main import look_until
 from taskfleet.releases import answers
 from taskfleet.releases.gate import Gates

@@ -28,7 +28,7 @@ CODE = "TASKFLEET_DRILL_CODE"
 # The farthest of the mix; a drain waits for it.
 COUNTDOWNS = (1.0, 3.0, 6.0)
 # No drain waits for these (`drills.releases.stack.ETAS_BEYOND_SECONDS`).
-FAR_SECONDS = 25.0
+LONG_COUNTDOWN_SECONDS = 25.0
 
 
 def _step(run: str, n: int, release: str, queue: str) -> None:
@@ -50,7 +50,7 @@ def _countdown(run: str, n: int, release: str, queue: str) -> None:
 
 def _far(run: str, n: int, release: str, queue: str) -> None:
     """It waits in the table of ETAs, and another release is current when it is due."""
-    countdown = COUNTDOWNS[0] if CODE in os.environ else FAR_SECONDS
+    countdown = COUNTDOWNS[0] if CODE in os.environ else LONG_COUNTDOWN_SECONDS
     tasks.plain.apply_async((run, n, 0), queue=queue, countdown=countdown)
 
 

@@ -19,9 +19,9 @@ from typing import Any
 from taskfleet import aws
 from taskfleet.contract.environment import APP, ENVIRONMENT, PINNED_RELEASE
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.controller.clients import connect
 from taskfleet.controller.controller import Controller
-from taskfleet.controller.edges import connect
-from taskfleet.controller.look import Look
+from taskfleet.controller.fleet_snapshot import FleetSnapshot
 from taskfleet.releases import commands, lease, promoting
 from taskfleet.releases.model import Record, State, registered
 from taskfleet.releases.observation import Rules
@@ -51,7 +51,7 @@ class Rig:
         self._closing, self._directory, self._scale = contextlib.ExitStack(), directory, scale
         self.producers: dict[str, subprocess.Popen[bytes]] = {}
         self.accepted: set[tuple[str, int]] = set()  # of what this process publishes
-        self.last: Look | None = None
+        self.last: FleetSnapshot | None = None
         differ = "CLOCKS_DIFFER_SECONDS"
         self._closing.callback(setattr, lease, differ, getattr(lease, differ))
         setattr(lease, differ, getattr(lease, differ) * scale)

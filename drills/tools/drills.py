@@ -11,7 +11,7 @@ from typing import Any
 from taskfleet import aws
 from taskfleet.contract import tools as keys
 from taskfleet.contract.environment import FALLBACK, PRIMARY
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.tools import integers, start
 from taskfleet.tools.runs import Runs, State
 from taskfleet.tools.waiting import WaitingItems
@@ -111,7 +111,7 @@ def batch_kill() -> Report:
     with rig() as fleet:
         fleet.start_workers(2, on_sqs=1)
         for n in range(BATCHED):
-            with only(FALLBACK if n % 3 == 0 else PRIMARY):
+            with force_broker(FALLBACK if n % 3 == 0 else PRIMARY):
                 tasks.batched.apply_async(({"n": n, "key": n % SHOPS},), task_id=f"item-{n}")
         _kill(fleet, while_not=lambda: _many(fleet) >= BATCHED)
         until(lambda: _many(fleet) >= BATCHED, SETTLE_SECONDS)
@@ -136,7 +136,7 @@ def duplicate_storm() -> Report:
     """Each message comes five times, over both brokers."""
     with rig() as fleet:
         for copy, n in itertools.product(range(COPIES), range(PAID)):
-            with only(FALLBACK if copy % 2 else PRIMARY):
+            with force_broker(FALLBACK if copy % 2 else PRIMARY):
                 tasks.paid.apply_async((n,), task_id=f"order-{n}")
         fleet.start_workers(2, slots=4, on_sqs=2, execution="threads")
         empty = until(lambda: _many(fleet) >= PAID and fleet.left() == 0, SETTLE_SECONDS)

@@ -16,10 +16,10 @@ from local.agent.account import Account
 from local.agent.definitions import StartError
 from local.agent.endpoint import Endpoint, Protections
 from local.agent.model import Service, ServiceName, Start
-from local.agent.plan import plan
 from local.agent.prepare import Preparer
 from local.agent.reload import Reloads, watch
 from local.agent.roster import Roster
+from local.agent.scheduler import plan
 from local.agent.settings import AgentSettings
 from local.agent.task import USER
 

@@ -12,7 +12,7 @@ from taskfleet.contract import names
 from watchfiles import PythonFilter, awatch
 
 from local.agent.model import RunningTask, Service, ServiceName
-from local.agent.plan import settled
+from local.agent.scheduler import settled
 
 _BEATS = names.beat_service("")
 _log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ PORTIONS = 40
 
 
 @dataclass(frozen=True)
-class Kind:
+class Batch:
     """``send(n)`` starts the n-th piece of work; each is ``tasks`` tasks that have one root."""
 
     name: str
@@ -36,15 +36,15 @@ class Piece:
     tasks: int
 
 
-def kinds(settings: Settings) -> tuple[Kind, ...]:
+def kinds(settings: Settings) -> tuple[Batch, ...]:
     """Single tasks on each queue, chains over all of them, one that is retried, and one that fans out."""
     queues = [queue for pool in settings.pools for queue in pool.queues]
     default = settings.default_queue
     return (
-        *(Kind(f"on {queue}", 40, 1, partial(_single, queue)) for queue in queues),
-        Kind("chain over all queues", 20, len(queues), partial(_chain, queues)),
-        Kind("failing at first, then retried", 20, 1, partial(_retried, default)),
-        Kind("one task that starts many", 1, 1 + PORTIONS, partial(_spread, default)),
+        *(Batch(f"on {queue}", 40, 1, partial(_single, queue)) for queue in queues),
+        Batch("chain over all queues", 20, len(queues), partial(_chain, queues)),
+        Batch("failing at first, then retried", 20, 1, partial(_retried, default)),
+        Batch("one task that starts many", 1, 1 + PORTIONS, partial(_spread, default)),
     )
 
 

@@ -10,7 +10,7 @@ from drills import broker_cuts, broker_failover, rotate, sqs_outage
 from drills.__main__ import DRILLS
 from drills.drill import FAULT, RECOVERY, Observed, at_its_rate, common_figures
 from drills.load import Load
-from drills.looking import Look, empty_after
+from drills.looking import Sample, empty_after
 from drills.publishing import as_fast_as_sqs, bounded, emptied, outage_figures, returned, woken
 from drills.tally import Execution, Publish
 
@@ -25,7 +25,7 @@ def seen(
     *,
     fault: float = 5.0,
     recovery: float = 30.0,
-    looks: list[Look] | None = None,
+    looks: list[Sample] | None = None,
 ) -> Observed:
     return Observed(
         load=Load(rate=0.1, seconds=10),
@@ -42,9 +42,9 @@ def ran(n: int, at: float, broker: str = "primary", pid: int = 7) -> Execution:
     return Execution(n=n, at=at, broker=broker, pid=pid)
 
 
-def looks(text: str) -> list[Look]:
+def looks(text: str) -> list[Sample]:
     """One a second from 30 on: ``.`` is empty, ``x`` is not."""
-    return [Look(30.0 + second, letter == ".") for second, letter in enumerate(text)]
+    return [Sample(30.0 + second, letter == ".") for second, letter in enumerate(text)]
 
 
 def test_the_issues_drills_are_all_there() -> None:

@@ -21,7 +21,17 @@ from drills.history.check import violations
 from drills.history.counting import counts
 from drills.history.kept import keep
 from drills.history.outcomes import ACCEPTED, KILLED, REFUSED
-from drills.history.program import ASYNCIO, GREENLETS, IN_TURN, Fault, Kind, Publish, Step, processes, program
+from drills.history.program import (
+    ASYNCIO,
+    GREENLETS,
+    IN_TURN,
+    Fault,
+    Publish,
+    PublishKind,
+    Step,
+    processes,
+    program,
+)
 from drills.history.record import Broken, Execution, History, Published, ReleasesSeen
 from drills.history.seeds import Done
 from drills.history.shrink import shortest_prefix
@@ -43,7 +53,7 @@ print(json.dumps([[stall.began_at, stall.ended_at] for stall in stalls.since(0)]
 """
 
 
-def published(kind: Kind = Kind.PLAIN, outcome: str = ACCEPTED, **more: float) -> Published:
+def published(kind: PublishKind = PublishKind.PLAIN, outcome: str = ACCEPTED, **more: float) -> Published:
     publish = Publish(at=0, number=1, producer=0, kind=kind, queue="low", **more)  # type: ignore[arg-type]
     return Published(publish=publish, outcome=outcome, invoked_at=100.0, answered_at=100.1)
 
@@ -94,7 +104,7 @@ def test_what_was_accepted_and_never_ended_is_lost(executions: tuple[Execution, 
 
 
 def test_a_part_of_a_chain_that_never_ended_is_lost() -> None:
-    assert "its tasks [2]" in the_only(history(published(Kind.CHAIN), ran(0), ran(1, 102)))
+    assert "its tasks [2]" in the_only(history(published(PublishKind.CHAIN), ran(0), ran(1, 102)))
 
 
 def test_what_was_refused_for_certain_must_not_run() -> None:
@@ -122,13 +132,13 @@ def test_two_keys_are_two_effects() -> None:
 
 
 def test_a_step_of_a_chain_must_not_begin_before_the_one_before_it_ended() -> None:
-    given = history(published(Kind.CHAIN), ran(0, 101), ran(2, 101.05), ran(1, 102))
+    given = history(published(PublishKind.CHAIN), ran(0, 101), ran(2, 101.05), ran(1, 102))
 
     assert any("task 2 of publish 1" in each and "out of order" in each for each in violations(given))
 
 
 def test_a_body_must_get_every_result() -> None:
-    chord = history(published(Kind.CHORD), *(ran(task, 101 + task) for task in range(4)))
+    chord = history(published(PublishKind.CHORD), *(ran(task, 101 + task) for task in range(4)))
 
     assert violations(replace(chord, bodies={1: [[0, 1, 2]]})) == []
     assert the_only(replace(chord, bodies={1: [[0, 2]]})).startswith("chord")
@@ -137,7 +147,7 @@ def test_a_body_must_get_every_result() -> None:
 def test_what_ends_late_without_a_fault_is_late() -> None:
     assert the_only(history(published(), ran(at=130))).startswith("late")
     assert violations(history(published(), ran(at=130), broken=[fault(99.0)])) == []
-    assert violations(history(published(Kind.COUNTDOWN, delay_seconds=15), ran(at=130))) == []
+    assert violations(history(published(PublishKind.COUNTDOWN, delay_seconds=15), ran(at=130))) == []
 
 
 def test_what_the_machine_stood_still_for_is_not_late() -> None:
@@ -190,7 +200,7 @@ def test_a_producer_that_was_idle_may_know_an_older_pointer() -> None:
 
 
 def test_a_chain_stays_on_its_release() -> None:
-    given = history(published(Kind.CHAIN), ran(0), ran(1, 102), ran(2, 103, release="r2"))
+    given = history(published(PublishKind.CHAIN), ran(0), ran(1, 102), ran(2, 103, release="r2"))
 
     assert any(each.startswith("two releases") for each in violations(given))
 
@@ -242,7 +252,7 @@ def test_what_is_left_and_dead_letters_are_named() -> None:
 
 
 def test_tasks_are_counted() -> None:
-    given = history(published(Kind.CHAIN), ran(0), ran(0, 103), ran(1, 102))
+    given = history(published(PublishKind.CHAIN), ran(0), ran(0, 103), ran(1, 102))
 
     counted = counts(given)
 
@@ -265,12 +275,12 @@ def test_workers_and_producers_of_every_kind_come_up() -> None:
 def test_every_kind_and_every_fault_comes_up() -> None:
     steps = [step for seed in range(200) for step in program(seed)]
 
-    assert {step.kind for step in steps if isinstance(step, Publish)} == set(Kind)
+    assert {step.kind for step in steps if isinstance(step, Publish)} == set(PublishKind)
     assert {step.fault for step in steps if not isinstance(step, Publish)} == set(Fault)
 
 
 def test_what_waits_for_its_time_must_not_begin_before_it() -> None:
-    delayed = published(Kind.COUNTDOWN, delay_seconds=3.0)
+    delayed = published(PublishKind.COUNTDOWN, delay_seconds=3.0)
     stepped = Broken(fault=Fault.WORKER_CLOCK, target="worker +20 s", began_at=100.5, ended_at=101.5)
 
     assert violations(history(delayed, ran(at=103.0))) == []

@@ -32,7 +32,7 @@ def test_whatever_is_to_be_executed_has_a_number_of_its_own() -> None:
     lines = produce(0) + produce(1)
 
     mixed_each = COUNT // EVERY
-    more = sum(mixed.KINDS[number % len(mixed.KINDS)].numbers - 1 for number in range(mixed_each))
+    more = sum(mixed.WORKFLOWS[number % len(mixed.WORKFLOWS)].numbers - 1 for number in range(mixed_each))
     assert len(lines) == 2 * (COUNT + more)
     assert len({line["n"] for line in lines}) == len(lines)
 
@@ -45,8 +45,8 @@ def test_what_a_task_starts_is_no_publish_of_the_producer() -> None:
     assert sum(line["sqs_seconds"] is not None for line in lines) == COUNT
 
 
-@pytest.mark.parametrize("kind", mixed.KINDS)
-def test_each_kind_executes_its_numbers_on_its_queue(kind: mixed.Kind) -> None:
+@pytest.mark.parametrize("kind", mixed.WORKFLOWS)
+def test_each_kind_executes_its_numbers_on_its_queue(kind: mixed.Workflow) -> None:
     signature = kind.signature("r", list(range(kind.numbers)), "high")
 
     steps = getattr(signature, "tasks", [signature])

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from drills.producer import WARM_UP_PUBLISHES
+from drills.publish_recorder import PublishRecorder
 from drills.tasks.app import app
-from drills.watch import Watch
 
 
 def main() -> None:
     """Publish everything that is asked for, until nothing is any more."""
-    watch = Watch(app.taskfleet.publisher)
+    watch = PublishRecorder(app.taskfleet.publisher)
     for number, line in enumerate(sys.stdin):
         orders = json.loads(line)
         if number == 0:
@@ -28,7 +28,7 @@ def main() -> None:
         print(json.dumps([sent for order in orders for sent in _publish(order, watch)]), flush=True)
 
 
-def _publish(order: Mapping[str, Any], watch: Watch) -> Iterator[dict[str, Any]]:
+def _publish(order: Mapping[str, Any], watch: PublishRecorder) -> Iterator[dict[str, Any]]:
     for number in range(order.get("count", 1)):
         kwargs = {name: number if value == "#" else value for name, value in order.get("kwargs", {}).items()}
         watch.begin()

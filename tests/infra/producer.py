@@ -16,7 +16,7 @@ from celery import Celery, group
 from taskfleet import install
 from taskfleet.contract import etas, names, parameters
 from taskfleet.contract.environment import FALLBACK, PRIMARY
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 
 def said(call: Callable[..., Any], **given: Any) -> str:
@@ -33,7 +33,7 @@ def main() -> None:
     environment = app.taskfleet.settings.environment
     taken = []
     for broker in (PRIMARY, FALLBACK):
-        with only(broker):
+        with force_broker(broker):
             sent = app.send_task("shop.order", kwargs={"n": 1}, queue="low")
             taken.append(broker)
     far = app.send_task("shop.order", kwargs={"n": 1}, queue="low", countdown=3600)

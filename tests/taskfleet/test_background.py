@@ -18,8 +18,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from taskfleet import deadline
 from taskfleet.brokers.redis.commands import Commands, Keys, Lease
 from taskfleet.brokers.redis.session import Session
+from taskfleet.cached_read import CachedRead, Interrupted
 from taskfleet.contract import names, state
-from taskfleet.kept import Interrupted, Kept
 from taskfleet.publishing.breaker import Breaker, State
 from taskfleet.publishing.leasing import ProducerLease, Who
 from taskfleet.publishing.probe import Probe
@@ -115,7 +115,7 @@ def test_whoever_reads_for_all_and_is_stopped_leaves_nobody_waiting(no_threads: 
             raise result
         return str(result)
 
-    kept: Kept[str] = Kept("a value", read, keep_seconds=60, clock=lambda: 0.0)
+    kept: CachedRead[str] = CachedRead("a value", read, keep_seconds=60, clock=lambda: 0.0)
     no_threads.append("")
     with pytest.raises(SystemExit):
         kept.get()
@@ -130,7 +130,7 @@ def test_whoever_waits_for_a_read_that_was_stopped_hears_of_it() -> None:
         raise SystemExit("the thread is told to go")
 
     with deadline.within(20), pytest.raises(Interrupted):
-        Kept("a value", read, keep_seconds=60).get()
+        CachedRead("a value", read, keep_seconds=60).get()
 
 
 def test_a_probe_whose_start_was_interrupted_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def interrupted(_thread: Any) -> None:
 
 
 def test_a_read_whose_start_was_interrupted_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Kept("a value", lambda: "it", keep_seconds=60)
+    kept = CachedRead("a value", lambda: "it", keep_seconds=60)
     with monkeypatch.context() as once:
         once.setattr("threading.Thread.start", interrupted)
         with pytest.raises(KeyboardInterrupt):

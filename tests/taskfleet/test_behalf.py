@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from celery import Celery, chain, chord, group
 from taskfleet.contract import environment as env
-from taskfleet.dead_letters.letter import Kind, Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind
 
 from tests.support.processes import free_port, wait_for
 from tests.support.tiny_fleet import TinyFleet
@@ -50,7 +50,7 @@ def producer(fleet: TinyFleet, backend: str) -> Celery:
     return app
 
 
-def letters(fleet: TinyFleet) -> dict[str, Letter]:
+def letters(fleet: TinyFleet) -> dict[str, DeadLetter]:
     found = [fleet.store.get(heading.id) for heading in fleet.store.headings(["low"])]
     return {letter.task or "": letter for letter in found if letter is not None}
 
@@ -117,10 +117,10 @@ def test_nothing_is_lost_that_is_published_as_tasks_end(
     for run in ("link", "links-a", "links-b", "chain", "group", "replacement"):
         wait_for(lambda run=run: fleet.executed(run), seconds=60, what=run)  # type: ignore[misc]
     kept = letters(fleet)
-    assert kept["behalf.body"].kind is Kind.UNPUBLISHED
+    assert kept["behalf.body"].kind is DeadLetterKind.UNPUBLISHED
     assert kept["behalf.body"].message.body.startswith(b'[[[1, 2]], {"run": "chord"}')
-    assert kept["behalf.on-error"].kind is Kind.UNPUBLISHED
-    assert kept["behalf.waits-and-fails"].kind is Kind.FAILED
+    assert kept["behalf.on-error"].kind is DeadLetterKind.UNPUBLISHED
+    assert kept["behalf.waits-and-fails"].kind is DeadLetterKind.FAILED
     assert "KeyError" in kept["behalf.waits-and-fails"].reason
     assert "bytes" in kept["behalf.waits-and-is-large"].reason
     assert set(kept) == {

@@ -19,7 +19,7 @@ from taskfleet.releases.items import from_pointer, wire
 from taskfleet.releases.model import Pointer
 
 from tests.support.tiny_fleet import TinyFleet
-from tests.taskfleet.test_leasing import Kept, lease_of
+from tests.taskfleet.test_leasing import LeaseStore, lease_of
 from tests.taskfleet.test_pointer import Ssm as Fake
 
 ROOTS = [f"root-{n}" for n in range(4000)]
@@ -84,7 +84,7 @@ def test_it_ends_as_soon_as_the_pointer_is_read_again(ssm: Fake) -> None:
 
 
 def test_a_lease_says_that_a_process_may_publish_to_both(ssm: Fake) -> None:
-    kept, releases = Kept(), ssm.releases()
+    kept, releases = LeaseStore(), ssm.releases()
     lease = lease_of(ssm, releases, kept)
     lease.used(releases.current())
     lease._renew()

@@ -13,7 +13,7 @@ from celery.exceptions import ChordError, Reject
 from taskfleet.brokers import credentials
 from taskfleet.contract import environment as env
 from taskfleet.contract import names, results
-from taskfleet.dead_letters.letter import Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind
 from taskfleet.dead_letters.unsent import Unsent
 from taskfleet.errors import PublishError
 from taskfleet.publishing import behalf
@@ -154,7 +154,7 @@ def test_a_chord_that_can_never_be_complete_ends_as_a_failure(
 
     wait_for(lambda: app.AsyncResult("the-body").state == "FAILURE", seconds=60, what="the body's failure")
     wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
-    assert next(iter(fleet.store.headings(["low"]))).kind is Kind.RETRIES_EXHAUSTED
+    assert next(iter(fleet.store.headings(["low"]))).kind is DeadLetterKind.RETRIES_EXHAUSTED
 
 
 def test_what_celery_swallows_in_a_poll_gives_it_back(fleet: TinyFleet) -> None:
@@ -178,7 +178,7 @@ def test_what_no_broker_will_ever_take_is_kept_and_stays_an_error(fleet: TinyFle
     with pytest.raises(Exception, match="bytes"), behalf.keeping():
         body.apply_async()
 
-    assert next(iter(fleet.store.headings(["low"]))).kind is Kind.UNPUBLISHED
+    assert next(iter(fleet.store.headings(["low"]))).kind is DeadLetterKind.UNPUBLISHED
 
 
 def worker_settings(fleet: TinyFleet) -> WorkerSettings:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from taskfleet.errors import PublishError
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
@@ -45,7 +45,7 @@ def wait_until_in_sync(replica: Valkey) -> None:
 def test_what_was_published_survives_the_primarys_end_at_once(
     fleet: TinyFleet, app: Celery, replica: Valkey
 ) -> None:
-    with only("primary"):
+    with force_broker("primary"):
         for _ in range(20):
             app.send_task("anything", queue="etl")
     fleet.valkey.kill()
@@ -89,7 +89,7 @@ def test_a_replica_that_is_back_takes_confirmed_publishes_again(
 
 
 def test_a_publish_that_no_replica_confirmed_says_that_it_may_run(fleet: TinyFleet, app: Celery) -> None:
-    with only("primary"), pytest.raises(PublishError, match="it may run all the same") as refused:
+    with force_broker("primary"), pytest.raises(PublishError, match="it may run all the same") as refused:
         app.send_task("anything", queue="etl")
 
     assert refused.value.may_run
@@ -100,7 +100,7 @@ def test_a_publish_that_nobody_was_given_says_that_it_will_not_run(fleet: TinyFl
     fleet.valkey.kill()
     fleet.front.refuse()
 
-    with only("primary"):
+    with force_broker("primary"):
         with pytest.raises(PublishError):  # on the connection that was open: it may have been written
             app.send_task("anything", queue="low")
         for _ in range(3):  # refused by the machine, then by the open breaker
@@ -110,7 +110,7 @@ def test_a_publish_that_nobody_was_given_says_that_it_will_not_run(fleet: TinyFl
 
 
 def test_a_publish_that_hung_after_the_write_says_that_it_may_run(fleet: TinyFleet, app: Celery) -> None:
-    with only("primary"):
+    with force_broker("primary"):
         app.send_task("anything", queue="low")
         fleet.valkey.pause()
         with pytest.raises(PublishError) as refused:

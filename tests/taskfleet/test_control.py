@@ -12,7 +12,7 @@ from celery import Celery
 from taskfleet.contract import environment as env
 from taskfleet.contract import names, state
 from taskfleet.errors import ControlError
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.revokes import KEEP_SECONDS, MOST_IDS, SLOT_SECONDS, Revokes
 
 from tests.support.processes import wait_for
@@ -62,7 +62,7 @@ def test_a_running_task_is_terminated(fleet: TinyFleet, app: Celery) -> None:
 
 @pytest.mark.parametrize("broker", [env.PRIMARY, env.FALLBACK])
 def test_a_revoke_holds_for_workers_that_start_later(fleet: TinyFleet, app: Celery, broker: str) -> None:
-    with only(broker):
+    with force_broker(broker):
         revoked = app.send_task("behalf.body", [[1]], {"run": "revoked"})
         revoked.revoke()
         app.send_task("behalf.body", [[2]], {"run": "kept"})
@@ -75,7 +75,7 @@ def test_a_revoke_holds_for_workers_that_start_later(fleet: TinyFleet, app: Cele
 
 def test_a_worker_on_sqs_honours_a_revoke_while_redis_is_away(fleet: TinyFleet, app: Celery) -> None:
     start(fleet, **{env.BROKER.name: env.FALLBACK})
-    with only(env.FALLBACK):
+    with force_broker(env.FALLBACK):
         later = app.send_task("behalf.body", [[1]], {"run": "revoked"}, countdown=12)
     fleet.valkey.pause()
 
@@ -84,7 +84,7 @@ def test_a_worker_on_sqs_honours_a_revoke_while_redis_is_away(fleet: TinyFleet, 
 
     assert time.monotonic() - began < 5
     fleet.valkey.resume()
-    with only(env.FALLBACK):
+    with force_broker(env.FALLBACK):
         app.send_task("behalf.body", [[2]], {"run": "kept"}, countdown=14)
     wait_for(lambda: fleet.executed("kept"), seconds=60, what="the other task")
     assert not fleet.executed("revoked")
@@ -110,7 +110,7 @@ def test_what_has_no_place_says_what_has(fleet: TinyFleet, app: Celery, command:
 def test_a_purge_takes_what_waits_in_the_current_release(fleet: TinyFleet, app: Celery) -> None:
     for queue in ("high", "low"):
         app.send_task("anything", queue=queue)
-    with only(env.FALLBACK):
+    with force_broker(env.FALLBACK):
         app.send_task("anything", queue="low")
 
     assert app.control.purge() == 3

@@ -16,7 +16,7 @@ from taskfleet.brokers.credentials import (
     REFUSED_SECONDS,
     SecretCredentials,
 )
-from taskfleet.kept import FAILED_SECONDS
+from taskfleet.cached_read import FAILED_SECONDS
 from taskfleet.publishing.refusal import may_have_taken
 
 from tests.support.processes import wait_for

@@ -22,7 +22,7 @@ from taskfleet.errors import PointerUnknown
 from taskfleet.etas.eta import Binding, stamp_matches
 from taskfleet.etas.sending import Sending
 from taskfleet.etas.store import Etas, key_of
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.settings import BeatSettings, WorkerSettings
 
 from tests.support.ministack import MiniStack
@@ -129,7 +129,7 @@ def test_what_is_sent_later_is_the_message_that_was_published(
     moment = datetime.now(UTC) + timedelta(seconds=FAR)
     more = {"queue": "low", "eta": moment, "task_id": "same", **options}
     arguments = [[datetime(2026, 1, 2, tzinfo=UTC), 1.5, None]], {"of": "it"}
-    with only("primary"):
+    with force_broker("primary"):
         app.send_task("far", *arguments, **more)
     (direct,) = scheduled(far)
     far.valkey.client().flushall()

@@ -11,7 +11,7 @@ import pytest
 from taskfleet.contract import environment as env
 from taskfleet.contract.limits import FALLBACK_MAX_ETA_SECONDS
 from taskfleet.contract.messages import DEFAULT_EXPIRY_HEADER, REDIS_SCHEDULED_MESSAGES
-from taskfleet.dead_letters.letter import Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind
 from taskfleet.worker import expiring
 from taskfleet.worker.task import DEFAULT_EXPIRES_SECONDS
 
@@ -93,7 +93,7 @@ def test_what_the_default_ends_is_kept_and_what_the_team_ends_is_counted(
     wait_for(lambda: bool(_counted(tmp_path)), what="the line of what expired")
 
     (letter,) = fleet.store.headings(["low"])
-    assert (letter.kind, letter.task_id) == (Kind.EXPIRED, by_default)
+    assert (letter.kind, letter.task_id) == (DeadLetterKind.EXPIRED, by_default)
     (line,) = _counted(tmp_path)
     assert (line["task"], line["task_id"], line["TasksExpired"]) == ("own.short-lived", by_the_team, 1)
     assert fleet.executed("short-lived") == []

@@ -10,7 +10,7 @@ from celery import Celery
 from taskfleet import aws
 from taskfleet.contract.environment import FALLBACK
 from taskfleet.errors import PublishError
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.brokers.http_faults import FaultySqs
 from tests.support.publishing import in_threads, together
@@ -34,7 +34,7 @@ def faults(fleet: TinyFleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty
 def app(fleet: TinyFleet, faults: FaultySqs) -> Celery:
     """A producer that has published to SQS before, so its connection is open."""
     made = fleet.app()
-    with only(FALLBACK):
+    with force_broker(FALLBACK):
         made.send_task("anything")
     return made
 
@@ -43,7 +43,7 @@ def app(fleet: TinyFleet, faults: FaultySqs) -> Celery:
 def test_one_bad_answer_is_no_refusal(fleet: TinyFleet, faults: FaultySqs, app: Celery, fault: str) -> None:
     faults.fail(fault, operation=SEND)
 
-    with only(FALLBACK):
+    with force_broker(FALLBACK):
         app.send_task("anything")
 
     assert faults.hits == 1
@@ -57,7 +57,7 @@ def test_two_are_a_refusal_at_once(
     faults.fail(fault, operation=SEND, times=10_000)
     began = time.monotonic()
 
-    with only(FALLBACK), pytest.raises(PublishError) as refused:
+    with force_broker(FALLBACK), pytest.raises(PublishError) as refused:
         app.send_task("anything")
 
     assert time.monotonic() - began < 2
@@ -72,7 +72,7 @@ def test_what_sqs_may_have_taken_at_first_may_run(
     answers = iter(("reset", "400"))
     monkeypatch.setattr(faults, "next_fault", lambda target: next(answers) if SEND in target else "")
 
-    with only(FALLBACK), pytest.raises(PublishError) as refused:
+    with force_broker(FALLBACK), pytest.raises(PublishError) as refused:
         app.send_task("anything")
 
     assert refused.value.may_run
@@ -83,7 +83,7 @@ def test_all_threads_of_a_process_look_a_queue_up_once(faults: FaultySqs, app: C
     app.taskfleet.bind(app.taskfleet.settings)  # what another process would have
 
     def publish() -> None:
-        with only(FALLBACK):
+        with force_broker(FALLBACK):
             app.send_task("anything")
 
     together(publish, threads=20)
@@ -115,7 +115,7 @@ def test_whose_time_is_nearly_over_has_that_of_one_call(
     refused: list[PublishError] = []
 
     def publish() -> None:
-        with only(FALLBACK):
+        with force_broker(FALLBACK):
             try:
                 app.send_task("anything")
             except PublishError as error:

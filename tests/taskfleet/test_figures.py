@@ -16,7 +16,7 @@ from taskfleet.contract.messages import PUBLISHED_AT_HEADER, REDIS_ACCEPTED
 from taskfleet.measuring import tasks
 from taskfleet.measuring.tasks import Figures
 from taskfleet.publishing import outgoing
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.support.processes import free_port, wait_for
 from tests.support.tiny_fleet import TinyFleet
@@ -79,7 +79,7 @@ def test_each_end_is_counted_once_with_its_exception(fleet: TinyFleet, execution
 def test_wait_and_run_time_are_those_of_the_tasks(fleet: TinyFleet, execution: str, broker: str) -> None:
     app = fleet.app()
     sent_at = time.time()
-    with only(broker):
+    with force_broker(broker):
         for n in range(4):
             app.send_task(RECORD, ["it", n, 0.5], priority=n)
         app.send_task(RECORD, ["it", 4, 0.5], countdown=2)
@@ -110,7 +110,7 @@ def test_a_producer_s_clock_that_is_wrong_changes_no_wait(
     wrong = SimpleNamespace(time=lambda: time.time() + ahead, monotonic=time.monotonic)
     monkeypatch.setattr(outgoing, "time", wrong)
     sent_at = time.time()
-    with only(broker):
+    with force_broker(broker):
         app.send_task(RECORD, ["it", 1])
     time.sleep(2)
 

@@ -41,7 +41,7 @@ def ssm() -> Ssm:
     return made
 
 
-class Kept(list[Lease]):
+class LeaseStore(list[Lease]):
     """A store that may be away."""
 
     away = False
@@ -154,7 +154,7 @@ def test_a_group_that_was_begun_before_a_suspension_is_not_remembered() -> None:
 
 
 def test_a_lease_says_which_releases_were_published_to_and_the_one_that_is_current_now(ssm: Ssm) -> None:
-    releases, kept = ssm.releases(), Kept()
+    releases, kept = ssm.releases(), LeaseStore()
     lease = lease_of(ssm, releases, kept)
     lease.used(releases.current())
     lease._renew()
@@ -171,7 +171,7 @@ def test_a_lease_says_which_releases_were_published_to_and_the_one_that_is_curre
 
 
 def test_a_pinned_process_says_so_and_asks_for_no_pointer(ssm: Ssm) -> None:
-    releases, kept = ssm.releases(), Kept()
+    releases, kept = ssm.releases(), LeaseStore()
     ssm.away.add(POINTER)
     lease_of(ssm, releases, kept, bound_release="r0")._renew()
 
@@ -182,7 +182,7 @@ def test_a_lease_that_can_not_be_written_is_said_once_and_extends_nothing(
     ssm: Ssm, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("WARNING", logger="taskfleet")  # whatever level a test before has left
-    releases, kept = ssm.releases(), Kept()
+    releases, kept = ssm.releases(), LeaseStore()
     releases.current()
     lease = lease_of(ssm, releases, kept)
     kept.away = True

@@ -22,7 +22,7 @@ from taskfleet import publish_many
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER
 from taskfleet.errors import MessageTooLarge, PartlyPublished
 from taskfleet.publishing.primary import MOST_MESSAGES
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
@@ -291,12 +291,12 @@ def test_a_group_that_no_broker_takes_is_published_whole_afterwards(
     app = fleet.app()
     fleet.valkey.kill()
 
-    with only("primary"), pytest.raises(PartlyPublished) as caught:
+    with force_broker("primary"), pytest.raises(PartlyPublished) as caught:
         group(task(app, number) for number in range(1100)).apply_async()
 
     assert len(caught.value.refused) + len(caught.value.unknown) == 1100
     fleet.valkey.start()
-    with only("primary"):
+    with force_broker("primary"):
         assert goes_on(caught.value) == 1100
     assert waiting(fleet) == list(range(1100))
 

@@ -20,7 +20,7 @@ from taskfleet.contract.limits import (
     MESSAGE_BODY_MAX_BYTES,
 )
 from taskfleet.errors import CountdownTooLong, MessageTooLarge, PointerUnknown, PublishError, UnknownQueue
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.settings import WorkerSettings
 
 from tests.support.ministack import MiniStack
@@ -156,7 +156,7 @@ def test_arguments_over_the_limit_are_refused_at_the_caller(
 def test_the_largest_message_fits_into_sqs_whatever_its_characters_are(fleet: TinyFleet) -> None:
     """Quotes and backslashes are escaped once in the body and once more in the message around it."""
     app = fleet.app()
-    with only(FALLBACK):
+    with force_broker(FALLBACK):
         for character in ('"', "\\", "é", "x", "\n"):
             size = len(json.dumps(character)) - 2
             app.send_task("anything", [character * ((MESSAGE_BODY_MAX_BYTES - 200) // size)])
@@ -180,7 +180,7 @@ def test_a_workers_publish_waits_for_a_broker_a_while(fleet: TinyFleet) -> None:
     back = threading.Timer(2, fleet.valkey.start)
     back.start()
 
-    with only("primary"):
+    with force_broker("primary"):
         app.send_task("anything", queue="low")
 
     back.join()
@@ -219,7 +219,7 @@ def test_a_forked_process_publishes_on_connections_of_its_own(fleet: TinyFleet) 
 
 def test_an_eta_farther_than_sqs_can_hold_is_refused_there(fleet: TinyFleet) -> None:
     app = fleet.app()
-    with only("fallback"):
+    with force_broker("fallback"):
         app.send_task("anything", queue="low", countdown=FALLBACK_MAX_ETA_SECONDS - 60)
         with pytest.raises(PublishError, match="it takes an ETA of 216000 s ahead at most"):
             app.send_task("anything", queue="low", countdown=FALLBACK_MAX_ETA_SECONDS + 60)
@@ -230,7 +230,7 @@ def test_an_eta_farther_than_sqs_can_hold_is_refused_there(fleet: TinyFleet) -> 
 
 def test_a_task_that_may_run_for_longer_than_sqs_can_hide_it_is_refused_there(fleet: TinyFleet) -> None:
     app = fleet.app()
-    with only("fallback"):
+    with force_broker("fallback"):
         app.send_task("anything", queue="low", time_limit=FALLBACK_MAX_TIME_LIMIT_SECONDS)
         with pytest.raises(PublishError, match="it takes a hard time limit of 43140 s at most") as refused:
             app.send_task("anything", queue="low", time_limit=12 * 3600, soft_time_limit=60)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from taskfleet.contract.environment import FALLBACK
 from taskfleet.publishing.breaker import State
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.support.publishing import in_threads
 from tests.support.tiny_fleet import TinyFleet
@@ -70,7 +70,7 @@ def test_when_redis_hangs_all_of_them_turn_to_sqs(fleet: TinyFleet, crowd: str) 
 def test_who_waits_while_redis_is_silent_waits_for_no_second_connection(fleet: TinyFleet) -> None:
     app = fleet.app()
     app.send_task("anything", queue="low")
-    with only(FALLBACK):
+    with force_broker(FALLBACK):
         app.send_task("anything", queue="low")
     fleet.valkey.pause()
     primary = app.taskfleet.publisher._primary

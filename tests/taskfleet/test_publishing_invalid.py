@@ -10,7 +10,7 @@ import pytest
 from taskfleet.contract.environment import FALLBACK
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, MESSAGE_HEADERS_MAX_BYTES
 from taskfleet.errors import InvalidTask, MessageTooLarge, TaskfleetError
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.support.tiny_fleet import TinyFleet
 
@@ -50,7 +50,7 @@ def test_it_is_refused_at_the_caller_and_goes_nowhere(fleet: TinyFleet, what: st
 
     with pytest.raises(error, match=says):
         app.send_task("anything", queue="low", **options)
-    with only(FALLBACK), pytest.raises(error, match=says):
+    with force_broker(FALLBACK), pytest.raises(error, match=says):
         app.send_task("anything", queue="low", **options)
 
     assert (fleet.waiting("low", "r1"), fleet.waiting_on_sqs("low", "r1")) == (0, 0)
@@ -63,7 +63,7 @@ def test_whatever_is_within_the_limits_is_taken_by_either_broker(fleet: TinyFlee
     quotes = '"' * ((MESSAGE_BODY_MAX_BYTES - 200) // 2)
     noise = base64.b85encode(os.urandom(MESSAGE_BODY_MAX_BYTES // 2)).decode()
     for broker in ("primary", FALLBACK):
-        with only(broker):
+        with force_broker(broker):
             app.send_task("anything", [quotes], queue="low", headers=headers)
             app.send_task("anything", [noise], queue="low", headers=headers, compression="gzip")
 

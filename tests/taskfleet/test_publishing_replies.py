@@ -11,7 +11,7 @@ import pytest
 import redis
 from celery import Celery
 from taskfleet.errors import PublishError
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
@@ -62,7 +62,10 @@ def app(fleet: TinyFleet) -> Celery:
 
 
 def refused_by_redis(app: Celery) -> str:
-    with only("primary"), pytest.raises(PublishError, match="it will not run unless it is sent") as refused:
+    with (
+        force_broker("primary"),
+        pytest.raises(PublishError, match="it will not run unless it is sent") as refused,
+    ):
         app.send_task("anything")
     return str(refused.value)
 

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from taskfleet.contract.environment import FALLBACK
 from taskfleet.errors import PublishError
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.support.ministack import MiniStack
 from tests.support.publishing import in_threads
@@ -105,7 +105,7 @@ def _warm(fleet: TinyFleet) -> Celery:
     """An application that has published to both brokers."""
     app = fleet.app()
     app.send_task("anything", queue="low")
-    with only(FALLBACK):
+    with force_broker(FALLBACK):
         app.send_task("anything", queue="low")
     return app
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from taskfleet.contract import environment as env
-from taskfleet.dead_letters.letter import Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind
 from taskfleet.worker.task import LONGEST_RETRY_SECONDS, backoff
 
 from tests.brokers.http_faults import FaultySqs
@@ -62,7 +62,7 @@ def test_a_retry_that_can_never_be_published_is_kept(fleet: TinyFleet) -> None:
     letters = {letter.task: letter for letter in fleet.store.headings(["low"])}
     assert "MessageTooLarge" in letters["own.too-large"].reason
     assert "EncodeError" in letters["own.not-json"].reason
-    assert {letter.kind for letter in letters.values()} == {Kind.FAILED}
+    assert {letter.kind for letter in letters.values()} == {DeadLetterKind.FAILED}
     assert fleet.waiting("low", "r1") == 0
 
 

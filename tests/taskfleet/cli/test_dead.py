@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from taskfleet.cli import redrive
 from taskfleet.contract import names
-from taskfleet.dead_letters.letter import Kind, Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind
 from taskfleet.dead_letters.redriving import Redrive
 from taskfleet.dead_letters.store import DeadLetters
 
@@ -20,7 +20,7 @@ def store(up: Fleet) -> DeadLetters:
     return DeadLetters(up.account.dynamodb, up.account.name)
 
 
-def put(up: Fleet, count: int, **changes: Any) -> list[Letter]:
+def put(up: Fleet, count: int, **changes: Any) -> list[DeadLetter]:
     made = [letter(**{"at": NOW - n, "task_id": f"task-{n}"} | changes) for n in range(count)]
     for each in made:
         store(up).put(each)
@@ -46,7 +46,7 @@ def test_an_empty_store_says_so(up: Fleet) -> None:
 
 def test_a_list_is_filtered_and_goes_on(up: Fleet) -> None:
     made = put(up, 5)
-    put(up, 1, queue="high", kind=Kind.UNKNOWN_TASK, task="shop.new")
+    put(up, 1, queue="high", kind=DeadLetterKind.UNKNOWN_TASK, task="shop.new")
 
     first = up.json("dead", "list", "--queue", "low", "--limit", "3")
     rest = up.json("dead", "list", "--queue", "low", "--before", first["before"])
@@ -171,7 +171,7 @@ def test_filters_of_redrive(up: Fleet) -> None:
 
 def test_what_can_not_be_sent_stays_and_is_said(up: Fleet) -> None:
     (good,) = put(up, 1)
-    (bad,) = put(up, 1, task=None, task_id=None, kind=Kind.NOT_A_MESSAGE)
+    (bad,) = put(up, 1, task=None, task_id=None, kind=DeadLetterKind.NOT_A_MESSAGE)
 
     result = up.run("dead", "redrive", "--all", "--yes")
 
@@ -186,7 +186,7 @@ def test_an_interrupted_redrive_goes_on_where_it_was(up: Fleet, monkeypatch: pyt
     put(up, 5)
     send, calls = Redrive.send, []
 
-    def interrupted(self: Redrive, one: Letter) -> None:
+    def interrupted(self: Redrive, one: DeadLetter) -> None:
         calls.append(one.id)
         if len(calls) == 3:
             raise KeyboardInterrupt

@@ -9,7 +9,7 @@ import pytest
 import redis
 from taskfleet.cli.output import duration
 from taskfleet.cli.status import _beat
-from taskfleet.controller.look import ReleaseLook
+from taskfleet.controller.fleet_snapshot import ReleaseSnapshot
 
 from tests.support.processes import free_port
 from tests.taskfleet.cli.conftest import Fleet
@@ -46,8 +46,8 @@ def test_a_release_of_the_version_before_has_the_fleets_beat() -> None:
     assert _beat(look, "current") == "the fleet's, which fires while this release is current"
 
 
-def _look(state: str, desired: int | None, running: int | None) -> ReleaseLook:
-    return ReleaseLook(
+def _look(state: str, desired: int | None, running: int | None) -> ReleaseSnapshot:
+    return ReleaseSnapshot(
         release=state,
         state=state,
         ready=False,

@@ -13,7 +13,7 @@ from taskfleet.cli.run import TIMED_OUT
 from taskfleet.cli.watching import Drains, page
 from taskfleet.contract.manifest import AUTOMATIC
 from taskfleet.releases.model import State
-from taskfleet.releases.observation import Left
+from taskfleet.releases.observation import RemainingWork
 from taskfleet.releases.progress import Progress
 from taskfleet.releases.store import Store
 
@@ -100,7 +100,7 @@ def test_a_table_that_can_not_be_read_now_is_read_again(up: Fleet, monkeypatch: 
 
 
 def _draining(total: int) -> Progress:
-    left = Left(waiting=total, scheduled=0, unacknowledged=0, fallback=0, parked=0)
+    left = RemainingWork(waiting=total, scheduled=0, unacknowledged=0, fallback=0, parked=0)
     return Progress(release="blue", state=State.DRAINING, since=0.0, reason="green became current", left=left)
 
 

@@ -17,8 +17,8 @@ from taskfleet.contract import state as keys
 from taskfleet.contract.container import NAME
 from taskfleet.contract.environment import FALLBACK, PRIMARY
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.controller.clients import Clients
 from taskfleet.controller.controller import Controller
-from taskfleet.controller.edges import Edges
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.etas.store import Etas
 from taskfleet.measuring.failed import Failures
@@ -111,7 +111,7 @@ class Account:
         for queue in ("high", "low", "etl"):
             self.sqs.create_queue(QueueName=names.dead_letter_queue(self.name, queue))
 
-    def edges(self, **changes: Any) -> Edges:
+    def clients(self, **changes: Any) -> Clients:
         """The controller's clients of this environment."""
         clients: dict[str, Any] = {
             "environment": self.name,
@@ -129,11 +129,11 @@ class Account:
             "letters": DeadLetters(self.dynamodb, self.name),
             "gates": self.gates,
         }
-        return Edges(**clients | changes)
+        return Clients(**clients | changes)
 
     def controller(self, **changes: Any) -> Controller:
         """A controller that was started just now."""
-        return Controller(self.edges(**changes), clock=self.clock)
+        return Controller(self.clients(**changes), clock=self.clock)
 
     def lease(self, process: str, *releases: str, seconds: float = 300, pinned: bool = False) -> None:
         """What a producer's process writes."""

@@ -12,7 +12,7 @@ from taskfleet.brokers.redis import payloads
 from taskfleet.contract import messages, metrics, names
 from taskfleet.controller.datapoints import datapoints
 from taskfleet.dead_letters import collecting
-from taskfleet.dead_letters.letter import Kind, Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.measuring.fallback import Fallback
 
@@ -42,7 +42,7 @@ def put(account: Account, text: str) -> None:
     )
 
 
-def letters(account: Account) -> list[Letter]:
+def letters(account: Account) -> list[DeadLetter]:
     found = [store(account).get(heading.id) for heading in store(account).headings(["low"])]
     return [letter for letter in found if letter is not None]
 
@@ -68,7 +68,7 @@ def test_what_sqs_gave_up_is_moved_with_all_that_it_says(current: Account) -> No
     current.controller().look()
 
     (letter,) = letters(current)
-    assert letter.kind is Kind.TOO_MANY_DELIVERIES
+    assert letter.kind is DeadLetterKind.TOO_MANY_DELIVERIES
     assert (letter.queue, letter.release, letter.task) == ("low", "blue", "drills.record")
     assert letter.args == "'run', 7, later=True"
     assert letter.message.body.decode() == body
@@ -150,7 +150,11 @@ def test_what_a_worker_could_only_keep_in_redis_is_moved_too(current: Account) -
     current.controller().look()
 
     (letter,) = letters(current)
-    assert (letter.kind, letter.release, letter.reason) == (Kind.NOT_A_MESSAGE, "blue", "not a message")
+    assert (letter.kind, letter.release, letter.reason) == (
+        DeadLetterKind.NOT_A_MESSAGE,
+        "blue",
+        "not a message",
+    )
     assert letter.message.body == b"{broken"
     assert not current.redis.exists(key)
 
@@ -181,7 +185,7 @@ def test_one_source_that_fails_does_not_keep_the_other_from_the_store(current: A
     look = current.controller(fallback=_NothingReceived(current)).look()
 
     assert any("SQS can't be moved" in problem for problem in look.problems)
-    assert [letter.kind for letter in letters(current)] == [Kind.NOT_A_MESSAGE]
+    assert [letter.kind for letter in letters(current)] == [DeadLetterKind.NOT_A_MESSAGE]
 
 
 class _NothingReceived(Fallback):
@@ -219,7 +223,7 @@ def test_one_message_that_the_store_refuses_does_not_keep_those_behind_it(curren
 class _Picky(DeadLetters):
     """A store that will never take some items."""
 
-    def put(self, letter: Letter) -> None:
+    def put(self, letter: DeadLetter) -> None:
         if "refuse" in f"{letter.reason} {letter.task}":
             raise ClientError({"Error": {"Code": "ValidationException", "Message": "no"}}, "PutItem")
         super().put(letter)

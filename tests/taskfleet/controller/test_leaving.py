@@ -49,56 +49,56 @@ def seen(desired: int, running: int, *, up: bool = True) -> Any:
 
 
 @pytest.fixture
-def edges(valkey: Valkey) -> Any:
+def clients(valkey: Valkey) -> Any:
     client = valkey.client()
     client.delete("taskfleet:leaving:low-r1")
     return SimpleNamespace(environment="t", primary=client, ecs=Ecs("a", "b", "c"))
 
 
-def marked(edges: Any) -> set[str]:
-    return marks.read(edges.primary, "low-r1")
+def marked(clients: Any) -> set[str]:
+    return marks.read(clients.primary, "low-r1")
 
 
-def test_a_surplus_that_lasts_is_marked_and_the_same_ones_stay_so(edges: Any) -> None:
+def test_a_surplus_that_lasts_is_marked_and_the_same_ones_stay_so(clients: Any) -> None:
     leaving = Leaving()
-    assert leaving.look(edges, seen(2, 3)) == []
-    assert marked(edges) == set(), "one look may be a worker that is just ending"
-    leaving.look(edges, seen(2, 3))
-    assert marked(edges) == {"a"}
-    edges.ecs = Ecs("older", "a", "b", "c")
-    leaving.look(edges, seen(3, 4))
-    assert marked(edges) == {"a"}
+    assert leaving.look(clients, seen(2, 3)) == []
+    assert marked(clients) == set(), "one look may be a worker that is just ending"
+    leaving.look(clients, seen(2, 3))
+    assert marked(clients) == {"a"}
+    clients.ecs = Ecs("older", "a", "b", "c")
+    leaving.look(clients, seen(3, 4))
+    assert marked(clients) == {"a"}
 
 
-def test_marks_are_taken_back_when_they_are_needed_again(edges: Any) -> None:
+def test_marks_are_taken_back_when_they_are_needed_again(clients: Any) -> None:
     leaving = Leaving()
     for _ in range(2):
-        leaving.look(edges, seen(1, 3))
-    assert marked(edges) == {"a", "b"}
-    leaving.look(edges, seen(3, 3))
-    assert marked(edges) == set()
+        leaving.look(clients, seen(1, 3))
+    assert marked(clients) == {"a", "b"}
+    leaving.look(clients, seen(3, 3))
+    assert marked(clients) == set()
 
 
-def test_those_that_end_already_are_no_surplus(edges: Any) -> None:
-    edges.ecs = Ecs("a", "b")
+def test_those_that_end_already_are_no_surplus(clients: Any) -> None:
+    clients.ecs = Ecs("a", "b")
     leaving = Leaving()
     for _ in range(3):
-        leaving.look(edges, seen(2, 5))
-    assert marked(edges) == set()
+        leaving.look(clients, seen(2, 5))
+    assert marked(clients) == set()
 
 
-def test_what_is_not_known_marks_nobody(edges: Any) -> None:
+def test_what_is_not_known_marks_nobody(clients: Any) -> None:
     leaving = Leaving()
     for _ in range(3):
-        leaving.look(edges, seen(1, 3, up=False))
-        leaving.look(edges, SimpleNamespace(services=None, broker_up=True, live=[RECORD]))
-    assert marked(edges) == set()
+        leaving.look(clients, seen(1, 3, up=False))
+        leaving.look(clients, SimpleNamespace(services=None, broker_up=True, live=[RECORD]))
+    assert marked(clients) == set()
 
 
-def test_what_fails_is_a_problem_in_words(edges: Any) -> None:
-    leaving, edges.ecs = Leaving(), Failing()
-    leaving.look(edges, seen(1, 3))
-    assert "not marked: no answer" in leaving.look(edges, seen(1, 3))[0]
+def test_what_fails_is_a_problem_in_words(clients: Any) -> None:
+    leaving, clients.ecs = Leaving(), Failing()
+    leaving.look(clients, seen(1, 3))
+    assert "not marked: no answer" in leaving.look(clients, seen(1, 3))[0]
 
 
 class Failing:

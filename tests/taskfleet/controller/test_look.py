@@ -14,7 +14,7 @@ from botocore.model import OperationModel
 from taskfleet.contract import metrics, names
 from taskfleet.contract import state as keys
 from taskfleet.controller.datapoints import Datapoint, datapoints
-from taskfleet.controller.look import Look
+from taskfleet.controller.fleet_snapshot import FleetSnapshot
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.measuring.failed import Failures
 from taskfleet.measuring.fallback import Fallback
@@ -87,7 +87,7 @@ def test_the_look_is_kept_for_operators(current: Account) -> None:
     look = current.controller().look()
     kept = current.store.read_look()
     assert kept is not None
-    assert Look.from_json(kept[0]) == look
+    assert FleetSnapshot.from_json(kept[0]) == look
     assert (look.current, look.published, look.problems) == ("blue", "blue", ())
 
 

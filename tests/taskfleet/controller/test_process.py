@@ -16,7 +16,7 @@ from taskfleet import aws as aws_clients
 from taskfleet.contract import environment as env
 from taskfleet.contract import names, parameters
 from taskfleet.contract.messages import GATE_TASK, RELEASE_HEADER
-from taskfleet.controller.look import Look
+from taskfleet.controller.fleet_snapshot import FleetSnapshot
 from taskfleet.releases.actions import SendGate
 from taskfleet.releases.gate import Gates
 from taskfleet.releases.store import Store
@@ -77,7 +77,7 @@ def test_a_first_release_with_a_real_worker_becomes_current(fleet: TinyFleet) ->
     assert fleet.health(controller) == 0
     kept = Store(fleet.aws.client("dynamodb"), fleet.name).read_look()
     assert kept is not None
-    assert Look.from_json(kept[0]).broker_up
+    assert FleetSnapshot.from_json(kept[0]).broker_up
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
         assert f'taskfleet_broker_up{{environment="{fleet.name}"}} 1.0' in reply.read().decode()
 

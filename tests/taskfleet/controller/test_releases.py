@@ -230,24 +230,24 @@ def test_a_controller_that_stood_still_since_it_looked_publishes_what_is_current
 ) -> None:
     _replace_blue(account)
     account.tell("blue")
-    seen = gather(account.edges(), now=account.clock(), last=None, rules=Rules())
+    seen = gather(account.clients(), now=account.clock(), last=None, rules=Rules())
     observed = observe.observation(seen, account.name)
     assert observed is not None
     planned = plan(observed, Memory())
     assert [action.release for action in planned.actions if isinstance(action, Publish)] == ["green"]
     account.clock.now += 1
     _promote(account, "blue")
-    Execution.of(observed, account.edges()).run(planned.actions)
+    Execution.of(observed, account.clients()).run(planned.actions)
     assert account.published() == "blue"
 
 
 def test_a_controller_that_stood_still_for_long_does_nothing_of_what_it_planned(account: Account) -> None:
     _replace_blue(account)
-    seen = gather(account.edges(), now=account.clock(), last=None, rules=Rules())
+    seen = gather(account.clients(), now=account.clock(), last=None, rules=Rules())
     observed = observe.observation(seen, account.name)
     assert observed is not None
     account.clock.now += TOO_OLD_SECONDS + 1
-    done = Execution.of(observed, account.edges(), account.clock)
+    done = Execution.of(observed, account.clients(), account.clock)
     (problem,) = done.run((Close("green"), Delete("blue")))
     assert problem == "this controller stood still: it looked 61 s ago, and looks again"
     assert account.store.scan().records["green"].closed_at is None
@@ -255,11 +255,11 @@ def test_a_controller_that_stood_still_for_long_does_nothing_of_what_it_planned(
 
 def test_what_somebody_changed_since_the_look_is_neither_closed_nor_deleted(account: Account) -> None:
     _replace_blue(account)
-    seen = gather(account.edges(), now=account.clock(), last=None, rules=Rules())
+    seen = gather(account.clients(), now=account.clock(), last=None, rules=Rules())
     observed = observe.observation(seen, account.name)
     assert observed is not None
     _promote(account, "blue")
-    assert Execution.of(observed, account.edges()).run((Close("blue"), Delete("blue"))) == []
+    assert Execution.of(observed, account.clients()).run((Close("blue"), Delete("blue"))) == []
     assert account.store.scan().records["blue"].closed_at is None
     assert names.fallback_queue(account.name, "low", "blue") not in _refusing(account)
 

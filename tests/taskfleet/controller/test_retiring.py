@@ -8,7 +8,7 @@ from dataclasses import replace
 from taskfleet import stacks
 from taskfleet.contract import names, parameters
 from taskfleet.contract.messages import REDIS_SCHEDULED, REDIS_SCHEDULED_MESSAGES
-from taskfleet.dead_letters.letter import Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.releases import commands
 
@@ -219,7 +219,7 @@ def test_parking_moves_all_that_is_left_to_the_dead_letter_store(account: Accoun
     assert _desired(account, "green") == {0}
     letters = list(DeadLetters(account.dynamodb, account.name).headings(["low"]))
     assert sorted((str(one.task), str(one.task_id), one.kind) for one in letters) == [
-        ("shop.pay", str(number), Kind.RELEASE_RETIRED) for number in (1, 2, 3)
+        ("shop.pay", str(number), DeadLetterKind.RELEASE_RETIRED) for number in (1, 2, 3)
     ]
     assert controller.last is not None
     (green,) = (one for one in controller.last.releases if one.release == "green")

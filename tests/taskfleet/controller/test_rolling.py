@@ -176,7 +176,7 @@ def test_nothing_is_asked_of_a_build_that_begins_anew(rolling: Account) -> None:
     drained = record(ROLLING, State.DRAINED, manifest=_manifest("s1"), version=100)
     rolling.store.save(replace(drained, version=rolling.store.scan().records[ROLLING].version + 1))
     records = rolling.store.scan().records
-    done = Execution(rolling.edges(), rolling.clock(), dict(records), Pointer("r2", 2), "r2")
+    done = Execution(rolling.clients(), rolling.clock(), dict(records), Pointer("r2", 2), "r2")
 
     assert done.run((Move(ROLLING, State.RETIRED, "its stack was deleted"),)) == []
 

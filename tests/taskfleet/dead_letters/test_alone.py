@@ -8,7 +8,7 @@ from taskfleet.contract import environment as env
 from taskfleet.contract import names, tools
 from taskfleet.contract.limits import MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER
-from taskfleet.dead_letters.letter import Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind
 from taskfleet.tools.table import Table
 from taskfleet.worker.alone import MOST_BEGUN
 
@@ -41,7 +41,7 @@ def test_the_one_that_ends_its_workers_is_kept_and_those_beside_it_run(fleet: Ti
     wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
     wait_for(lambda: unacknowledged(fleet) == 0 and not fleet.waiting("low", "r1"), what="nothing left")
     kept = letters(fleet)["ends.its-worker"]
-    assert kept.kind is Kind.TOO_MANY_DELIVERIES
+    assert kept.kind is DeadLetterKind.TOO_MANY_DELIVERIES
     assert kept.reason.startswith(f"delivered {MOST_DELIVERIES} times before and never acknowledged")
 
 
@@ -82,7 +82,7 @@ def test_on_sqs_only_what_had_begun_counts(fleet: TinyFleet) -> None:
     wait_for(lambda: fleet.dead_letters("low") == 1, seconds=60, what="the letter")
     wait_for(lambda: fleet.waiting_on_sqs("low", "r1") == 0, seconds=60, what="nothing left")
     kept = letters(fleet)["ends.its-worker"]
-    assert kept.kind is Kind.TOO_MANY_DELIVERIES
+    assert kept.kind is DeadLetterKind.TOO_MANY_DELIVERIES
     assert f"begun {MOST_BEGUN} times with nothing beside it" in kept.reason
     assert begun(fleet, guilty) == MOST_BEGUN + 1
     assert [begun(fleet, each) for each in innocent] == [1, 2, 3]

@@ -12,8 +12,8 @@ import pytest
 from taskfleet.contract import environment as env
 from taskfleet.contract import names
 from taskfleet.contract.limits import MOST_DELIVERIES
-from taskfleet.dead_letters.letter import Kind, Letter
-from taskfleet.publishing.publisher import only
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind
+from taskfleet.publishing.publisher import force_broker
 
 from tests.brokers.http_faults import FaultySqs
 from tests.support.ministack import MiniStack
@@ -23,13 +23,13 @@ from tests.taskfleet.dead_letters.tasks import IMPATIENT
 
 APP = {env.APP.name: "tests.taskfleet.dead_letters.tasks:app"}
 FAILING = {
-    "ends.badly": Kind.FAILED,
-    "ends.retried": Kind.RETRIES_EXHAUSTED,
-    "ends.late": Kind.FAILED,
-    "ends.in-memory": Kind.FAILED,
-    "ends.early": Kind.FAILED,
-    "ends.kept-back": Kind.FAILED,
-    "ends.rejected": Kind.REJECTED,
+    "ends.badly": DeadLetterKind.FAILED,
+    "ends.retried": DeadLetterKind.RETRIES_EXHAUSTED,
+    "ends.late": DeadLetterKind.FAILED,
+    "ends.in-memory": DeadLetterKind.FAILED,
+    "ends.early": DeadLetterKind.FAILED,
+    "ends.kept-back": DeadLetterKind.FAILED,
+    "ends.rejected": DeadLetterKind.REJECTED,
 }
 NO_FAILURE = (
     "ends.as-expected",
@@ -40,7 +40,7 @@ NO_FAILURE = (
 )
 
 
-def letters(fleet: TinyFleet) -> dict[str, Letter]:
+def letters(fleet: TinyFleet) -> dict[str, DeadLetter]:
     found = [fleet.store.get(heading.id) for heading in fleet.store.headings(["low"])]
     return {letter.task or "": letter for letter in found if letter is not None}
 
@@ -98,7 +98,9 @@ def test_what_the_caller_masked_stays_masked_and_the_message_is_whole(fleet: Tin
     wait_for(lambda: fleet.dead_letters("low") == 2, seconds=60, what="the letters")
 
     found = letters(fleet)
-    assert found["ends.masked"].kind is Kind.RETRIES_EXHAUSTED, "its last try was a message of the worker's"
+    assert found["ends.masked"].kind is DeadLetterKind.RETRIES_EXHAUSTED, (
+        "its last try was a message of the worker's"
+    )
     for letter in found.values():
         assert letter.args == "('ann', '***') {}"
         assert b"s3cret" in letter.message.body, "what is sent again is whole"
@@ -124,7 +126,7 @@ def test_what_a_task_rejects_on_sqs_runs_once_and_is_kept(fleet: TinyFleet) -> N
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
     sqs.set_queue_attributes(QueueUrl=twin, Attributes={"RedrivePolicy": policy})
     app = fleet.app()
-    with only(env.FALLBACK):
+    with force_broker(env.FALLBACK):
         for name in ("ends.rejected", "ends.rejected-once", "ends.expected-and-kept-back"):
             app.send_task(name)
     fleet.start_worker("r1", **APP, **{env.BROKER.name: env.FALLBACK})
@@ -132,7 +134,9 @@ def test_what_a_task_rejects_on_sqs_runs_once_and_is_kept(fleet: TinyFleet) -> N
     wait_for(lambda: begun(fleet, "began-rejected-once") == 2, seconds=60, what="what was rejected again")
     wait_for(lambda: fleet.waiting_on_sqs("low", "r1") == 0, what="SQS empty")
 
-    assert {name: letter.kind for name, letter in letters(fleet).items()} == {"ends.rejected": Kind.REJECTED}
+    assert {name: letter.kind for name, letter in letters(fleet).items()} == {
+        "ends.rejected": DeadLetterKind.REJECTED
+    }
     assert letters(fleet)["ends.rejected"].reason == "rejected by the task: no"
     assert begun(fleet, "began-rejected") == begun(fleet, "began-expected") == 1
     assert fleet.sqs_depth(names.dead_letter_queue(fleet.name, "low")) == 0
@@ -146,7 +150,7 @@ def test_no_task_may_kill_for_ever(fleet: TinyFleet) -> None:
 
     wait_for(lambda: fleet.dead_letters("low") == 2, seconds=90, what="the letters")
 
-    assert {letter.kind for letter in letters(fleet).values()} == {Kind.TOO_MANY_DELIVERIES}
+    assert {letter.kind for letter in letters(fleet).values()} == {DeadLetterKind.TOO_MANY_DELIVERIES}
     assert begun(fleet, "began-killed") == MOST_DELIVERIES
     wait_for(lambda: unacknowledged(fleet) == 0 and not fleet.waiting("low", "r1"), what="nothing left")
 
@@ -240,7 +244,7 @@ def through(proxy: FaultySqs) -> dict[str, str]:
 
 def test_on_sqs_good_messages_go_past_too(fleet: TinyFleet, deaf_store: FaultySqs) -> None:
     app = fleet.app()
-    with only(env.FALLBACK):
+    with force_broker(env.FALLBACK):
         for _ in range(3):
             app.send_task("no.such.task")
         for n in range(5):

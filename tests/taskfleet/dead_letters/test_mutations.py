@@ -10,7 +10,7 @@ import pytest
 from taskfleet.brokers.sqs import sending
 from taskfleet.contract import environment as env
 from taskfleet.contract import names
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.support.mutations import messages
 from tests.support.processes import wait_for
@@ -47,7 +47,7 @@ def test_none_ends_or_deafens_a_worker(fleet: TinyFleet, broker: str, execution:
         if n % GOOD_EVERY == 0:
             put_all(fleet, broker, some)
             some.clear()
-            with only(broker):
+            with force_broker(broker):
                 app.send_task(RECORD, ["good", n])
     put_all(fleet, broker, some)
 

@@ -8,9 +8,9 @@ from taskfleet.contract import environment as env
 from taskfleet.contract import names
 from taskfleet.contract.limits import MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER
-from taskfleet.dead_letters.letter import Finding, Heading, Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind, Finding, Heading
 from taskfleet.dead_letters.writing import of_message
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.settings import WorkerSettings, read
 
 from drills.malformed import MALFORMED, message
@@ -46,7 +46,7 @@ def test_ten_kinds_are_parked_and_the_good_ones_run(fleet: TinyFleet, broker: st
     app = fleet.app()
     for n, malformed in enumerate(MALFORMED):
         put(fleet, broker, malformed.text("low", "r1"))
-        with only(broker):
+        with force_broker(broker):
             app.send_task(RECORD, ["good", n])
 
     worker = fleet.start_worker("r1", **{env.BROKER.name: broker, env.EXECUTION.name: execution})
@@ -75,7 +75,7 @@ def test_a_parked_message_is_whole(fleet: TinyFleet) -> None:
 
     wait_for(lambda: fleet.dead_letters("low") == 1, what="the letter")
     (heading,) = letters(fleet)
-    assert (heading.kind, heading.task) == (Kind.TOO_LARGE, RECORD)
+    assert (heading.kind, heading.task) == (DeadLetterKind.TOO_LARGE, RECORD)
     letter = fleet.store.get(heading.id)
     assert letter is not None
     assert letter.message.body.decode() == body
@@ -120,7 +120,7 @@ def test_what_kills_its_workers_is_parked_in_the_end(fleet: TinyFleet) -> None:
 
     wait_for(lambda: fleet.dead_letters("low") == 1, what="the letter")
     (heading,) = letters(fleet)
-    assert heading.kind is Kind.TOO_MANY_DELIVERIES
+    assert heading.kind is DeadLetterKind.TOO_MANY_DELIVERIES
     assert str(MOST_DELIVERIES) in heading.reason
     assert fleet.executed("malformed") == []
 
@@ -138,7 +138,7 @@ def test_a_bound_task_with_any_keywords_takes_what_its_signature_takes(fleet: Ti
 def test_a_letter_that_is_written_twice_is_one_letter(fleet: TinyFleet) -> None:
     """Writing it and acknowledging are two steps: a worker that dies between them repeats the first."""
     settings = read(WorkerSettings, fleet.worker_environment("r1"))
-    finding = Finding(Kind.UNKNOWN_TASK, "no such task")
+    finding = Finding(DeadLetterKind.UNKNOWN_TASK, "no such task")
 
     def received(retries: int, tag: str) -> Message:
         headers = {"task": "shop.order", "id": "a-task", "retries": retries}

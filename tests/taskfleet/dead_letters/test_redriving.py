@@ -11,10 +11,10 @@ from taskfleet.contract import environment as env
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.contract.messages import RELEASE_HEADER
-from taskfleet.dead_letters.letter import Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind
 from taskfleet.dead_letters.redriving import Redrive, sqs_text
 from taskfleet.errors import DeadLetterError
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import QUEUES, TinyFleet
@@ -40,7 +40,7 @@ def test_a_failure_runs_again_on_the_current_release_under_its_id(
 ) -> None:
     fleet.deploy("r2")
     fleet.start_worker("r1", **{env.BROKER.name: broker})
-    with only(broker):
+    with force_broker(broker):
         sent = fleet.app().send_task(
             RECORD, ["again", 1, "not a number of seconds"], retries=5, compression=compression
         )
@@ -79,7 +79,7 @@ def test_what_is_sent_begins_anew() -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"task": None, "task_id": None, "kind": Kind.NOT_A_MESSAGE}, "names no task"),
+        ({"task": None, "task_id": None, "kind": DeadLetterKind.NOT_A_MESSAGE}, "names no task"),
         ({"body": b"x" * (MESSAGE_BODY_MAX_BYTES + 1)}, "workers take"),
         ({"body": b"\xff\xfe"}, "not text"),
         ({"queue": "elsewhere"}, "has no queue 'elsewhere'"),

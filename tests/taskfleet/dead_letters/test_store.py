@@ -14,7 +14,7 @@ from taskfleet.contract import dead_letters as keys
 from taskfleet.contract import names
 from taskfleet.contract.limits import DYNAMODB_MAX_ITEM_BYTES
 from taskfleet.dead_letters import items, store
-from taskfleet.dead_letters.letter import Kind, Letter, Message
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Message
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.errors import DeadLetterError
 from taskfleet.testing import base
@@ -25,14 +25,14 @@ QUEUES = ("high", "low")
 NOW = round(time.time(), 3)
 
 
-def letter(*, at: float = NOW, body: bytes = b"[[1], {}, {}]", **changes: Any) -> Letter:
+def letter(*, at: float = NOW, body: bytes = b"[[1], {}, {}]", **changes: Any) -> DeadLetter:
     known: dict[str, Any] = {
         "queue": "low",
         "task": "shop.order",
         "task_id": "a-task",
         "release": "r1",
         "pool": "low",
-        "kind": Kind.FAILED,
+        "kind": DeadLetterKind.FAILED,
         "reason": "failed: KeyError: 1",
         "exception": "KeyError: 1",
         "traceback": "Traceback …",
@@ -46,7 +46,7 @@ def letter(*, at: float = NOW, body: bytes = b"[[1], {}, {}]", **changes: Any) -
         content_encoding="utf-8",
         body=body,
     )
-    return Letter(at=at, message=message, **known)
+    return DeadLetter(at=at, message=message, **known)
 
 
 class Table:
@@ -128,7 +128,9 @@ def test_the_newest_come_first_over_all_queues_and_a_list_goes_on_where_it_ended
 def test_filters(table: Table) -> None:
     table.store.put(failed := letter())
     table.store.put(other := letter(task="shop.refund", at=NOW - 1))
-    table.store.put(unknown := letter(kind=Kind.NOT_A_MESSAGE, task=None, task_id=None, queue="high"))
+    table.store.put(
+        unknown := letter(kind=DeadLetterKind.NOT_A_MESSAGE, task=None, task_id=None, queue="high")
+    )
 
     def ids(*queues: str, **which: Any) -> set[str]:
         return {heading.id for heading in table.store.headings(queues or QUEUES, **which)}
@@ -136,9 +138,9 @@ def test_filters(table: Table) -> None:
     assert ids() == {failed.id, other.id, unknown.id}
     assert ids("low") == {failed.id, other.id}
     assert ids(task="shop.refund") == {other.id}
-    assert ids(kind=Kind.NOT_A_MESSAGE) == {unknown.id}
-    assert ids(kind=Kind.FAILED, task="shop.order") == {failed.id}
-    assert ids("high", kind=Kind.FAILED) == set()
+    assert ids(kind=DeadLetterKind.NOT_A_MESSAGE) == {unknown.id}
+    assert ids(kind=DeadLetterKind.FAILED, task="shop.order") == {failed.id}
+    assert ids("high", kind=DeadLetterKind.FAILED) == set()
 
 
 def test_delete_leaves_nothing_of_a_large_letter(table: Table) -> None:

@@ -11,10 +11,10 @@ from taskfleet.contract.names import versioned_queue
 from taskfleet.contract.split import Split
 from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Pointer, Record, State, registered
-from taskfleet.releases.observation import Left, Observation
+from taskfleet.releases.observation import Observation, RemainingWork
 
 T0 = 1_790_000_000.0
-EMPTY = Left(0, 0, 0, 0, 0)
+EMPTY = RemainingWork(0, 0, 0, 0, 0)
 
 
 def pool(name: str = "low", **changes: Any) -> PoolManifest:

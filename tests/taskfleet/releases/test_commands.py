@@ -10,7 +10,7 @@ from taskfleet.contract.split import Split
 from taskfleet.errors import ReleaseError
 from taskfleet.releases import commands
 from taskfleet.releases.model import Pointer, Record, State
-from taskfleet.releases.observation import Left
+from taskfleet.releases.observation import RemainingWork
 
 from tests.taskfleet.releases.factory import EMPTY, T0, manifest, record
 
@@ -93,16 +93,18 @@ def test_retiring_what_is_retired_changes_nothing() -> None:
         (record("blue", S.CURRENT), EMPTY, "is current: promote another release first"),
         (
             record(state=S.DRAINING),
-            Left(3, 0, 2, 1, 0),
+            RemainingWork(3, 0, 2, 1, 0),
             "3 waiting, 0 scheduled, 2 unacknowledged, 1 on the fallback, 0 parked",
         ),
-        (record(state=S.DRAINING), Left(3, 0, None, 1, 0), "what is left is not known"),
+        (record(state=S.DRAINING), RemainingWork(3, 0, None, 1, 0), "what is left is not known"),
         (record(state=S.DRAINING), EMPTY, "it takes several in a row"),
         (record(state=S.DRAINED), None, "what is left is not known"),
-        (record(state=S.DRAINED), Left(0, 0, 1, 0, 0), "1 unacknowledged"),
+        (record(state=S.DRAINED), RemainingWork(0, 0, 1, 0, 0), "1 unacknowledged"),
     ],
 )
-def test_a_release_with_work_or_unknown_work_is_not_retired(it: Record, left: Left | None, why: str) -> None:
+def test_a_release_with_work_or_unknown_work_is_not_retired(
+    it: Record, left: RemainingWork | None, why: str
+) -> None:
     with pytest.raises(ReleaseError, match=why):
         commands.retire({it.release: it}, POINTER, it.release, left=left, actor="ops")
 

@@ -21,7 +21,7 @@ from taskfleet.releases.actions import (
 )
 from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Before, Pointer, Published, State
-from taskfleet.releases.observation import Ended, Gone, Left, Memory, Observation, Running
+from taskfleet.releases.observation import Ended, Gone, Memory, Observation, RemainingWork, Running
 from taskfleet.releases.plan import plan
 
 from tests.taskfleet.releases.factory import T0, lease, manifest, pool, proofs, record, seen
@@ -157,7 +157,7 @@ CASES = {
         [Close("green"), Move("green", S.RETIRED, "its stack was deleted")],
     ),
     "… not with work in it": (
-        seen(GATING, manifests={}, left={"green": Left(1, 0, 0, 0, 0)}),
+        seen(GATING, manifests={}, left={"green": RemainingWork(1, 0, 0, 0, 0)}),
         [Close("green")],
     ),
     "… nor if that is not known": (seen(GATING, manifests={}, left={}), [Close("green")]),
@@ -190,11 +190,11 @@ CASES = {
     "the published copy is missing": (seen(BLUE, published=Published("none")), [Publish("blue")]),
     "the published copy is unknown": (seen(BLUE, published=None), []),
     "work turned up in a drained one": (
-        seen(DRAINED, BLUE, left={"green": Left(0, 0, 3, 0, 0)}),
+        seen(DRAINED, BLUE, left={"green": RemainingWork(0, 0, 3, 0, 0)}),
         [Move("green", S.DRAINING, "3 messages turned up")],
     ),
     "a drained one is not touched by unknown": (
-        seen(DRAINED, BLUE, left={"green": Left(0, 0, None, 3, 0)}),
+        seen(DRAINED, BLUE, left={"green": RemainingWork(0, 0, None, 3, 0)}),
         [],
     ),
     "a drained one whose stack is gone is retired": (
@@ -202,11 +202,13 @@ CASES = {
         [Close("green"), Move("green", S.RETIRED, "its stack was deleted, as ops asked")],
     ),
     "… not with work in it: it drains again": (
-        seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(3, 0, 0, 0, 0)}),
+        seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": RemainingWork(3, 0, 0, 0, 0)}),
         [Close("green"), Move("green", S.DRAINING, "3 messages turned up")],
     ),
     "… nor while what is left is unknown": (
-        seen(DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": Left(None, 0, 0, 0, 0)}),
+        seen(
+            DRAINED, BLUE, manifests={"blue": BLUE.manifest}, left={"green": RemainingWork(None, 0, 0, 0, 0)}
+        ),
         [Close("green")],
     ),
     "a drained one with manifests unknown": (seen(DRAINED, BLUE, manifests=None), []),
@@ -297,7 +299,7 @@ def test_drained_means_seen_empty_several_times_in_a_row(
 ) -> None:
     memory, moves = Memory(), []
     for total in totals:
-        left = replace(Left(0, 0, 0, 0, 0), **{part: total})
+        left = replace(RemainingWork(0, 0, 0, 0, 0), **{part: total})
         step = plan(seen(DRAINING, BLUE, left={"green": left}), memory)
         memory, moves = step.memory, [*moves, *step.actions]
     assert [m.to for m in moves if isinstance(m, Move)] == ([S.DRAINED] if drained else [])
@@ -348,7 +350,7 @@ def test_a_drain_past_its_deadline_is_said_and_nothing_else() -> None:
         DRAINING,
         BLUE,
         now=T0 + 3601,
-        left={"green": Left(1, 0, 0, 0, 0)},
+        left={"green": RemainingWork(1, 0, 0, 0, 0)},
         leases=tuple(replace(lease("green", until=T0 + 3700), pid=n) for n in range(7)),
         holding={"green": {"shop.report": 1}},
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from taskfleet.contract.manifest import AUTOMATIC, MANUAL, BeforeGate, Canary
 from taskfleet.releases.model import Before, Pointer, Record, State
-from taskfleet.releases.observation import UNKNOWN_LEFT, Check, Left
+from taskfleet.releases.observation import UNKNOWN_WORK, Check, RemainingWork
 from taskfleet.releases.progress import End, Progress, progress
 
 from tests.taskfleet.releases.factory import EMPTY, T0, manifest, proofs, record, seen
@@ -15,10 +15,12 @@ from tests.taskfleet.releases.factory import EMPTY, T0, manifest, proofs, record
 S = State
 QUEUES = ("high", "low", "etl")
 MIGRATE = BeforeGate(("python", "manage.py", "migrate"), "low", 300)
-WORK = Left(waiting=3, scheduled=1, unacknowledged=2, fallback=0, parked=0)
+WORK = RemainingWork(waiting=3, scheduled=1, unacknowledged=2, fallback=0, parked=0)
 
 
-def _of(it: Record, left: Left | None = EMPTY, producers: int | None = 0, **observed: object) -> Progress:
+def _of(
+    it: Record, left: RemainingWork | None = EMPTY, producers: int | None = 0, **observed: object
+) -> Progress:
     return progress(it, seen(it, **observed), left=left, producers=producers, empty_looks=2)
 
 
@@ -85,7 +87,7 @@ def test_one_that_has_passed_becomes_current_or_waits_for_a_person(
             ),
         ),
         (
-            UNKNOWN_LEFT,
+            UNKNOWN_WORK,
             None,
             ("what is left in it, which is not known", "its producers, which are not known"),
         ),
@@ -93,7 +95,9 @@ def test_one_that_has_passed_becomes_current_or_waits_for_a_person(
     ],
     ids=["work and producers", "not known", "empty"],
 )
-def test_a_drain_says_what_holds_it(left: Left, producers: int | None, waits_for: tuple[str, ...]) -> None:
+def test_a_drain_says_what_holds_it(
+    left: RemainingWork, producers: int | None, waits_for: tuple[str, ...]
+) -> None:
     found = _of(record(state=S.DRAINING), left, producers)
     assert found.waits_for == waits_for
     assert (found.until, found.end) == (T0 + 3600, None)

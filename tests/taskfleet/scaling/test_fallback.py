@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 from taskfleet.measuring.depth import EMPTY, FallbackDepth
+from taskfleet.scaling.capacity_gap import capacity_gap
 from taskfleet.scaling.fallback import FallbackPool
-from taskfleet.scaling.plan import capacity_gap
 
 # 4 slots, late after 15 s, asleep at rest, 10 workers at most.
 ASLEEP = FallbackPool(

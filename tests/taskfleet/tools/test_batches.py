@@ -14,7 +14,7 @@ from celery import Celery, chain
 from taskfleet.contract import environment as env
 from taskfleet.contract import names
 from taskfleet.contract import tools as keys
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.tools import batch, waiting
 from taskfleet.tools.batches import positions
 from taskfleet.tools.waiting import MOST_BYTES, WaitingItems, entry
@@ -58,7 +58,7 @@ def test_no_item_is_lost_when_the_process_dies_with_a_batch_that_is_not_full(
     worker(fleet, **{env.BROKER.name: broker, env.CONCURRENCY.name: "1"})
     if broker == env.FALLBACK:
         fleet.valkey.kill()
-    with only(broker):
+    with force_broker(broker):
         for n in range(13):
             kills = str(tmp_path / "killed") if n == 11 else None
             tasks.indexed.apply_async(({"shop": "a", "n": n, "kills": kills},), task_id=f"id-{n}")
@@ -97,9 +97,9 @@ def test_items_of_both_brokers_make_one_batch_and_a_duplicate_is_in_it_once(
     fleet: TinyFleet, app: Celery
 ) -> None:
     for n in range(5):
-        with only(env.PRIMARY if n % 2 else env.FALLBACK):
+        with force_broker(env.PRIMARY if n % 2 else env.FALLBACK):
             tasks.indexed.apply_async(({"shop": "a", "n": n},), task_id=f"id-{n}")
-    with only(env.FALLBACK):
+    with force_broker(env.FALLBACK):
         tasks.indexed.apply_async(({"shop": "a", "n": 1},), task_id="id-1")
     worker(fleet, **{env.EXECUTION.name: "threads"})
     worker(fleet, **{env.EXECUTION.name: "threads", env.BROKER.name: env.FALLBACK})

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from taskfleet import aws
 from taskfleet.contract import environment as env
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.tools import chunks, cursor, integers, start
 from taskfleet.tools.runs import Runs, State
 from taskfleet.tools.steps import publish
@@ -71,7 +71,7 @@ def test_a_cursor_leads_to_its_end_and_a_second_start_begins_no_second_run(
 def test_a_duplicate_of_a_step_does_not_fork_the_run(fleet: TinyFleet, app: Celery, runs: Runs) -> None:
     run = start(tasks.pages, cursor(0), run="pages")
     for broker in (env.PRIMARY, env.PRIMARY, env.FALLBACK):
-        with only(broker):
+        with force_broker(broker):
             tasks.pages.apply_async((run, 0), task_id=f"{run}-0")
     worker(fleet)
     worker(fleet, **{env.BROKER.name: env.FALLBACK})

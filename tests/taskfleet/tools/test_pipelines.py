@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from taskfleet.contract import environment as env
 from taskfleet.errors import TaskfleetError
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.tools import Pipeline
 from taskfleet.tools.pipelines import MOST_BYTES, PipelineItems, place
 from taskfleet.tools.runs import State
@@ -68,7 +68,7 @@ def test_an_item_goes_through_each_stage_though_a_process_is_killed_and_one_that
     assert "the bank says no" in left.problem
     assert items.instances() == ["etl/account-7"]
     fails.unlink()
-    with only(broker):  # as its dead letter is redriven
+    with force_broker(broker):  # as its dead letter is redriven
         app.send_task("tools.transform", (left.id, left.step), queue="low.r1", task_id=f"{left.id}-1")
     wait_for(lambda: state(items, ids[2]) is State.DONE, seconds=60, what="the rest of its stages")
     assert stages(fleet, 2) == STAGES

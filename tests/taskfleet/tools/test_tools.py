@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from celery import Celery, chain, chord
 from taskfleet.contract import environment as env
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.tools.limits import limited
 from taskfleet.tools.rate_settings import RateSettings
 from taskfleet.tools.rates import seconds_between
@@ -63,7 +63,7 @@ def test_one_at_a_time_over_workers_of_both_brokers_and_of_two_releases(
     places = ((env.PRIMARY, "low.r1"), (env.FALLBACK, "low.r1"), (env.PRIMARY, "low.r2"))
     for n in range(9):
         broker, queue = places[n % len(places)]
-        with only(broker):
+        with force_broker(broker):
             app.send_task("tools.alone", (n, 0.3), queue=queue)
     lines = worked(fleet, 9)
     assert sorted(line["n"] for line in lines) == list(range(9))

@@ -19,8 +19,8 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from taskfleet import aws
+from taskfleet.cached_read import CachedRead
 from taskfleet.contract import environment, names
-from taskfleet.kept import Kept
 
 # Read again beside while it is used after this, and before it is used after twice as long.
 KEEP_SECONDS = 30.0
@@ -54,7 +54,7 @@ class SecretCredentials(CredentialProvider):
         self._clock = clock
         self._refused_at = -math.inf
         self._distrusted = False
-        self._kept = Kept(
+        self._kept = CachedRead(
             f"the password of {of}",
             self._read,
             keep_seconds=KEEP_SECONDS,

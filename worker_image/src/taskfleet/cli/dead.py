@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import click
 
-from taskfleet.cli.moves import say, yes
+from taskfleet.cli.dry_run import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
-from taskfleet.dead_letters.letter import Heading, Kind, Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Heading
 from taskfleet.dead_letters.store import DeadLetters, position
 from taskfleet.errors import TaskfleetError
 
@@ -33,7 +33,9 @@ def filters(command: F) -> F:
     """Give a command ``--queue``, ``--task`` and ``--kind``."""
     for option in (
         click.option(
-            "--kind", type=click.Choice([kind.value for kind in Kind]), help="Only those put aside for this."
+            "--kind",
+            type=click.Choice([kind.value for kind in DeadLetterKind]),
+            help="Only those put aside for this.",
         ),
         click.option("--task", help="Only those of this task."),
         click.option("--queue", help="Only those of this logical queue."),
@@ -67,7 +69,7 @@ def list_letters(
     operator: Operator, queue: str | None, task: str | None, kind: str | None, limit: int, before: str | None
 ) -> None:
     """List dead letters, the newest first."""
-    wanted = Kind(kind) if kind else None
+    wanted = DeadLetterKind(kind) if kind else None
     found = list(islice(headings(operator, queue, task=task, kind=wanted, before=before), limit + 1))
     shown, more = found[:limit], len(found) > limit
     following = position(shown[-1]) if more else None
@@ -116,7 +118,7 @@ def delete_letters(
     if bool(ids) == everything or (ids and (queue or task or kind)):
         raise click.UsageError("give the ids of letters, or --all with or without filters")
     if everything:
-        wanted = Kind(kind) if kind else None
+        wanted = DeadLetterKind(kind) if kind else None
         steps = _delete_all(operator, headings(operator, queue, task=task, kind=wanted), delete=yes)
     else:
         store = letters(operator)
@@ -139,7 +141,7 @@ def _delete_all(operator: Operator, found: Iterator[Heading], *, delete: bool) -
     return lines or ["no dead letters: nothing to do"]
 
 
-def as_json(letter: Letter) -> dict[str, Any]:
+def as_json(letter: DeadLetter) -> dict[str, Any]:
     """A letter for scripts."""
     content = asdict(letter)
     body = content["message"].pop("body")
@@ -161,7 +163,7 @@ def _row(heading: Heading, now: float) -> tuple[str, ...]:
     )
 
 
-def _page(letter: Letter) -> Iterator[str]:
+def _page(letter: DeadLetter) -> Iterator[str]:
     yield f"letter     {letter.id}, put aside {duration(time.time() - letter.at)} ago"
     yield f"why        {letter.kind}: {letter.reason}"
     yield f"task       {letter.task or '-'} ({letter.task_id or 'no id'})"

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from taskfleet.cli.moves import say, yes
+from taskfleet.cli.dry_run import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
 from taskfleet.contract.etas import LEAD_SECONDS, LOOK_SECONDS

@@ -14,7 +14,7 @@ from taskfleet import aws
 from taskfleet.contract import environment as env
 from taskfleet.contract import names
 from taskfleet.contract.metrics import LOOK_SECONDS
-from taskfleet.controller.look import Look
+from taskfleet.controller.fleet_snapshot import FleetSnapshot
 from taskfleet.errors import TaskfleetError
 from taskfleet.etas.store import Etas
 from taskfleet.releases.leases import Leases
@@ -28,14 +28,14 @@ SILENT_AFTER_SECONDS = 6 * LOOK_SECONDS
 
 
 @dataclass(frozen=True)
-class LastLook:
+class LastSnapshot:
     """The controller's last look, and its age in seconds."""
 
-    look: Look
+    look: FleetSnapshot
     age_seconds: float
 
     @property
-    def known(self) -> Look:
+    def known(self) -> FleetSnapshot:
         """The look, without its figures if they are too old to be true."""
         return self.look.forgotten() if self.silent else self.look
 
@@ -71,7 +71,7 @@ class Operator:
         """The environment's tasks that wait for a far ETA."""
         return Etas(lambda: self.client("dynamodb"), self.environment)
 
-    def last_look(self) -> LastLook:
+    def last_look(self) -> LastSnapshot:
         """Raises `TaskfleetError` when there has never been a look that this version can read."""
         kept = self.store.read_look()
         if kept is None:
@@ -80,10 +80,10 @@ class Operator:
                 "deploy, then ask `fleet doctor`"
             )
         try:
-            look = Look.from_json(kept[0])
+            look = FleetSnapshot.from_json(kept[0])
         except ValueError as error:
             raise TaskfleetError(f"the last look can't be read: {error}; deploy the fleet's stack") from error
-        return LastLook(look, max(0.0, time.time() - kept[1]))
+        return LastSnapshot(look, max(0.0, time.time() - kept[1]))
 
     def actor(self) -> str:
         """Who this is, for the history: the end of the caller's ARN."""

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from taskfleet.cli.moves import say, yes
+from taskfleet.cli.dry_run import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.releases import commands
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from taskfleet.cli.moves import say, yes
+from taskfleet.cli.dry_run import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
 from taskfleet.errors import TaskfleetError

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from taskfleet.cli.moves import reason, say, yes
+from taskfleet.cli.dry_run import reason, say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
 from taskfleet.errors import TaskfleetError

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import click
 
 from taskfleet.cli.dead import filters, headings, letters
-from taskfleet.cli.moves import yes
+from taskfleet.cli.dry_run import yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import show, show_json
 from taskfleet.contract.environment import FALLBACK
-from taskfleet.dead_letters.letter import Kind, Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind
 from taskfleet.dead_letters.redriving import Redrive
 from taskfleet.errors import DeadLetterError
 from taskfleet.releases.commands import find
@@ -70,7 +70,7 @@ def redrive(
         manifest=record.manifest,
         per_second=per_second,
     )
-    wanted = Kind(kind) if kind else None
+    wanted = DeadLetterKind(kind) if kind else None
     # Each is met once, even if it fails again meanwhile: a list goes from the newest to the oldest.
     chosen = (each.id for each in headings(operator, queue, task=task, kind=wanted)) if everything else ids
     result = _Result(done=yes, release=seen)
@@ -82,7 +82,7 @@ def redrive(
         raise click.exceptions.Exit(1)
 
 
-def _found(operator: Operator, ids: Iterable[str], result: _Result) -> Iterator[Letter]:
+def _found(operator: Operator, ids: Iterable[str], result: _Result) -> Iterator[DeadLetter]:
     store = letters(operator)
     for letter_id in ids:
         try:
@@ -96,7 +96,7 @@ def _found(operator: Operator, ids: Iterable[str], result: _Result) -> Iterator[
             yield letter
 
 
-def _run(found: Iterable[Letter], machine: Redrive, result: _Result, *, send: bool) -> None:
+def _run(found: Iterable[DeadLetter], machine: Redrive, result: _Result, *, send: bool) -> None:
     for letter in found:
         try:
             machine.send(letter) if send else machine.check(letter)

@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from taskfleet.cli.operator import LastLook, Operator, asks
+from taskfleet.cli.operator import LastSnapshot, Operator, asks
 from taskfleet.cli.output import duration, show, show_json, table
-from taskfleet.controller.look import ReleaseLook
+from taskfleet.controller.fleet_snapshot import ReleaseSnapshot
 from taskfleet.errors import TaskfleetError
 from taskfleet.releases.bake import bakes
 from taskfleet.releases.builds import Refused
 from taskfleet.releases.commands import find
 from taskfleet.releases.items import from_record
 from taskfleet.releases.model import Record, State
-from taskfleet.releases.observation import Left
+from taskfleet.releases.observation import RemainingWork
 
 
 @click.command("list")
@@ -86,12 +86,12 @@ def _to_go(seconds: float) -> str:
     return f"{duration(seconds)} to go" if seconds > 0 else "it waits on, for as long again at most"
 
 
-def left_in(operator: Operator, release: str) -> Left | None:
+def left_in(operator: Operator, release: str) -> RemainingWork | None:
     """What is left in a release by a look that is fresh; else None: it is not known."""
     return last_seen(operator, release)[0]
 
 
-def last_seen(operator: Operator, release: str) -> tuple[Left | None, float]:
+def last_seen(operator: Operator, release: str) -> tuple[RemainingWork | None, float]:
     """As `left_in`, and when that was, in seconds since the epoch."""
     try:
         last = operator.last_look()
@@ -101,7 +101,7 @@ def last_seen(operator: Operator, release: str) -> tuple[Left | None, float]:
     return found.left if found else None, last.look.at
 
 
-def look_at(operator: Operator, release: str) -> ReleaseLook | None:
+def look_at(operator: Operator, release: str) -> ReleaseSnapshot | None:
     """What the last look says of a release; None if it is not fresh."""
     try:
         return _found(operator.last_look(), release)
@@ -109,7 +109,7 @@ def look_at(operator: Operator, release: str) -> ReleaseLook | None:
         return None
 
 
-def _found(last: LastLook, release: str) -> ReleaseLook | None:
+def _found(last: LastSnapshot, release: str) -> ReleaseSnapshot | None:
     looks = [] if last.silent else [each for each in last.look.releases if each.release == release]
     return looks[0] if looks else None
 
@@ -143,7 +143,7 @@ def _gate(record: Record) -> str:
     return f"passed{': ' if took else ''}{took}"
 
 
-def _says(left: Left | None) -> str:
+def _says(left: RemainingWork | None) -> str:
     if left is None:
         return "not known: the controller is silent, or does not watch this release"
     return str(left)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 
 from taskfleet import stacks
-from taskfleet.cli.moves import say, yes
+from taskfleet.cli.dry_run import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.releases import last_seen, left_in
 from taskfleet.contract import names

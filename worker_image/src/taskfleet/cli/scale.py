@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from taskfleet.cli.moves import say, yes
+from taskfleet.cli.dry_run import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.cli.output import duration
 from taskfleet.contract import names

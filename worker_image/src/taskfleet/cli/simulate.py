@@ -47,7 +47,7 @@ def _read(source: TextIO) -> _Trace:
 
 @click.command()
 @click.argument("trace", type=click.File())
-@click.option("--slots", type=click.IntRange(1), default=4, show_default=True, help="Of one worker.")
+@click.option("--concurrency", type=click.IntRange(1), default=4, show_default=True, help="Of one worker.")
 @click.option(
     "--min", "least", type=click.IntRange(0), default=1, show_default=True, help="Workers at least."
 )
@@ -81,7 +81,7 @@ def _read(source: TextIO) -> _Trace:
 def simulate(
     context: click.Context,
     trace: TextIO,
-    slots: int,
+    concurrency: int,
     least: int,
     most: int,
     target: float,
@@ -93,14 +93,14 @@ def simulate(
 ) -> None:
     """Run TRACE, a CSV of published-at and run seconds, through the fleet's scaling. Reaches no AWS.
 
-    Example: fleet simulate tasks.csv --slots 8 --max 40 --target 30
+    Example: fleet simulate tasks.csv --concurrency 8 --max 40 --target 30
     """
     if most < max(1, least):
         raise click.UsageError(f"--max {most} is below --min {least}")
     tasks = _read(trace)
     load = Load(at=tasks.at, run=tasks.run, seconds=tasks.at[-1] + 1)
     service = Service(
-        slots=slots,
+        slots=concurrency,
         min_workers=least,
         max_workers=most,
         target_seconds=target,

@@ -11,9 +11,9 @@ from dataclasses import asdict
 import click
 
 from taskfleet.cli.alarms import Alarm, firing
-from taskfleet.cli.operator import LastLook, Operator, asks
+from taskfleet.cli.operator import LastSnapshot, Operator, asks
 from taskfleet.cli.output import UNKNOWN, duration, number, show, show_json, table
-from taskfleet.controller.look import Look, PoolLook, ReleaseLook, total
+from taskfleet.controller.fleet_snapshot import FleetSnapshot, PoolSnapshot, ReleaseSnapshot, total
 from taskfleet.etas.store import Waiting
 from taskfleet.releases.model import State
 from taskfleet.releases.observation import Rules
@@ -54,13 +54,13 @@ def status(operator: Operator) -> None:
     sys.exit(1 if wrong else 0)
 
 
-def needs_a_person(last: LastLook, alarms: list[Alarm]) -> bool:
+def needs_a_person(last: LastSnapshot, alarms: list[Alarm]) -> bool:
     """Whether anything on the page asks for somebody to act."""
     return last.silent or bool(last.look.problems) or any(not alarm.scaling for alarm in alarms)
 
 
 def page(
-    last: LastLook,
+    last: LastSnapshot,
     alarms: list[Alarm],
     *,
     current: str,
@@ -93,7 +93,7 @@ def page(
         yield from ("", "problems", *(f"  {problem}" for problem in look.problems))
 
 
-def _etas(look: Look, waiting: Waiting, now: float) -> str:
+def _etas(look: FleetSnapshot, waiting: Waiting, now: float) -> str:
     """How many wait beside the queues, when the next is due, and how late the oldest is."""
     if not waiting.number:
         return "none waits"
@@ -109,7 +109,7 @@ def _up(answer: bool | None) -> str:
     return UNKNOWN if answer is None else "up" if answer else "DOWN"
 
 
-def _since_the_look(look: Look, current: str) -> str:
+def _since_the_look(look: FleetSnapshot, current: str) -> str:
     if look.current != current:
         return " (since a moment ago: the controller has not looked since)"
     if look.published is None:
@@ -117,7 +117,7 @@ def _since_the_look(look: Look, current: str) -> str:
     return "" if look.published == look.current else f" (producers still read {look.published})"
 
 
-def _state(release: ReleaseLook, now: float) -> str:
+def _state(release: ReleaseSnapshot, now: float) -> str:
     since = f"since {duration(now - release.since)}"
     if release.state == State.GATING:
         return (
@@ -132,7 +132,7 @@ def _state(release: ReleaseLook, now: float) -> str:
     return f"{release.state} {since}"
 
 
-def _beat(release: ReleaseLook, current: str) -> str:
+def _beat(release: ReleaseSnapshot, current: str) -> str:
     """Of a release of the version before, the fleet's fires."""
     if not release.beat:
         return "the fleet's, which fires while this release is current"
@@ -142,7 +142,7 @@ def _beat(release: ReleaseLook, current: str) -> str:
     return f"{runs}, {'fires' if release.release == current else 'fires when this release is current'}"
 
 
-def _row(pool: PoolLook) -> tuple[str, ...]:
+def _row(pool: PoolSnapshot) -> tuple[str, ...]:
     return (
         pool.pool,
         number(pool.running),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from taskfleet.cli.moves import say, yes
+from taskfleet.cli.dry_run import say, yes
 from taskfleet.cli.operator import Operator, asks
 from taskfleet.errors import TaskfleetError
 from taskfleet.tools.runs import Runs, State

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from taskfleet.cli.operator import LastLook, Operator, asks
+from taskfleet.cli.operator import LastSnapshot, Operator, asks
 from taskfleet.cli.output import duration, show
 from taskfleet.cli.run import TIMED_OUT
 from taskfleet.errors import TaskfleetError
@@ -65,7 +65,7 @@ def watch(operator: Operator, release: str | None, every: float, timeout: float 
         time.sleep(every)
 
 
-def _silence(last: LastLook | None) -> str:
+def _silence(last: LastSnapshot | None) -> str:
     """What to know of the controller, which moves releases on; empty while it looks."""
     if last is not None and not last.silent:
         return ""
@@ -73,7 +73,7 @@ def _silence(last: LastLook | None) -> str:
     return f"THE CONTROLLER {since.upper()}: no release moves until it looks: runbooks/controller-silent.md"
 
 
-def _progress(seen: Snapshot, last: LastLook | None, release: str | None) -> Iterator[Progress]:
+def _progress(seen: Snapshot, last: LastSnapshot | None, release: str | None) -> Iterator[Progress]:
     looks = {} if last is None else {each.release: each for each in last.known.releases}
     observed = _observed(seen)
     for record in sorted(seen.records.values(), key=lambda each: each.registered_at):
@@ -92,7 +92,7 @@ def _progress(seen: Snapshot, last: LastLook | None, release: str | None) -> Ite
         )
 
 
-def _last(operator: Operator) -> LastLook | None:
+def _last(operator: Operator) -> LastSnapshot | None:
     try:
         return operator.last_look()
     except TaskfleetError:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from taskfleet import one_off
 from taskfleet.contract.manifest import BeforeGate
-from taskfleet.controller.edges import Edges
+from taskfleet.controller.clients import Clients
 from taskfleet.one_off import Output, Place, Seen
 from taskfleet.releases.model import Before, Record, State
 from taskfleet.releases.observation import Command, Ended, Gone, Running
@@ -18,24 +18,24 @@ _LOGS_SECONDS = 15.0
 _SHOWN_SECONDS = 60.0
 
 
-def start(edges: Edges, record: Record, command: BeforeGate) -> str:
+def start(clients: Clients, record: Record, command: BeforeGate) -> str:
     """The task's ARN: of the one that was started before if a controller was lost after it."""
-    place, name = _place(edges, record, command), _name(record)
-    found = one_off.find(edges.ecs, place, name)
-    return found or one_off.start(edges.ecs, place, command.command, token=name, started_by=name)
+    place, name = _place(clients, record, command), _name(record)
+    found = one_off.find(clients.ecs, place, name)
+    return found or one_off.start(clients.ecs, place, command.command, token=name, started_by=name)
 
 
-def stop(edges: Edges, record: Record, command: BeforeGate) -> None:
+def stop(clients: Clients, record: Record, command: BeforeGate) -> None:
     """Stop it."""
     if record.before is not None:
         reason = "it ran for too long before the gate"
-        one_off.stop(edges.ecs, _place(edges, record, command), record.before.task, reason)
+        one_off.stop(clients.ecs, _place(clients, record, command), record.before.task, reason)
 
 
-def look(edges: Edges, records: Iterable[Record], now: float) -> dict[str, Command]:
+def look(clients: Clients, records: Iterable[Record], now: float) -> dict[str, Command]:
     """By release, for those that wait for theirs. Errors of AWS pass through."""
     return {
-        record.release: _command(edges, _place(edges, record, command), begun, now)
+        record.release: _command(clients, _place(clients, record, command), begun, now)
         for record in records
         if record.state is State.REGISTERED
         and (begun := record.before) is not None
@@ -43,8 +43,8 @@ def look(edges: Edges, records: Iterable[Record], now: float) -> dict[str, Comma
     }
 
 
-def _command(edges: Edges, place: Place, begun: Before, now: float) -> Command:
-    seen = one_off.look(edges.ecs, place, begun.task)
+def _command(clients: Clients, place: Place, begun: Before, now: float) -> Command:
+    seen = one_off.look(clients.ecs, place, begun.task)
     if seen is None:
         # One that was started a moment ago may not be shown yet.
         return Gone() if now - begun.at > _SHOWN_SECONDS else Running()
@@ -52,7 +52,7 @@ def _command(edges: Edges, place: Place, begun: Before, now: float) -> Command:
         return Running()
     if seen.exit_code == 0:
         return Ended(0)
-    lines = Output(edges.logs, place, begun.task).last(_TAIL_LINES)
+    lines = Output(clients.logs, place, begun.task).last(_TAIL_LINES)
     if not lines and seen.exit_code is not None and _just_ended(seen, now):
         return Running()
     return Ended(seen.exit_code, " | ".join(lines)[-_TAIL_CHARACTERS:] or seen.why)
@@ -62,8 +62,8 @@ def _just_ended(seen: Seen, now: float) -> bool:
     return seen.stopped_at is not None and now - seen.stopped_at < _LOGS_SECONDS
 
 
-def _place(edges: Edges, record: Record, command: BeforeGate) -> Place:
-    return Place(edges.environment, command.pool, record.release)
+def _place(clients: Clients, record: Record, command: BeforeGate) -> Place:
+    return Place(clients.environment, command.pool, record.release)
 
 
 def _name(record: Record) -> str:

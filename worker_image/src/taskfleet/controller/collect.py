@@ -10,7 +10,7 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
 from taskfleet.contract import names
-from taskfleet.controller.edges import Edges
+from taskfleet.controller.clients import Clients
 from taskfleet.controller.gather import Gathered
 from taskfleet.dead_letters import collecting
 
@@ -21,25 +21,25 @@ _ERRORS = (*_AWAY, ClientError, redis.RedisError)
 Move = Callable[[], Iterator[str | None]]
 
 
-def collect(edges: Edges, seen: Gathered) -> list[str]:
+def collect(clients: Clients, seen: Gathered) -> list[str]:
     """Do it, where a look saw some; what went wrong. Neither broker, queue nor message holds up another."""
     return [
         f"dead letters on {broker} can't be moved into the store: {problem}"
-        for broker, moves in (("SQS", _on_sqs(edges, seen)), ("Redis", _on_redis(edges, seen)))
+        for broker, moves in (("SQS", _on_sqs(clients, seen)), ("Redis", _on_redis(clients, seen)))
         for problem in _collect(broker, moves)
     ]
 
 
-def _on_sqs(edges: Edges, seen: Gathered) -> list[Move]:
-    env, queues = edges.environment, {q for record in seen.live for q in record.manifest.queues}
+def _on_sqs(clients: Clients, seen: Gathered) -> list[Move]:
+    env, queues = clients.environment, {q for record in seen.live for q in record.manifest.queues}
     depths = {queue: seen.dead.depths.get(names.dead_letter_queue(env, queue)) for queue in sorted(queues)}
     full = [queue for queue, depth in depths.items() if depth is not None and depth.waiting]
-    return [partial(collecting.from_sqs, edges.fallback.sqs, edges.letters, env, queue) for queue in full]
+    return [partial(collecting.from_sqs, clients.fallback.sqs, clients.letters, env, queue) for queue in full]
 
 
-def _on_redis(edges: Edges, seen: Gathered) -> list[Move]:
+def _on_redis(clients: Clients, seen: Gathered) -> list[Move]:
     full = [queue for queue, count in (seen.parked or {}).items() if count]
-    return [partial(collecting.from_redis, edges.primary, edges.letters, queue) for queue in full]
+    return [partial(collecting.from_redis, clients.primary, clients.letters, queue) for queue in full]
 
 
 def _collect(broker: str, moves: list[Move]) -> list[str]:

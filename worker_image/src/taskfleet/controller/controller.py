@@ -12,13 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from taskfleet.contract import names
 from taskfleet.controller import observe
+from taskfleet.controller.clients import Clients
 from taskfleet.controller.collect import collect
 from taskfleet.controller.datapoints import datapoints, put
-from taskfleet.controller.edges import Edges
 from taskfleet.controller.execute import Execution
+from taskfleet.controller.fleet_snapshot import FleetSnapshot, ReleaseSnapshot, total
 from taskfleet.controller.gather import Gathered, gather
 from taskfleet.controller.leaving import Leaving
-from taskfleet.controller.look import Look, ReleaseLook, total
 from taskfleet.controller.tasks import TaskFigures
 from taskfleet.releases.model import LIVE, Published, Record, State
 from taskfleet.releases.observation import Memory, Rules
@@ -34,9 +34,9 @@ class Controller:
     """Takes looks. What it remembers between them may be lost at any time: counting starts again."""
 
     def __init__(
-        self, edges: Edges, *, rules: Rules | None = None, clock: Callable[[], float] = time.time
+        self, clients: Clients, *, rules: Rules | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        self._edges, self._rules, self._clock = edges, rules or Rules(), clock
+        self._clients, self._rules, self._clock = clients, rules or Rules(), clock
         self._started = clock()
         self._memory = Memory()
         self._histories: dict[str, History] = {}
@@ -44,17 +44,17 @@ class Controller:
         self.tasks = TaskFigures()
         self._snapshot: Snapshot | None = None
         self._published: Published | None = None
-        self.last: Look | None = None
+        self.last: FleetSnapshot | None = None
 
-    def look(self) -> Look:
+    def look(self) -> FleetSnapshot:
         """Take one look and act on it. Failing edges are problems in it, not exceptions."""
         # As exact as the state table keeps it, so that what comes back from there compares equal.
         now, begun = round(self._clock(), 3), time.monotonic()
-        seen = gather(self._edges, now=now, last=self._snapshot, rules=self._rules)
-        self._histories = observe.remembered(seen, self._edges.environment, self._histories)
+        seen = gather(self._clients, now=now, last=self._snapshot, rules=self._rules)
+        self._histories = observe.remembered(seen, self._clients.environment, self._histories)
         planned, problems = self._act(seen)
-        problems += collect(self._edges, seen)
-        problems += self._leaving.look(self._edges, seen)
+        problems += collect(self._clients, seen)
+        problems += self._leaving.look(self._clients, seen)
         problems += self._count_tasks(seen)
         look = self._build(seen, planned, (*seen.problems, *problems), took=time.monotonic() - begun)
         self.last = look
@@ -71,13 +71,17 @@ class Controller:
         What one round makes possible (registered, so gated; passed, so promoted) is done by the next at
         once: a deploy waits for it.
         """
-        observation = observe.observation(seen, self._edges.environment)
+        observation = observe.observation(seen, self._clients.environment)
         if observation is None:
             return None, []
-        zeros = self._memory.zeros  # a look counts once, however many rounds it takes
+        before = self._memory.consecutive_empty_looks  # a look counts once, however many rounds it takes
         for _ in range(_ROUNDS):
-            planned = plan(observation, replace(self._memory, zeros=zeros), self._rules)
-            done = Execution.of(observation, self._edges, self._clock)
+            planned = plan(
+                observation,
+                replace(self._memory, consecutive_empty_looks=before),
+                self._rules,
+            )
+            done = Execution.of(observation, self._clients, self._clock)
             problems = done.run(planned.actions)
             self._memory = done.remembered(planned.memory)
             changed = (done.records, done.pointer) != (observation.records, observation.pointer)
@@ -96,11 +100,13 @@ class Controller:
         self._published = observation.published
         return planned, [*planned.problems, *problems]
 
-    def _build(self, seen: Gathered, planned: Plan | None, problems: tuple[str, ...], *, took: float) -> Look:
+    def _build(
+        self, seen: Gathered, planned: Plan | None, problems: tuple[str, ...], *, took: float
+    ) -> FleetSnapshot:
         known = self._snapshot
         records = known.records if known else {}
-        return Look(
-            environment=self._edges.environment,
+        return FleetSnapshot(
+            environment=self._clients.environment,
             at=seen.now,
             took_seconds=round(took, 3),
             current=(known.pointer if known else NO_POINTER).release,
@@ -108,7 +114,7 @@ class Controller:
             broker_up=seen.broker_up,
             fallback_up=_both_up(seen),
             beat_age_seconds=self._beat_age(seen),
-            dead_letters=_dead_letters(seen, self._edges.environment),
+            dead_letters=_dead_letters(seen, self._clients.environment),
             new_dead_letters=seen.new_letters,
             drain_overdue=len(planned.overdue) if planned else None,
             releases=tuple(self._release(record, seen, planned) for record in _order(records)),
@@ -117,18 +123,18 @@ class Controller:
             etas_late_seconds=_late(seen),
         )
 
-    def _release(self, record: Record, seen: Gathered, planned: Plan | None) -> ReleaseLook:
+    def _release(self, record: Record, seen: Gathered, planned: Plan | None) -> ReleaseSnapshot:
         beat = observe.beat(record, seen)
-        return ReleaseLook(
+        return ReleaseSnapshot(
             release=record.release,
             state=str(record.state),
             ready=record.ready,
             since=record.since,
             image=record.image,
             reason=record.history[-1].reason if record.history else "",
-            empty_looks=self._memory.zeros.get(record.release, 0),
+            empty_looks=self._memory.consecutive_empty_looks.get(record.release, 0),
             overdue=planned is not None and record.release in planned.overdue,
-            pools=observe.pools(record, seen, self._edges.environment, self._histories),
+            pools=observe.pools(record, seen, self._clients.environment, self._histories),
             producers=observe.producers(record, seen),
             beat=record.manifest.beat,
             beat_desired=beat.desired if beat else None,
@@ -146,21 +152,21 @@ class Controller:
         """Once a minute: what workers counted of their tasks. What went wrong."""
         if not seen.broker_up:
             return []  # it is a problem already, and another time-out long
-        edges, releases = self._edges, [record.release for record in seen.live]
+        clients, releases = self._clients, [record.release for record in seen.live]
         try:
-            hour = self.tasks.look(edges.primary, edges.environment, releases, seen.now)
+            hour = self.tasks.look(clients.primary, clients.environment, releases, seen.now)
             if hour is not None:
-                edges.store.write_hour(hour.to_json())
+                clients.store.write_hour(hour.to_json())
         except (redis.RedisError, OSError, ValueError, BotoCoreError, ClientError) as error:
             return [f"what tasks experienced is not known: {error}"]
         return []
 
-    def _publish(self, look: Look) -> None:
+    def _publish(self, look: FleetSnapshot) -> None:
         """To CloudWatch and to the state table; neither may keep the other from it."""
-        edges = self._edges
+        clients = self._clients
         steps: dict[str, Callable[[], None]] = {
-            "CloudWatch takes no metrics": lambda: put(edges.cloudwatch, datapoints(look), at=look.at),
-            "DynamoDB does not keep the look": lambda: edges.store.write_look(look.to_json(), at=look.at),
+            "CloudWatch takes no metrics": lambda: put(clients.cloudwatch, datapoints(look), at=look.at),
+            "DynamoDB does not keep the look": lambda: clients.store.write_look(look.to_json(), at=look.at),
         }
         for what, step in steps.items():
             try:

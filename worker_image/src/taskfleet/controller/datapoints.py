@@ -9,7 +9,7 @@ from typing import Any
 
 from taskfleet.contract import metrics
 from taskfleet.contract.metrics import ENVIRONMENT, NAMESPACE, POOL, RELEASE, Metric
-from taskfleet.controller.look import Look, PoolLook, total
+from taskfleet.controller.fleet_snapshot import FleetSnapshot, PoolSnapshot, total
 
 _AT_ONCE = 1000  # PutMetricData
 _RESOLUTION_SECONDS = 1  # high resolution, or alarms with a period of 10 s have nothing to look at
@@ -24,7 +24,7 @@ class Datapoint:
     value: float
 
 
-def datapoints(look: Look) -> list[Datapoint]:
+def datapoints(look: FleetSnapshot) -> list[Datapoint]:
     """All that is known."""
     fleet = {ENVIRONMENT: look.environment}
     found = [(metric, fleet, value) for metric, value in _fleet(look)]
@@ -35,7 +35,7 @@ def datapoints(look: Look) -> list[Datapoint]:
     return [Datapoint(m, m.values(**d), float(value)) for m, d, value in found if value is not None]
 
 
-def _fleet(look: Look) -> Iterator[tuple[Metric, float | None]]:
+def _fleet(look: FleetSnapshot) -> Iterator[tuple[Metric, float | None]]:
     yield metrics.CONTROLLER_TICK, 1
     yield metrics.BROKER_UP, look.broker_up
     yield metrics.FALLBACK_UP, look.fallback_up
@@ -46,7 +46,7 @@ def _fleet(look: Look) -> Iterator[tuple[Metric, float | None]]:
     yield metrics.DEAD_LETTERS, total(look.dead_letters.values())
 
 
-def _pool(pool: PoolLook) -> Iterator[tuple[Metric, float | None]]:
+def _pool(pool: PoolSnapshot) -> Iterator[tuple[Metric, float | None]]:
     yield metrics.WAITING, pool.waiting
     yield metrics.UNACKNOWLEDGED, pool.unacknowledged
     yield metrics.OLDEST_AGE, pool.oldest_age_seconds

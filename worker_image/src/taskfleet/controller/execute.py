@@ -18,7 +18,7 @@ from taskfleet.brokers.redis import closing as primary_closing
 from taskfleet.brokers.sqs import closing as fallback_closing
 from taskfleet.contract import names
 from taskfleet.controller import before, parking
-from taskfleet.controller.edges import Edges
+from taskfleet.controller.clients import Clients
 from taskfleet.errors import TaskfleetError
 from taskfleet.releases import answers, commands, promoting
 from taskfleet.releases.actions import (
@@ -79,7 +79,7 @@ _EXPECTED = (TaskfleetError, BotoCoreError, ClientError, BrokerError, KombuError
 class Execution:
     """Carries actions out against the records as they are after each one."""
 
-    edges: Edges
+    clients: Clients
     now: float
     records: dict[str, Record]
     pointer: Pointer
@@ -90,9 +90,9 @@ class Execution:
     away: dict[str, str] = field(default_factory=dict)  # broker → why it took none
 
     @classmethod
-    def of(cls, seen: Observation, edges: Edges, clock: Callable[[], float] = time.time) -> Execution:
+    def of(cls, seen: Observation, clients: Clients, clock: Callable[[], float] = time.time) -> Execution:
         """Ready to change what was seen."""
-        return cls(edges, seen.now, dict(seen.records), seen.pointer, seen.published, clock)
+        return cls(clients, seen.now, dict(seen.records), seen.pointer, seen.published, clock)
 
     def after(self, seen: Observation) -> Observation:
         """What was seen, with what was done since."""
@@ -124,7 +124,7 @@ class Execution:
 
     def _make_sure(self, release: str) -> None:
         """`Conflict` if somebody wrote its record, or publishes to it, since it was seen."""
-        now = self.edges.store.read([release])
+        now = self.clients.store.read([release])
         known, told = now.records.get(release), (now.pointer.release, now.pointer.canary)
         if known is None or known.version != self.records[release].version or release in told:
             raise Conflict(f"release {release} was changed by somebody else meanwhile")
@@ -153,8 +153,8 @@ class Execution:
             case Close(release):
                 self._close(release)
             case Reopen(release):
-                primary_closing.reopen(self.edges.primary, self._versioned_queues(release))
-                fallback_closing.reopen(self.edges.fallback.sqs, self._twins(release))
+                primary_closing.reopen(self.clients.primary, self._versioned_queues(release))
+                fallback_closing.reopen(self.clients.fallback.sqs, self._twins(release))
                 self._save(self._next(release, closed_at=None))
                 logger.info("release %s is open again", release)
             case Await(release, deployment):
@@ -166,7 +166,7 @@ class Execution:
                 self._save(self._next(release, answered=deployment, **kept))
                 logger.info("the deploy of release %s is answered: %s", release, reason)
             case RunBefore(release, command):
-                task = before.start(self.edges, self.records[release], command)
+                task = before.start(self.clients, self.records[release], command)
                 self._save(self._next(release, before=Before(task, self.now)))
                 logger.info("the command before the gate of release %s is task %s", release, task)
             case Sleep(_, services):
@@ -177,13 +177,13 @@ class Execution:
             case Retire(release, actor):
                 self._save(self._next(release, retiring=actor))
             case DiscardGates(release):
-                fallback_closing.discard_gates(self.edges.fallback.sqs, self._twins(release))
+                fallback_closing.discard_gates(self.clients.fallback.sqs, self._twins(release))
             case Park(release):
-                parking.park(self.edges, self.records[release])
+                parking.park(self.clients, self.records[release])
             case Delete(release):
                 self._delete(release)
             case StopBefore(release, command):
-                before.stop(self.edges, self.records[release], command)
+                before.stop(self.clients, self.records[release], command)
             case SendGate() | SendCheck():
                 self._send(action)
             case Promote(release, reason):
@@ -209,7 +209,7 @@ class Execution:
             self.unsent[gate.key] = self.away[gate.broker]
             return
         try:
-            self.edges.gates.send(gate)
+            self.clients.gates.send(gate)
         except _EXPECTED as error:
             self.unsent[gate.key] = self.away[gate.broker] = str(error)
             raise
@@ -218,21 +218,21 @@ class Execution:
         """From now on each build of a release that is rolled must take what this one takes."""
         build = self.records[release].manifest.build
         if build is not None:
-            self.edges.store.keep_signatures(release, build)
+            self.clients.store.keep_signatures(release, build)
 
     def _close(self, release: str) -> None:
         """At every look. What was found open, though it had been closed, is closed since now."""
-        was_open = primary_closing.close(self.edges.primary, self._versioned_queues(release))
-        was_open |= fallback_closing.close(self.edges.fallback.sqs, self._twins(release))
+        was_open = primary_closing.close(self.clients.primary, self._versioned_queues(release))
+        was_open |= fallback_closing.close(self.clients.fallback.sqs, self._twins(release))
         if was_open or self.records[release].closed_at is None:
             self._save(self._next(release, closed_at=self.now))
             logger.info("release %s is closed: nothing is published to it any more", release)
 
     def _want(self, service: str, tasks: int) -> None:
         """One that is gone with its stack needs none."""
-        cluster = names.cluster(self.edges.environment)
+        cluster = names.cluster(self.clients.environment)
         try:
-            self.edges.ecs.update_service(cluster=cluster, service=service, desiredCount=tasks)
+            self.clients.ecs.update_service(cluster=cluster, service=service, desiredCount=tasks)
             logger.info("the service %s %s", service, "is awake" if tasks else "sleeps")
         except ClientError as error:
             if error.response["Error"]["Code"] not in _NO_SERVICE:
@@ -240,10 +240,10 @@ class Execution:
 
     def _delete(self, release: str) -> None:
         """CloudFormation does it with the role that it made the stack with, which is not the controller's."""
-        env = self.edges.environment
+        env = self.clients.environment
         stack = names.release_stack(env, release)
         try:
-            stacks.delete(self.edges.cloudformation, stack, environment=env, wait=False)
+            stacks.delete(self.clients.cloudformation, stack, environment=env, wait=False)
         except Exception:
             self.undeleted.add(release)
             raise
@@ -253,7 +253,7 @@ class Execution:
         return [names.versioned_queue(queue, release) for queue in self.records[release].manifest.queues]
 
     def _twins(self, release: str) -> list[str]:
-        env = self.edges.environment
+        env = self.clients.environment
         return [names.fallback_queue(env, queue, release) for queue in self.records[release].manifest.queues]
 
     def _next(self, release: str, **changes: object) -> Record:
@@ -264,18 +264,18 @@ class Execution:
         return {"at": self.now, "actor": ACTOR, "reason": reason}
 
     def _register(self, record: Record) -> None:
-        write = self.edges.store.create if record.version == 1 else self.edges.store.save
+        write = self.clients.store.create if record.version == 1 else self.clients.store.save
         write(record)
         self._noted(record)
 
     def _move(self, record: Record) -> None:
         if record.state is State.RETIRED and record.manifest.build is not None:
-            self.edges.store.keep_no_signatures(record.release)
+            self.clients.store.keep_no_signatures(record.release)
         self._save(record)
         self._noted(record)
 
     def _save(self, record: Record) -> None:
-        self.edges.store.save(record)
+        self.clients.store.save(record)
         self.records[record.release] = record
 
     def _promote(self, release: str, reason: str) -> None:
@@ -286,7 +286,7 @@ class Execution:
         if made is None:
             return
         written = [made.green, made.blue] if both and made.blue else [made.green]
-        self.edges.store.promote(made.pointer, *written)
+        self.clients.store.promote(made.pointer, *written)
         self.pointer = made.pointer
         for record in written:
             self._noted(record)
@@ -294,7 +294,7 @@ class Execution:
 
     def _publish(self) -> None:
         """What the record says now: this process may have stood still since it looked."""
-        self.published = promoting.publish(self.edges.store, self.edges.ssm, self.edges.environment)
+        self.published = promoting.publish(self.clients.store, self.clients.ssm, self.clients.environment)
         logger.info("release %s is published to producers", self.published.release)
 
     def _noted(self, record: Record) -> None:

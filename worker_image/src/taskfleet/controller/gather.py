@@ -15,7 +15,7 @@ from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.contract.metrics import WINDOW_SECONDS
 from taskfleet.controller import before, judging, unmade
-from taskfleet.controller.edges import Edges
+from taskfleet.controller.clients import Clients
 from taskfleet.errors import ReleaseError
 from taskfleet.measuring import primary
 from taskfleet.measuring.depth import PrimaryDepth
@@ -89,56 +89,56 @@ class Problems(list[str]):
             return None
 
 
-def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> Gathered:
+def gather(clients: Clients, *, now: float, last: Snapshot | None, rules: Rules) -> Gathered:
     """Look at everything. ``last`` is the snapshot of the look before, None at the first."""
-    env, problems = edges.environment, Problems()
+    env, problems = clients.environment, Problems()
     manifests = problems.ask(
-        "SSM does not list manifests", lambda: pointer.manifests(edges.ssm, env), (*_AWS, ValueError)
+        "SSM does not list manifests", lambda: pointer.manifests(clients.ssm, env), (*_AWS, ValueError)
     )
     begun = problems.ask(
         "what has become of stacks that were begun is not known",
-        lambda: None if manifests is None else unmade.look(edges, manifests),
+        lambda: None if manifests is None else unmade.look(clients, manifests),
         (*_AWS, ValueError),
     )
     deployments = problems.ask(
-        "SSM does not list deployments", lambda: pointer.deployments(edges.ssm, env), _AWS
+        "SSM does not list deployments", lambda: pointer.deployments(clients.ssm, env), _AWS
     )
     published = problems.ask(
-        "SSM does not tell the pointer", lambda: pointer.published(edges.ssm, env), (*_AWS, ValueError)
+        "SSM does not tell the pointer", lambda: pointer.published(clients.ssm, env), (*_AWS, ValueError)
     )
     snapshot = problems.ask(
         "DynamoDB does not tell the state",
-        lambda: _snapshot(edges, last, {**(manifests or {}), **(begun or {})}, rules),
+        lambda: _snapshot(clients, last, {**(manifests or {}), **(begun or {})}, rules),
         (*_AWS, ReleaseError, ValueError, KeyError),
     )
     known = snapshot or last
     leases = problems.ask(
-        "DynamoDB does not tell who publishes", edges.leases.list, (*_AWS, ValueError, KeyError)
+        "DynamoDB does not tell who publishes", clients.leases.list, (*_AWS, ValueError, KeyError)
     )
-    etas = problems.ask("DynamoDB does not tell what is due", edges.etas.next_due, (*_AWS, KeyError))
+    etas = problems.ask("DynamoDB does not tell what is due", clients.etas.next_due, (*_AWS, KeyError))
     counted = "DynamoDB does not count dead letters"
-    letters = problems.ask(counted, lambda: edges.letters.counts(_queues_of_all(known)), _AWS)
+    letters = problems.ask(counted, lambda: clients.letters.counts(_queues_of_all(known)), _AWS)
     since = now - WINDOW_SECONDS
-    new = problems.ask(counted, lambda: edges.letters.counts(_queues_of_all(known), since=since), _AWS)
+    new = problems.ask(counted, lambda: clients.letters.counts(_queues_of_all(known), since=since), _AWS)
     records = [r for r in known.records.values() if r.state in LIVE] if known else []
     with ThreadPoolExecutor(max_workers=3) as together:
-        lists = together.submit(_primary, edges, records, now, problems)
-        sqs = together.submit(_fallback, edges, records, now, problems)
-        ecs = together.submit(_ecs, edges, records, now, problems)
+        lists = together.submit(_primary, clients, records, now, problems)
+        sqs = together.submit(_fallback, clients, records, now, problems)
+        ecs = together.submit(_ecs, clients, records, now, problems)
     depths, on_redis, held = lists.result()
     twins, dead = sqs.result()
     running, failed = ecs.result()
     commands = problems.ask(
-        "ECS does not tell the command before a gate", lambda: before.look(edges, records, now), _AWS
+        "ECS does not tell the command before a gate", lambda: before.look(clients, records, now), _AWS
     )
     compared = problems.ask(
         "Redis does not tell how the tasks of a canary do",
-        lambda: judging.comparisons(edges, records, known.pointer if known else NO_POINTER, now),
+        lambda: judging.comparisons(clients, records, known.pointer if known else NO_POINTER, now),
         (*_AWS, redis.RedisError, OSError, ValueError),
     )
     rings = problems.ask(
         "CloudWatch does not tell the alarms of a release that bakes",
-        lambda: judging.alarms(edges, records),
+        lambda: judging.alarms(clients, records),
         _AWS,
     )
     return Gathered(
@@ -168,10 +168,10 @@ def gather(edges: Edges, *, now: float, last: Snapshot | None, rules: Rules) -> 
     )
 
 
-def _snapshot(edges: Edges, last: Snapshot | None, deployed: Iterable[str], rules: Rules) -> Snapshot:
+def _snapshot(clients: Clients, last: Snapshot | None, deployed: Iterable[str], rules: Rules) -> Snapshot:
     """The whole table at first, then only what is live or deployed: it grows with every release."""
     if last is None:
-        return edges.store.scan()
+        return clients.store.scan()
     live = {name for name, record in last.records.items() if record.state in LIVE}
     gates = (
         {
@@ -192,7 +192,7 @@ def _snapshot(edges: Edges, last: Snapshot | None, deployed: Iterable[str], rule
             for check in checks
         }
     )
-    return edges.store.read(live | set(deployed) | {last.pointer.release}, gates)
+    return clients.store.read(live | set(deployed) | {last.pointer.release}, gates)
 
 
 def _queues_of_all(known: Snapshot | None) -> list[str]:
@@ -202,13 +202,13 @@ def _queues_of_all(known: Snapshot | None) -> list[str]:
 
 
 def _primary(
-    edges: Edges, records: Sequence[Record], now: float, problems: Problems
+    clients: Clients, records: Sequence[Record], now: float, problems: Problems
 ) -> tuple[Mapping[str, PrimaryDepth] | None, Mapping[str, int] | None, Mapping[str, Mapping[str, int]]]:
     late = [record for record in records if overdue(record, now)]
     queues = [queue for record in records for queue in _versioned(record)]
     try:
-        held = {record.release: holding(edges.primary, _versioned(record)) for record in late}
-        return primary.depths(edges.primary, queues, now=now), parked(edges.primary, queues), held
+        held = {record.release: holding(clients.primary, _versioned(record)) for record in late}
+        return primary.depths(clients.primary, queues, now=now), parked(clients.primary, queues), held
     # The password comes from Secrets Manager, so reaching the broker can fail there too.
     except (redis.RedisError, OSError, *_AWS) as error:
         problems.append(f"the primary broker does not answer: {error}")
@@ -220,15 +220,15 @@ def _versioned(record: Record) -> list[str]:
 
 
 def _fallback(
-    edges: Edges, records: Iterable[Record], now: float, problems: Problems
+    clients: Clients, records: Iterable[Record], now: float, problems: Problems
 ) -> tuple[FallbackLook, FallbackLook]:
     """Twins of live releases, and the dead-letter queues of their logical queues."""
-    env, held = edges.environment, list(records)
+    env, held = clients.environment, list(records)
     wanted = [names.fallback_queue(env, queue, r.release) for r in held for queue in r.manifest.queues]
-    twins = edges.fallback.look(wanted, now=now)
+    twins = clients.fallback.look(wanted, now=now)
     logical = sorted({queue for r in held for queue in r.manifest.queues})
     # One that does not answer is not asked again in the same look.
-    dead = edges.fallback.look([] if twins.problem else [names.dead_letter_queue(env, q) for q in logical])
+    dead = clients.fallback.look([] if twins.problem else [names.dead_letter_queue(env, q) for q in logical])
     problems.extend(each.problem for each in (twins, dead) if each.problem)
     problems.extend(
         f"there is no dead-letter queue {name}: deploy the fleet's stack" for name in dead.missing
@@ -237,16 +237,16 @@ def _fallback(
 
 
 def _ecs(
-    edges: Edges, records: list[Record], now: float, problems: Problems
+    clients: Clients, records: list[Record], now: float, problems: Problems
 ) -> tuple[dict[str, Service] | None, Mapping[str, int] | None]:
-    cluster = names.cluster(edges.environment)
-    running = problems.ask("ECS does not tell services", lambda: _services(edges, records), _AWS)
+    cluster = names.cluster(clients.environment)
+    running = problems.ask("ECS does not tell services", lambda: _services(clients, records), _AWS)
     failed = problems.ask(
-        "ECS does not tell stopped tasks", lambda: edges.failures.look(cluster, now=now), _AWS
+        "ECS does not tell stopped tasks", lambda: clients.failures.look(cluster, now=now), _AWS
     )
     return running, failed
 
 
-def _services(edges: Edges, records: Iterable[Record]) -> dict[str, Service]:
+def _services(clients: Clients, records: Iterable[Record]) -> dict[str, Service]:
     wanted = [service for record in records for service in services_of(record)]
-    return services(edges.ecs, names.cluster(edges.environment), wanted)
+    return services(clients.ecs, names.cluster(clients.environment), wanted)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from taskfleet.contract import alarm_catalogue
-from taskfleet.controller.edges import Edges
+from taskfleet.controller.clients import Clients
 from taskfleet.measuring import tasks
 from taskfleet.measuring.tasks import Figures
 from taskfleet.releases.bake import bakes
@@ -19,21 +19,21 @@ _AT_ONCE = 100  # DescribeAlarms
 
 
 def comparisons(
-    edges: Edges, records: Iterable[Record], pointer: Pointer, now: float
+    clients: Clients, records: Iterable[Record], pointer: Pointer, now: float
 ) -> dict[str, Comparison]:
     """The release in its canary and the current one, by what workers counted since the canary began."""
     return {
         record.release: compare(
-            *(_runs(edges, name, record.since, now) for name in (record.release, current))
+            *(_runs(clients, name, record.since, now) for name in (record.release, current))
         )
         for record in records
         if record.state is State.CANARY and (current := pointer.release) != record.release
     }
 
 
-def _runs(edges: Edges, release: str, since: float, until: float) -> dict[tuple[str, str], Runs]:
+def _runs(clients: Clients, release: str, since: float, until: float) -> dict[tuple[str, str], Runs]:
     """Minute by minute, since bad runs of one minute may have one cause."""
-    found = tasks.read_by_minute(edges.primary, edges.environment, release, since, until)
+    found = tasks.read_by_minute(clients.primary, clients.environment, release, since, until)
     return {key: runs_of(minutes) for key, minutes in found.items()}
 
 
@@ -49,17 +49,19 @@ def runs_of(minutes: Sequence[Figures]) -> Runs:
     return Runs(runs, bad, times, tuple(counted))
 
 
-def alarms(edges: Edges, records: Iterable[Record]) -> dict[str, Alarms]:
+def alarms(clients: Clients, records: Iterable[Record]) -> dict[str, Alarms]:
     """Those of releases that bake."""
-    return {record.release: _alarms(edges, record) for record in records if bakes(record)}
+    return {record.release: _alarms(clients, record) for record in records if bakes(record)}
 
 
-def _alarms(edges: Edges, record: Record) -> Alarms:
-    wanted = alarm_catalogue.of_release(edges.environment, record.manifest)
+def _alarms(clients: Clients, record: Record) -> Alarms:
+    wanted = alarm_catalogue.of_release(clients.environment, record.manifest)
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(wanted), _AT_ONCE):
         names = wanted[start : start + _AT_ONCE]
-        reply = edges.cloudwatch.describe_alarms(AlarmNames=names, AlarmTypes=["MetricAlarm"], MaxRecords=100)
+        reply = clients.cloudwatch.describe_alarms(
+            AlarmNames=names, AlarmTypes=["MetricAlarm"], MaxRecords=100
+        )
         found.update({each["AlarmName"]: each for each in reply["MetricAlarms"]})
     states = {name: _state(found.get(name), record.since) for name in wanted}
     return Alarms(**{how: tuple(n for n, state in states.items() if state == how) for how in _STATES})

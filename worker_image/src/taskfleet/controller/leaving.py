@@ -8,7 +8,7 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
 from taskfleet.contract import names
-from taskfleet.controller.edges import Edges
+from taskfleet.controller.clients import Clients
 from taskfleet.controller.gather import Gathered
 from taskfleet.scaling import marks
 
@@ -22,7 +22,7 @@ class Leaving:
         self._surplus: set[str] = set()
         self._marked: set[str] = set()
 
-    def look(self, edges: Edges, seen: Gathered) -> list[str]:
+    def look(self, clients: Clients, seen: Gathered) -> list[str]:
         """Mark, and take marks back. What does not answer is a problem; marks end by themselves."""
         if seen.services is None or not seen.broker_up:
             return []
@@ -38,17 +38,17 @@ class Leaving:
         problems = []
         for service in sorted(lasting | self._marked):
             try:
-                self._mark(edges, service, wanted.get(service) if service in lasting else None)
+                self._mark(clients, service, wanted.get(service) if service in lasting else None)
             except (BotoCoreError, ClientError, redis.RedisError, OSError) as error:
                 problems.append(f"workers of {service} that shall go are not marked: {error}")
         return problems
 
-    def _mark(self, edges: Edges, service: str, desired: int | None) -> None:
+    def _mark(self, clients: Clients, service: str, desired: int | None) -> None:
         tasks: list[str] = []
         if desired is not None:
-            alive = _alive(edges.ecs, names.cluster(edges.environment), service)
-            tasks = marks.chosen(alive, marks.read(edges.primary, service), len(alive) - desired)
-        marks.write(edges.primary, service, tasks)
+            alive = _alive(clients.ecs, names.cluster(clients.environment), service)
+            tasks = marks.chosen(alive, marks.read(clients.primary, service), len(alive) - desired)
+        marks.write(clients.primary, service, tasks)
         (self._marked.add if tasks else self._marked.discard)(service)
 
 

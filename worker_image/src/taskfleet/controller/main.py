@@ -12,8 +12,8 @@ from types import FrameType
 from taskfleet import health, logs, scraped
 from taskfleet.contract.environment import METRICS_PORT
 from taskfleet.contract.metrics import LOOK_SECONDS
+from taskfleet.controller.clients import connect
 from taskfleet.controller.controller import Controller
-from taskfleet.controller.edges import connect
 from taskfleet.controller.prometheus import Looks, Tasks
 from taskfleet.settings import ControllerSettings
 

@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from taskfleet.contract import names
 from taskfleet.contract.manifest import PoolManifest
+from taskfleet.controller.fleet_snapshot import PoolSnapshot, QueueSnapshot, left
 from taskfleet.controller.gather import Gathered
-from taskfleet.controller.look import PoolLook, QueueLook, left
 from taskfleet.measuring import failed
 from taskfleet.measuring.depth import EMPTY, FallbackDepth
 from taskfleet.measuring.services import Service
@@ -17,9 +17,9 @@ from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Observation
 from taskfleet.releases.retiring import wants_no_worker
 from taskfleet.scaling import holds
+from taskfleet.scaling.capacity_gap import PoolLoad, capacity_gap
 from taskfleet.scaling.fallback import FallbackPool
 from taskfleet.scaling.history import History
-from taskfleet.scaling.plan import PoolLoad, capacity_gap
 from taskfleet.scaling.rates import Counted
 
 NO_HISTORIES: Mapping[str, History] = MappingProxyType({})
@@ -82,7 +82,7 @@ def _running(seen: Gathered) -> dict[tuple[str, str], int] | None:
 
 def pools(
     record: Record, seen: Gathered, environment: str, histories: Mapping[str, History] = NO_HISTORIES
-) -> tuple[PoolLook, ...]:
+) -> tuple[PoolSnapshot, ...]:
     """What was seen of each pool of a release. ``histories`` by ECS service (`remembered`)."""
     return tuple(_Pool(record, pool, seen, environment, histories).look() for pool in record.manifest.pools)
 
@@ -131,11 +131,11 @@ class _Pool:
     environment: str
     histories: Mapping[str, History]
 
-    def look(self) -> PoolLook:
+    def look(self) -> PoolSnapshot:
         pool, queues = self.pool, tuple(map(self._queue, self.pool.queues))
         desired, running = self.service(fallback=False)
         fallback_desired, fallback_running = self.service(fallback=True)
-        look = PoolLook(
+        look = PoolSnapshot(
             pool=pool.name,
             slots=pool.slots,
             min_workers=pool.min_workers,
@@ -163,7 +163,7 @@ class _Pool:
             measured = -load.desired
         return holds.gap(hold, load.desired, measured)
 
-    def _load(self, look: PoolLook) -> PoolLoad:
+    def _load(self, look: PoolSnapshot) -> PoolLoad:
         history = self.histories.get(self.name(fallback=False), History())
         return PoolLoad(
             waiting=look.waiting,
@@ -197,7 +197,7 @@ class _Pool:
         waiting, busy, fetched = (sum(each) for each in zip(*known, strict=True))
         return Counted(at=self.seen.now, waiting=waiting, busy=busy, fetched=fetched)
 
-    def _fallback_load(self, look: PoolLook) -> PoolLoad:
+    def _fallback_load(self, look: PoolSnapshot) -> PoolLoad:
         depths = [self._on_sqs(queue) for queue in self.pool.queues]
         known = [depth for depth in depths if depth is not None]
         depth = sum(known, EMPTY) if len(known) == len(depths) else None
@@ -213,10 +213,10 @@ class _Pool:
             needed=not self.seen.broker_up and self.record.state in _SERVES,
         ).load()
 
-    def _queue(self, queue: str) -> QueueLook:
+    def _queue(self, queue: str) -> QueueSnapshot:
         versioned = names.versioned_queue(queue, self.record.release)
         depth, on_sqs = (self.seen.depths or {}).get(versioned), self._on_sqs(queue)
-        return QueueLook(
+        return QueueSnapshot(
             queue=queue,
             waiting=depth.waiting if depth else None,
             unacknowledged=depth.unacknowledged if depth else None,

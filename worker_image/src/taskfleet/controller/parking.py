@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 
-from taskfleet.controller.edges import Edges
+from taskfleet.controller.clients import Clients
 from taskfleet.dead_letters import emptying
 from taskfleet.releases.model import Record
 
 logger = logging.getLogger(__name__)
 
 
-def park(edges: Edges, record: Record) -> None:
+def park(clients: Clients, record: Record) -> None:
     """Move messages of its queues to the dead-letter store. Errors of AWS and of Redis pass through."""
     reason = f"release {record.release} was retired by {record.retiring} with it in its queue"
     moved = 0
     for queue in record.manifest.queues:
-        moved += emptying.redis_queue(edges.primary, edges.letters, queue, record.release, reason)
+        moved += emptying.redis_queue(clients.primary, clients.letters, queue, record.release, reason)
         on_sqs = emptying.sqs_queue(
-            edges.fallback.sqs, edges.letters, edges.environment, queue, record.release, reason
+            clients.fallback.sqs, clients.letters, clients.environment, queue, record.release, reason
         )
         moved += sum(1 for _ in on_sqs)
     if moved:

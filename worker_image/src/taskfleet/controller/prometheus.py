@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from taskfleet.controller.datapoints import datapoints
-from taskfleet.controller.look import Look
+from taskfleet.controller.fleet_snapshot import FleetSnapshot
 from taskfleet.measuring.families import families
 
 _QUEUE_FIGURES = {
@@ -38,7 +38,7 @@ class Tasks(Collector):
 class Looks(Collector):
     """Turns the last look into gauges at each scrape. What is not known has no sample."""
 
-    def __init__(self, last: Callable[[], Look | None]) -> None:
+    def __init__(self, last: Callable[[], FleetSnapshot | None]) -> None:
         self._last = last
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -61,7 +61,7 @@ class Looks(Collector):
         yield states
 
 
-def _contract_metrics(look: Look) -> Iterator[GaugeMetricFamily]:
+def _contract_metrics(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
     """The series that CloudWatch gets, under Prometheus' kind of names."""
     families: dict[str, GaugeMetricFamily] = {}
     for point in datapoints(look):
@@ -72,7 +72,7 @@ def _contract_metrics(look: Look) -> Iterator[GaugeMetricFamily]:
     yield from families.values()
 
 
-def _queues(look: Look) -> Iterator[GaugeMetricFamily]:
+def _queues(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
     for figure, help_text in _QUEUE_FIGURES.items():
         family = GaugeMetricFamily(f"taskfleet_queue_{figure}", help_text, labels=_QUEUE_LABELS)
         for release in look.releases:

@@ -19,7 +19,7 @@ from kombu.utils.json import loads
 
 from taskfleet.contract import names
 from taskfleet.contract.messages import REDIS_PARKED, RELEASE_HEADER
-from taskfleet.dead_letters.letter import Kind, Letter, Message, id_of
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Message, id_of
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.dead_letters.writing import nothing_known, readable, whole
 
@@ -72,7 +72,7 @@ def from_redis(primary: redis.Redis, store: DeadLetters, versioned_queue: str) -
         yield refused
 
 
-def _refused(store: DeadLetters, letter: Letter) -> str | None:
+def _refused(store: DeadLetters, letter: DeadLetter) -> str | None:
     """Keep a letter; why DynamoDB refuses it, or None. Raises errors that others would meet, too."""
     try:
         store.put(letter)
@@ -83,19 +83,19 @@ def _refused(store: DeadLetters, letter: Letter) -> str | None:
     return None
 
 
-def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> Letter:
+def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> DeadLetter:
     """A letter of a message that SQS moved to a dead-letter queue."""
     kept = envelope(message["Body"])
     headers, attributes = kept.headers, message.get("Attributes", {})
     twin = str(attributes.get("DeadLetterQueueSourceArn", "its queue")).rpartition(":")[2]
-    return Letter(
+    return DeadLetter(
         id=id_of(f"sqs:{message['MessageId']}"),
         queue=queue,
         task=_text(headers.get("task")),
         task_id=_text(headers.get("id")),
         release=_text(headers.get(RELEASE_HEADER)),
         pool=None,
-        kind=Kind.TOO_MANY_DELIVERIES,
+        kind=DeadLetterKind.TOO_MANY_DELIVERIES,
         reason=f"SQS gave it to workers from {twin} as often as it may, and none acknowledged it",
         at=time.time(),
         args=readable(kept),
@@ -103,18 +103,18 @@ def letter_of_sqs(message: Mapping[str, Any], *, queue: str) -> Letter:
     )
 
 
-def letter_of_redis(text: bytes, *, versioned_queue: str) -> Letter:
+def letter_of_redis(text: bytes, *, versioned_queue: str) -> DeadLetter:
     """A letter of what `taskfleet.brokers.redis.payloads.parked` wrote."""
     kept = _kept(text)
     queue, release = names.split_versioned_queue(versioned_queue) or (versioned_queue, None)
-    return Letter(
+    return DeadLetter(
         id=id_of(f"redis:{versioned_queue}:{text!r}"),
         queue=queue,
         task=None,
         task_id=None,
         release=release,
         pool=None,
-        kind=Kind.NOT_A_MESSAGE,
+        kind=DeadLetterKind.NOT_A_MESSAGE,
         reason=kept["reason"],
         at=kept["at"],
         message=nothing_known(kept["payload"].encode(errors="backslashreplace")),

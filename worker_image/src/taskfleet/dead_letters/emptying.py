@@ -14,7 +14,7 @@ from taskfleet.contract import names
 from taskfleet.contract.limits import redis_lists
 from taskfleet.contract.messages import REDIS_SCHEDULED, REDIS_SCHEDULED_MESSAGES
 from taskfleet.dead_letters.collecting import envelope, received
-from taskfleet.dead_letters.letter import Kind, Letter, id_of
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, id_of
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.dead_letters.writing import readable
 
@@ -54,7 +54,7 @@ def _scheduled(client: Any, store: DeadLetters, queue: str, release: str, reason
 
 def sqs_queue(
     sqs: Any, store: DeadLetters, environment: str, queue: str, release: str, reason: str
-) -> Iterator[Letter]:
+) -> Iterator[DeadLetter]:
     """The letters of what was moved from a fallback queue. Raises botocore's errors."""
     url = sqs.get_queue_url(QueueName=names.fallback_queue(environment, queue, release))["QueueUrl"]
     for message in received(sqs, url):
@@ -64,17 +64,17 @@ def sqs_queue(
         yield letter
 
 
-def _letter(text: str, queue: str, release: str, reason: str) -> Letter:
+def _letter(text: str, queue: str, release: str, reason: str) -> DeadLetter:
     kept = envelope(text)
     task, task_id = kept.headers.get("task"), kept.headers.get("id")
-    return Letter(
+    return DeadLetter(
         id=id_of(f"retired:{release}:{queue}:{text}"),
         queue=queue,
         task=None if task is None else str(task),
         task_id=None if task_id is None else str(task_id),
         release=release,
         pool=None,
-        kind=Kind.RELEASE_RETIRED,
+        kind=DeadLetterKind.RELEASE_RETIRED,
         reason=reason,
         at=time.time(),
         args=readable(kept),

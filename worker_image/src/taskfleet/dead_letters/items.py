@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from taskfleet.contract import dead_letters as keys
-from taskfleet.dead_letters.letter import Heading, Kind, Letter, Message
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Heading, Message
 from taskfleet.errors import DeadLetterError
 from taskfleet.releases.items import Item, plain, wire
 
@@ -22,7 +22,7 @@ _HEADING = tuple(field.name for field in fields(Heading))
 _TEXTS = ("exception", "traceback", "args")
 
 
-def from_letter(letter: Letter) -> Iterator[Item]:
+def from_letter(letter: DeadLetter) -> Iterator[Item]:
     """Its items; the letter itself is the last, so that one that can be seen is whole."""
     blob = _blob(letter.message)
     pieces = [blob[start : start + PIECE_BYTES] for start in range(0, len(blob), PIECE_BYTES)]
@@ -57,7 +57,7 @@ def to_heading(item: Item) -> Heading:
     return Heading(**_heading(plain(item)))
 
 
-def to_letter(items: Iterable[Item]) -> Letter:
+def to_letter(items: Iterable[Item]) -> DeadLetter:
     """From all of its items, part 0 first. Raises `DeadLetterError` if a piece is missing."""
     head, *pieces = map(plain, items)
     if len(pieces) < int(head["pieces"]):
@@ -67,12 +67,12 @@ def to_letter(items: Iterable[Item]) -> Letter:
         )
     blob = b"".join(bytes(each["message"].value) for each in (pieces or [head]))
     texts: Item = {name: head.get(name) for name in _TEXTS}
-    return Letter(**_heading(head), **texts, message=_message(blob))
+    return DeadLetter(**_heading(head), **texts, message=_message(blob))
 
 
 def _heading(item: Item) -> dict[str, Any]:
     known = {name: item.get(name) for name in _HEADING}
-    return {**known, "kind": Kind(item["kind"]), "at": float(item["at"])}
+    return {**known, "kind": DeadLetterKind(item["kind"]), "at": float(item["at"])}
 
 
 def _clipped(name: str, value: Any) -> Any:

@@ -14,7 +14,7 @@ from taskfleet.contract import names
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, SQS_MAX_MESSAGE_BYTES
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER, RELEASE_HEADER
-from taskfleet.dead_letters.letter import Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.errors import DeadLetterError
 
@@ -22,7 +22,7 @@ from taskfleet.errors import DeadLetterError
 _ANEW = {"retries": 0, "eta": None, "expires": None}
 
 
-def sqs_text(letter: Letter, release: str, *, now: float) -> str:
+def sqs_text(letter: DeadLetter, release: str, *, now: float) -> str:
     """The SQS message's text, in kombu's format. Raises `DeadLetterError` for what nothing could run."""
     message = letter.message
     if not letter.task or not letter.task_id:
@@ -77,12 +77,12 @@ class Redrive:
         self._urls: dict[str, str] = {}
         self._next = clock()
 
-    def check(self, letter: Letter) -> None:
+    def check(self, letter: DeadLetter) -> None:
         """Raise `DeadLetterError` if it can't be sent."""
         self._queue(letter)
         sqs_text(letter, self._manifest.release, now=0.0)
 
-    def send(self, letter: Letter) -> None:
+    def send(self, letter: DeadLetter) -> None:
         """Send it, and delete it once SQS has accepted it. Waits for its turn. AWS's errors pass through.
 
         Interrupted in between, the letter is still there, and sent again next time: at least once.
@@ -94,7 +94,7 @@ class Redrive:
         self._sqs.send_message(QueueUrl=self._url(queue), MessageBody=text)
         self._store.delete(letter.id)
 
-    def _queue(self, letter: Letter) -> str:
+    def _queue(self, letter: DeadLetter) -> str:
         if letter.queue not in self._manifest.queues:
             raise DeadLetterError(
                 f"release {self._manifest.release} has no queue {letter.queue!r}: "

@@ -11,7 +11,7 @@ from typing import Any
 from taskfleet.contract import dead_letters as keys
 from taskfleet.contract import names
 from taskfleet.dead_letters import items
-from taskfleet.dead_letters.letter import Heading, Kind, Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Heading
 from taskfleet.releases.items import wire
 
 # Counting reads the index, and is paid for by what it reads: more than this is "very many".
@@ -27,12 +27,12 @@ class DeadLetters:
         self._dynamodb = dynamodb
         self._table = names.dead_letters_table(environment)
 
-    def put(self, letter: Letter) -> None:
+    def put(self, letter: DeadLetter) -> None:
         """Keep a letter, whatever its size. Doing it again with the same letter changes nothing."""
         for item in items.from_letter(letter):
             self._dynamodb.put_item(TableName=self._table, Item=item)
 
-    def get(self, letter_id: str) -> Letter | None:
+    def get(self, letter_id: str) -> DeadLetter | None:
         """The whole letter; None if there is none of that id. Raises `taskfleet.errors.DeadLetterError`."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
@@ -65,7 +65,7 @@ class DeadLetters:
         queues: Iterable[str],
         *,
         task: str | None = None,
-        kind: Kind | None = None,
+        kind: DeadLetterKind | None = None,
         before: str | None = None,
     ) -> Iterator[Heading]:
         """The letters of these logical queues, the newest first, read as they are asked for.
@@ -75,7 +75,9 @@ class DeadLetters:
         each = [self._of_queue(queue, task, kind, before or _AFTER_ALL) for queue in sorted(set(queues))]
         return heapq.merge(*each, key=position, reverse=True)
 
-    def _of_queue(self, queue: str, task: str | None, kind: Kind | None, before: str) -> Iterator[Heading]:
+    def _of_queue(
+        self, queue: str, task: str | None, kind: DeadLetterKind | None, before: str
+    ) -> Iterator[Heading]:
         wanted = {name: value for name, value in (("task", task), ("kind", kind)) if value is not None}
         request = self._in_queue(queue, before)
         request["ExpressionAttributeValues"] |= wire(

@@ -10,7 +10,7 @@ from kombu.exceptions import EncodeError
 from kombu.serialization import dumps
 from kombu.utils.encoding import safe_repr
 
-from taskfleet.dead_letters.letter import Kind, Letter, Message
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Message
 from taskfleet.settings import WorkerSettings
 
 _PROPERTIES = ("correlation_id", "reply_to", "priority")
@@ -25,16 +25,16 @@ class Unsent:
     options: dict[str, Any]
 
 
-def letter(settings: WorkerSettings, unsent: Unsent, queue: str, reason: str) -> Letter:
+def letter(settings: WorkerSettings, unsent: Unsent, queue: str, reason: str) -> DeadLetter:
     """The letter, of the logical ``queue``; of a body that is not JSON it has the text only."""
     headers = unsent.options.get("headers") or {}
-    return Letter(
+    return DeadLetter(
         queue=queue,
         task=str(headers.get("task")),
         task_id=str(headers.get("id")),
         release=settings.release,
         pool=settings.pool,
-        kind=Kind.UNPUBLISHED,
+        kind=DeadLetterKind.UNPUBLISHED,
         reason=reason,
         at=time.time(),
         args=f"{headers.get('argsrepr')} {headers.get('kwargsrepr')}",

@@ -11,7 +11,7 @@ from kombu.utils.encoding import safe_repr, safe_str
 from kombu.utils.json import loads
 
 from taskfleet.contract.messages import DELIVERIES_HEADER, PUBLISHED_AT_HEADER
-from taskfleet.dead_letters.letter import Finding, Kind, Letter, Message, id_of
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Finding, Message, id_of
 from taskfleet.settings import WorkerSettings
 
 # Ours, from receipt to receipt: true of one delivery only.
@@ -25,10 +25,10 @@ def of_message(
     *,
     exception: str | None = None,
     traceback: str | None = None,
-) -> Letter:
+) -> DeadLetter:
     """A letter of a message as Celery received it."""
     headers = message.headers if isinstance(message.headers, Mapping) else {}
-    return Letter(
+    return DeadLetter(
         id=_id(message, headers),
         queue=settings.logical_queue(message.delivery_info),
         task=_text(headers.get("task")),
@@ -62,15 +62,15 @@ def _id(message: Received, headers: Mapping[str, Any]) -> str:
     return id_of(safe_repr(key))
 
 
-def of_text(settings: WorkerSettings, *, versioned_queue: str, payload: bytes, reason: str) -> Letter:
+def of_text(settings: WorkerSettings, *, versioned_queue: str, payload: bytes, reason: str) -> DeadLetter:
     """A letter of what Redis held in a queue and is no message."""
-    return Letter(
+    return DeadLetter(
         queue=settings.logical_queue({"routing_key": versioned_queue}),
         task=None,
         task_id=None,
         release=settings.release,
         pool=settings.pool,
-        kind=Kind.NOT_A_MESSAGE,
+        kind=DeadLetterKind.NOT_A_MESSAGE,
         reason=reason,
         at=time.time(),
         message=nothing_known(payload),

@@ -12,7 +12,7 @@ from taskfleet import aws
 from taskfleet.contract import names, state
 from taskfleet.contract.messages import REVOKED_HEADER
 from taskfleet.dead_letters import writing
-from taskfleet.dead_letters.letter import Kind, Letter, Message, id_of
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Message, id_of
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.errors import (
     CountdownTooLong,
@@ -140,7 +140,7 @@ class Sending:
         else:
             self._keep(_letter(eta, str(made)))
 
-    def _keep(self, letter: Letter) -> None:
+    def _keep(self, letter: DeadLetter) -> None:
         DeadLetters(aws.client("dynamodb", aws.PATIENT), self._environment).put(letter)
         logger.error("%s (%s) became a dead letter: %s", letter.task, letter.task_id, letter.reason)
 
@@ -150,16 +150,16 @@ def _queue(eta: Eta) -> str:
     return eta.queue if eta.release is None else names.versioned_queue(eta.queue, eta.release)
 
 
-def _letter(eta: Eta, reason: str) -> Letter:
+def _letter(eta: Eta, reason: str) -> DeadLetter:
     said: Any = eta.headers
-    return Letter(
+    return DeadLetter(
         id=id_of(eta.position),
         queue=eta.queue,
         task=eta.task,
         task_id=eta.id,
         release=eta.release,
         pool=None,
-        kind=Kind.UNPUBLISHED,
+        kind=DeadLetterKind.UNPUBLISHED,
         reason=f"its ETA has come, and it could not be sent: {reason}",
         at=time.time(),
         args=f"{said.get('argsrepr')} {said.get('kwargsrepr')}",
@@ -173,16 +173,16 @@ def _letter(eta: Eta, reason: str) -> Letter:
     )
 
 
-def _no_message(item: Item, reason: str) -> Letter:
+def _no_message(item: Item, reason: str) -> DeadLetter:
     text = str(item)
-    return Letter(
+    return DeadLetter(
         id=id_of(text),
         queue=item.get("queue", {}).get("S", "-"),
         task=None,
         task_id=None,
         release=None,
         pool=None,
-        kind=Kind.NOT_A_MESSAGE,
+        kind=DeadLetterKind.NOT_A_MESSAGE,
         reason=reason,
         at=time.time(),
         message=writing.nothing_known(text.encode()),

@@ -29,7 +29,7 @@ from celery.exceptions import Reject
 
 from taskfleet import aws
 from taskfleet.contract import names
-from taskfleet.dead_letters.letter import Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.dead_letters.unsent import Unsent
 from taskfleet.dead_letters.unsent import letter as letter_of
@@ -119,7 +119,7 @@ def _queue(app: Celery, message: Unsent) -> str:
     return parts[0] if parts else message.queue
 
 
-def _is_kept(app: Celery, letter: Letter) -> bool:
+def _is_kept(app: Celery, letter: DeadLetter) -> bool:
     try:
         _store(app).put(letter)
     except (BotoCoreError, ClientError) as error:
@@ -138,7 +138,7 @@ def _is_published(app: Celery, message: Unsent) -> bool:
     return True
 
 
-def _withdraw(app: Celery, letter: Letter) -> None:
+def _withdraw(app: Celery, letter: DeadLetter) -> None:
     """A store that did not answer may have kept it, and sent again from there it would run twice."""
     try:
         _store(app).withdraw(letter.id)
@@ -156,7 +156,7 @@ def _store(app: Celery) -> DeadLetters:
     return DeadLetters(aws.client("dynamodb", aws.PROMPT), app.taskfleet.settings.environment)
 
 
-def _say_failed(app: Celery, letter: Letter) -> None:
+def _say_failed(app: Celery, letter: DeadLetter) -> None:
     """Who waits for its result is told."""
     try:
         app.backend.store_result(letter.task_id, PublishError(letter.reason), states.FAILURE)

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from taskfleet import aws, deadline
 from taskfleet.brokers.eta import seconds_until
 from taskfleet.brokers.sqs import sending
+from taskfleet.cached_read import CachedRead
 from taskfleet.contract import names
 from taskfleet.contract.environment import FALLBACK
 from taskfleet.contract.limits import (
@@ -20,7 +21,6 @@ from taskfleet.contract.limits import (
     SQS_MAX_BATCH_MESSAGES,
     SQS_MAX_MESSAGE_BYTES,
 )
-from taskfleet.kept import Kept
 from taskfleet.publishing.group_commit import Entry, GroupCommit
 from taskfleet.publishing.outgoing import Outgoing
 from taskfleet.publishing.refusal import NOT_ACCEPTED, Refusal, is_closed
@@ -43,7 +43,7 @@ class _Queue:
     def __init__(self, name: str) -> None:
         self._name = name
         self._silent = False  # the last call was not answered
-        self._url = Kept(f"the URL of the SQS queue {name}", self._read_url, keep_seconds=math.inf)
+        self._url = CachedRead(f"the URL of the SQS queue {name}", self._read_url, keep_seconds=math.inf)
         self._commit = GroupCommit(
             self._exchange,
             round_trips=CALLS,

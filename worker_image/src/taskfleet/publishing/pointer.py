@@ -17,13 +17,13 @@ from functools import partial
 from typing import NamedTuple
 
 from taskfleet import boot_clock, deadline
+from taskfleet.cached_read import CachedRead
 from taskfleet.contract import names, parameters
 from taskfleet.contract.leases import LEASE_SECONDS
 from taskfleet.contract.manifest import ReleaseManifest
 from taskfleet.contract.parameters import canary_release, current_release
 from taskfleet.contract.split import Split, split_of
 from taskfleet.errors import PointerStale, PointerUnknown
-from taskfleet.kept import Kept
 from taskfleet.per_process import PerProcess
 from taskfleet.publishing.memory import Memory
 from taskfleet.publishing.parameters import Parameters, Read
@@ -77,7 +77,7 @@ class Releases:
         self._environment, self._clock, self._bound = environment, clock, bound
         self._memory, self._lease = Memory(), PerProcess(_Lease)
         self._read = read or Parameters(environment)
-        self._current = Kept(
+        self._current = CachedRead(
             "the current release",
             self._look,
             keep_seconds=KEEP_SECONDS,
@@ -85,7 +85,7 @@ class Releases:
             stale_seconds=STALE_SECONDS,
             clock=clock,
         )
-        self._manifests: dict[str, Kept[_Manifest]] = {}
+        self._manifests: dict[str, CachedRead[_Manifest]] = {}
         self._again_at: dict[str, float] = {}
 
     def current(self) -> str:
@@ -196,7 +196,7 @@ class Releases:
         if kept is None:
             read = partial(self._read_manifest, release)
             keep = ROLLED_SECONDS if release == names.ROLLING else math.inf
-            made = Kept(f"release {release}", read, keep_seconds=keep, clock=self._clock)
+            made = CachedRead(f"release {release}", read, keep_seconds=keep, clock=self._clock)
             kept = self._manifests.setdefault(release, made)
         try:
             return kept.get()

@@ -26,24 +26,24 @@ from taskfleet.publishing.refusal import Refusal
 from taskfleet.publishing.scheduling import Scheduling
 
 AGAIN_SECONDS = 1.0
-NOT_ASKED = Refusal("not asked, by `only`")
+NOT_ASKED = Refusal("not asked, by `force_broker`")
 
-_only: ContextVar[str | None] = ContextVar("taskfleet_only_broker", default=None)
+_forced: ContextVar[str | None] = ContextVar("taskfleet_forced_broker", default=None)
 
 
 @contextlib.contextmanager
-def only(broker: str) -> Iterator[None]:
+def force_broker(broker: str) -> Iterator[None]:
     """Publish to this broker (`primary` or `fallback`) and no other while the block runs.
 
     For gate tasks and drills, which prove that one broker's consumers work.
     """
     if broker not in (PRIMARY, FALLBACK):
         raise ValueError(f"{broker!r} is no broker: {PRIMARY} or {FALLBACK}")
-    token = _only.set(broker)
+    token = _forced.set(broker)
     try:
         yield
     finally:
-        _only.reset(token)
+        _forced.reset(token)
 
 
 class Publisher:
@@ -123,12 +123,12 @@ class Publisher:
     def _try(self, messages: Sequence[Outgoing]) -> None:
         for message in messages:
             message.begin()
-        if self._scheduling is not None and _only.get() is None:
+        if self._scheduling is not None and _forced.get() is None:
             self._scheduling.offer(messages)
         self._to_primary([message for message in messages if message.under_way])
         self._follow([each for each in messages if each.by_primary is not None and each.by_primary.closed])
         left = [message for message in messages if message.under_way]
-        if _only.get() == PRIMARY:
+        if _forced.get() == PRIMARY:
             for message in left:
                 message.by_fallback = NOT_ASKED
         elif left:
@@ -194,7 +194,7 @@ class Publisher:
             message.error = error
 
     def _to_primary(self, messages: Sequence[Outgoing]) -> None:
-        if _only.get() == FALLBACK:
+        if _forced.get() == FALLBACK:
             for message in messages:
                 message.by_primary = NOT_ASKED
             return

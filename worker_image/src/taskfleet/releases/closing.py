@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from taskfleet.errors import ReleaseError
 from taskfleet.releases.actions import Action, Close, Reopen
 from taskfleet.releases.model import Record
-from taskfleet.releases.observation import Left, Observation
+from taskfleet.releases.observation import Observation, RemainingWork
 from taskfleet.releases.retiring import has_failed_for_good
 
 
@@ -27,7 +27,9 @@ def closing(record: Record, seen: Observation) -> Iterator[Action]:
         yield Reopen(record.release)
 
 
-def may_be_deleted(record: Record, left: Left | None, *, seen_at: float, settle_seconds: float) -> bool:
+def may_be_deleted(
+    record: Record, left: RemainingWork | None, *, seen_at: float, settle_seconds: float
+) -> bool:
     """Whether a closed release was seen empty, at ``seen_at``; False: look again.
 
     ``settle_seconds`` after its closing, in which the policy and the counts of SQS' queues settle.

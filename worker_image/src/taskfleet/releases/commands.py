@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from taskfleet.contract.split import Split
 from taskfleet.errors import ReleaseError
 from taskfleet.releases.model import Pointer, Record, State
-from taskfleet.releases.observation import Left
+from taskfleet.releases.observation import RemainingWork
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def retire(
     pointer: Pointer,
     release: str,
     *,
-    left: Left | None,
+    left: RemainingWork | None,
     actor: str,
     park: bool = False,
 ) -> Record | None:
@@ -282,7 +282,7 @@ def pause(records: Mapping[str, Record], release: str, *, actor: str | None) -> 
     return replace(record, paused=actor, version=record.version + 1)
 
 
-def _says(left: Left | None) -> str:
+def _says(left: RemainingWork | None) -> str:
     if left is None or left.total is None:
         return "what is left is not known, because a broker did not answer the controller"
     if left.total == 0:

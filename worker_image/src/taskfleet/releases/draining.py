@@ -8,12 +8,12 @@ from taskfleet.releases.actions import Action, Move
 from taskfleet.releases.gating import gone
 from taskfleet.releases.lease import Lease
 from taskfleet.releases.model import Record, State
-from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
+from taskfleet.releases.observation import UNKNOWN_WORK, Memory, Observation, Rules
 
 MAY_DRAIN = frozenset({State.DRAINING, State.DRAINED, State.ASLEEP})
 
 
-def zeros(record: Record, seen: Observation, memory: Memory) -> int:
+def consecutive_empty_looks(record: Record, seen: Observation, memory: Memory) -> int:
     """Empty looks in a row. Anything unknown breaks the row.
 
     So does a published pointer that lags behind the record, as producers follow what is published; and so
@@ -21,14 +21,14 @@ def zeros(record: Record, seen: Observation, memory: Memory) -> int:
     """
     told = seen.published == seen.pointer.to_publish
     nobody = seen.producers(record.release) == ()
-    empty = nobody and seen.left.get(record.release, UNKNOWN_LEFT).total == 0
-    return memory.zeros.get(record.release, 0) + 1 if told and empty else 0
+    empty = nobody and seen.left.get(record.release, UNKNOWN_WORK).total == 0
+    return memory.consecutive_empty_looks.get(record.release, 0) + 1 if told and empty else 0
 
 
 def towards_retired(record: Record, seen: Observation, empty_looks: int, rules: Rules) -> Iterator[Action]:
     """Where a draining, drained or sleeping release goes; what turns up in it has it drain again."""
     name = record.release
-    total = seen.left.get(name, UNKNOWN_LEFT).total
+    total = seen.left.get(name, UNKNOWN_WORK).total
     if seen.pointer.release == name:
         yield Move(name, State.CURRENT, "the pointer names it")
     elif record.state is State.DRAINING and empty_looks >= rules.zero_samples:
@@ -62,7 +62,7 @@ def late(record: Record, seen: Observation) -> str:
     more = [f"{len(tasks) - 5} more kinds"] if len(tasks) > 5 else []
     return (
         f"release {record.release} drains for longer than {record.manifest.drain_deadline_seconds} s: "
-        f"{seen.left.get(record.release, UNKNOWN_LEFT)}; tasks: {', '.join(named + more) or 'none seen'}; "
+        f"{seen.left.get(record.release, UNKNOWN_WORK)}; tasks: {', '.join(named + more) or 'none seen'}; "
         f"producers that may publish to it: {who}"
     )
 

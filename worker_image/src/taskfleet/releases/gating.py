@@ -10,7 +10,7 @@ from taskfleet.releases import checking, rolling
 from taskfleet.releases.actions import Action, FailGate, Move, PassGate, SendCheck, SendGate
 from taskfleet.releases.before import towards_gating
 from taskfleet.releases.model import TAKES_ROOM, Record, State
-from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
+from taskfleet.releases.observation import UNKNOWN_WORK, Memory, Observation, Rules
 from taskfleet.releases.room import make_room, no_room
 from taskfleet.releases.unmade import may_be_left
 
@@ -20,7 +20,7 @@ def towards_current(record: Record, seen: Observation, memory: Memory, rules: Ru
     name = record.release
     if seen.manifests is not None and name not in seen.manifests:
         # Nobody looks into a retired release any more: what is not known to be empty is not retired.
-        if seen.left.get(name, UNKNOWN_LEFT).total == 0 and not may_be_left(record, seen):
+        if seen.left.get(name, UNKNOWN_WORK).total == 0 and not may_be_left(record, seen):
             yield Move(name, State.RETIRED, gone(record))
     elif other_image(record, seen):
         if record.state is not State.FAILED:

@@ -39,7 +39,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Left:
+class RemainingWork:
     """Work left in a release, messages; None where a broker did not answer.
 
     ``scheduled`` waits for its ETA on Redis, ``parked`` is what Redis keeps until the dead-letter store has
@@ -66,7 +66,7 @@ class Left:
         )
 
 
-UNKNOWN_LEFT = Left(None, None, None, None, None)
+UNKNOWN_WORK = RemainingWork(None, None, None, None, None)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Alarms:
 class Memory:
     """What one look leaves for the next. Losing it is safe: counting starts again."""
 
-    zeros: Mapping[str, int] = field(default_factory=dict)  # release → empty looks in a row
+    consecutive_empty_looks: Mapping[str, int] = field(default_factory=dict)  # release → empty looks in a row
     gates_sent: Mapping[str, float] = field(default_factory=dict)  # gate key → when
     gates_refused: Mapping[str, str] = field(default_factory=dict)  # gate key → why no broker took it
     deletes_asked: Mapping[str, float] = field(default_factory=dict)  # release → when
@@ -174,7 +174,7 @@ class Observation:
     published: Published | None  # what producers read, `NO_RELEASE` if there is nothing to read
     proofs: Mapping[str, float]  # gate key → when the gate task ran
     running: Mapping[tuple[str, str], int] | None  # (pool, release) → workers
-    left: Mapping[str, Left]
+    left: Mapping[str, RemainingWork]
     deployments: Mapping[str, Deployment] | None  # the last of each release whose stack exists
     checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)  # release → the team's own
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # key of a check → how far it is

@@ -14,10 +14,10 @@ from taskfleet.releases.actions import Action, Delete, Move, Publish, Register, 
 from taskfleet.releases.answering import answering, next_current, promotion
 from taskfleet.releases.canary import canary
 from taskfleet.releases.closing import closing
-from taskfleet.releases.draining import MAY_DRAIN, late, overdue, towards_retired, zeros
+from taskfleet.releases.draining import MAY_DRAIN, consecutive_empty_looks, late, overdue, towards_retired
 from taskfleet.releases.gating import gating, other_image, reused, towards_current
 from taskfleet.releases.model import LIVE, Record, State
-from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
+from taskfleet.releases.observation import UNKNOWN_WORK, Memory, Observation, Rules
 from taskfleet.releases.retiring import beat, resting, stuck
 from taskfleet.releases.rolling import in_gate, other_build, rolling
 
@@ -36,8 +36,8 @@ def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # 
     """The plan for what was seen."""
     seen = unmade.made_after_all(seen)
     live = sorted((r for r in seen.records.values() if r.state in LIVE), key=lambda r: (r.since, r.release))
-    counted = {r.release: zeros(r, seen, memory) for r in live if r.state in MAY_DRAIN}
-    remembered = replace(memory, zeros=counted)
+    counted = {r.release: consecutive_empty_looks(r, seen, memory) for r in live if r.state in MAY_DRAIN}
+    remembered = replace(memory, consecutive_empty_looks=counted)
     answers = [action for _, record in sorted(seen.records.items()) for action in answering(record, seen)]
     moved = {action.release for action in answers if isinstance(action, Move)}
     overtakes = next_current(seen, live)
@@ -57,7 +57,7 @@ def plan(seen: Observation, memory: Memory, rules: Rules = Rules()) -> Plan:  # 
     return Plan(
         actions=actions,
         memory=Memory(
-            zeros=counted,
+            consecutive_empty_looks=counted,
             gates_sent={**memory.gates_sent, **sent},
             deletes_asked={**memory.deletes_asked, **asked},
             gates_refused={key: why for key, why in memory.gates_refused.items() if key not in sent},
@@ -92,7 +92,7 @@ def _steps(
     yield from closing(record, seen)
     yield from beat(record, seen)
     if record.state in MAY_DRAIN:
-        moves = list(towards_retired(record, seen, memory.zeros[record.release], rules))
+        moves = list(towards_retired(record, seen, memory.consecutive_empty_looks[record.release], rules))
         yield from moves or resting(record, seen, memory, rules)
     elif record.state is State.CANARY:
         yield from canary(record, seen, rules, overtakes)
@@ -136,7 +136,7 @@ def _problems(seen: Observation, live: list[Record], rules: Rules) -> Iterator[s
         if overdue(record, seen.now):
             yield late(record, seen)
         vanished = seen.manifests is not None and record.release not in seen.manifests
-        left = seen.left.get(record.release, UNKNOWN_LEFT)
+        left = seen.left.get(record.release, UNKNOWN_WORK)
         if vanished and (record.state in (State.CURRENT, State.CANARY, State.DRAINING) or left.total != 0):
             yield (
                 f"release {record.release} is {record.state} and its stack is gone: nothing runs its tasks "

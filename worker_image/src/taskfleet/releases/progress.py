@@ -15,7 +15,7 @@ from taskfleet.releases.bake import bakes
 from taskfleet.releases.commands import has_canary
 from taskfleet.releases.gating import beat_ticks, missing_gates
 from taskfleet.releases.model import Record, State
-from taskfleet.releases.observation import Left, Observation, Rules
+from taskfleet.releases.observation import Observation, RemainingWork, Rules
 from taskfleet.releases.retiring import kept_seconds
 from taskfleet.releases.rolling import in_gate
 
@@ -43,14 +43,14 @@ class Progress:
     then: str = ""
     until: float | None = None
     end: End | None = None
-    left: Left | None = None
+    left: RemainingWork | None = None
 
 
 def progress(
     record: Record,
     seen: Observation,
     *,
-    left: Left | None,
+    left: RemainingWork | None,
     producers: int | None,
     empty_looks: int,
     judged: str = "",
@@ -162,7 +162,7 @@ def _paused(record: Record) -> Progress:
 
 
 def _draining(
-    record: Record, left: Left | None, producers: int | None, empty_looks: int, rules: Rules
+    record: Record, left: RemainingWork | None, producers: int | None, empty_looks: int, rules: Rules
 ) -> Progress:
     waits = []
     if left is None or left.total is None:
@@ -186,12 +186,12 @@ def _draining(
     )
 
 
-def _going(record: Record, left: Left | None) -> Progress:
+def _going(record: Record, left: RemainingWork | None) -> Progress:
     waits = "its queues to be closed" if record.closed_at is None else "its queues to be seen empty, closed"
     return _of(record)(waits_for=(waits,), then="its stack is deleted", left=left)
 
 
-def _resting(record: Record, left: Left | None) -> Progress:
+def _resting(record: Record, left: RemainingWork | None) -> Progress:
     """What has come to where a person would stop looking; it may go on to sleep or be deleted by itself."""
     then, seconds = "", None
     if record.state is State.DRAINED:

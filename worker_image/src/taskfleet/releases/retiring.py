@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from taskfleet.contract import names
 from taskfleet.releases.actions import Action, Delete, DiscardGates, Move, Park, Retire, Sleep, WakeBeat
 from taskfleet.releases.model import BY_ITSELF, Record, State
-from taskfleet.releases.observation import UNKNOWN_LEFT, Memory, Observation, Rules
+from taskfleet.releases.observation import UNKNOWN_WORK, Memory, Observation, Rules
 from taskfleet.releases.unmade import is_left
 
 # Where work may be that nobody has asked to park: never deleted.
@@ -32,7 +32,7 @@ def resting(record: Record, seen: Observation, memory: Memory, rules: Rules) -> 
     """What a release that is of no more use does by itself; nothing while a person has paused it."""
     if not _stands(record, seen) or seen.pointer.release == record.release:
         return
-    warm, total = record.manifest.warm_seconds, seen.left.get(record.release, UNKNOWN_LEFT).total
+    warm, total = record.manifest.warm_seconds, seen.left.get(record.release, UNKNOWN_WORK).total
     needed = any(other.goes_back_to == record.release for other in seen.records.values())
     if record.state is State.DRAINED and total == 0 and _over(record, seen, warm) and not needed:
         yield Move(record.release, State.ASLEEP, f"it was warm for {warm} s; its workers sleep now")
@@ -62,7 +62,7 @@ def stuck(record: Record, seen: Observation, rules: Rules) -> Iterator[str]:
         return
     if seen.now - record.closed_at < rules.settle_seconds + rules.delete_again_seconds:
         return
-    left, name = seen.left.get(record.release, UNKNOWN_LEFT), record.release
+    left, name = seen.left.get(record.release, UNKNOWN_WORK), record.release
     if left.total == 0:
         yield (
             f"the stack of release {name} is not deleted yet, as {record.retiring} asked: see why in "
@@ -102,7 +102,7 @@ def _sleep(record: Record, seen: Observation) -> Iterator[Action]:
 
 
 def _towards_deleted(record: Record, seen: Observation, memory: Memory, rules: Rules) -> Iterator[Action]:
-    left = seen.left.get(record.release, UNKNOWN_LEFT)
+    left = seen.left.get(record.release, UNKNOWN_WORK)
     if record.closed_at is None:
         return
     if record.parking and left.total != 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskfleet.measuring.depth import FallbackDepth
-from taskfleet.scaling.plan import PoolLoad
+from taskfleet.scaling.capacity_gap import PoolLoad
 
 
 @dataclass(frozen=True, kw_only=True)

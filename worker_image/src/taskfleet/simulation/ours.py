@@ -10,7 +10,7 @@ from taskfleet.contract import alarm_catalogue
 from taskfleet.contract.alarms import Comparison
 from taskfleet.contract.metrics import LOOK_SECONDS
 from taskfleet.contract.scaling import OUT_COOLDOWN_SECONDS, Step, in_cooldown_seconds, in_steps, out_steps
-from taskfleet.scaling.plan import PoolLoad, capacity_gap
+from taskfleet.scaling.capacity_gap import PoolLoad, capacity_gap
 from taskfleet.scaling.rates import Counted, Rates
 from taskfleet.simulation import step_scaling
 from taskfleet.simulation.engine import Fleet, Seen

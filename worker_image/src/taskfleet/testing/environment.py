@@ -23,7 +23,7 @@ from taskfleet.contract import container, names
 from taskfleet.contract import environment as env
 from taskfleet.contract.manifest import PoolManifest, ReleaseManifest
 from taskfleet.dead_letters.store import DeadLetters
-from taskfleet.publishing.publisher import only
+from taskfleet.publishing.publisher import force_broker
 from taskfleet.settings import ProducerSettings
 from taskfleet.testing import base, leash
 from taskfleet.testing.servers import Account, TlsValkey, wait_for
@@ -85,7 +85,7 @@ class Environment:
         for process, _ in self._workers:
             _kill(process)
 
-    def start_worker(self, *, broker: str = env.PRIMARY, slots: int = 2, **variables: str) -> None:
+    def start_worker(self, *, broker: str = env.PRIMARY, concurrency: int = 2, **variables: str) -> None:
         """A worker process on Redis, or with ``broker="fallback"`` on SQS; returns when it is ready."""
         place = Path(tempfile.mkdtemp(prefix="worker-", dir=self.folder))
         log = place / "log"
@@ -106,7 +106,7 @@ class Environment:
             env.QUEUES.name: ",".join(self.queues),
             env.BROKER.name: broker,
             env.EXECUTION.name: "prefork",
-            env.CONCURRENCY.name: str(slots),
+            env.CONCURRENCY.name: str(concurrency),
             env.CHILD_MEMORY_MIB.name: "300",
             env.MAX_TASKS_PER_CHILD.name: "1000",
             env.VISIBILITY_TIMEOUT_SECONDS.name: "3600",
@@ -165,9 +165,9 @@ class Environment:
         for _, its_broker in killed:
             self.start_worker(broker=its_broker)
 
-    def only(self, broker: str) -> contextlib.AbstractContextManager[None]:
+    def force_broker(self, broker: str) -> contextlib.AbstractContextManager[None]:
         """What this process publishes in the block goes to that broker: ``"primary"`` or ``"fallback"``."""
-        return only(broker)
+        return force_broker(broker)
 
     def waiting(self) -> int:
         """Messages on both brokers, those that are being run or wait for their time included."""

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError
 
 from taskfleet import aws
-from taskfleet.kept import Kept
+from taskfleet.cached_read import CachedRead
 from taskfleet.logs import logger
 from taskfleet.tools import running
 from taskfleet.tools.keys import KeyOf
@@ -135,7 +135,7 @@ def _rate(task: Any, name: str, key: str, declared: _Rate) -> _Rate:
     """What is set for it, or what is declared."""
     known = task.app.taskfleet
     if not hasattr(known, "tools_rates"):
-        known.tools_rates = Kept(
+        known.tools_rates = CachedRead(
             "what rates are set to",
             RateSettings(_Prompt(), known.settings.environment).read,
             keep_seconds=READ_EVERY_SECONDS,

@@ -15,7 +15,7 @@ from kombu.message import Message
 
 from taskfleet.contract.limits import MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER
-from taskfleet.dead_letters.letter import Finding, Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind, Finding
 from taskfleet.logs import logger
 from taskfleet.worker.begun import Begun
 
@@ -76,7 +76,7 @@ class Alone:
             f"received {suspect.headers[DELIVERIES_HEADER] + 1} times, and begun {before} times with nothing "
             "beside it: it never came to its end"
         )
-        self._consumer.park(suspect, Finding(Kind.TOO_MANY_DELIVERIES, why))
+        self._consumer.park(suspect, Finding(DeadLetterKind.TOO_MANY_DELIVERIES, why))
         return False
 
     def given_back(self) -> None:

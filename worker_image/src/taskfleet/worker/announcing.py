@@ -9,20 +9,20 @@ from celery import signals
 from celery.exceptions import InvalidTaskError, NotRegistered
 from kombu.message import Message
 
-from taskfleet.dead_letters.letter import Finding, Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind, Finding
 
 
 def not_run(consumer: Any, message: Message, finding: Finding) -> None:
     """``task_unknown`` or ``task_rejected``: a message is put aside."""
-    if finding.kind is Kind.UNREADABLE:
+    if finding.kind is DeadLetterKind.UNREADABLE:
         return  # nor does Celery
     headers = message.headers if isinstance(message.headers, Mapping) else {}
     name, task_id = headers.get("task"), headers.get("id")
-    if finding.kind is Kind.UNKNOWN_TASK:
+    if finding.kind is DeadLetterKind.UNKNOWN_TASK:
         error = NotRegistered(name)
         signals.task_unknown.send(sender=consumer, message=message, exc=error, name=name, id=task_id)
     else:
-        cause = None if finding.kind is Kind.NO_TASK else InvalidTaskError(finding.reason)
+        cause = None if finding.kind is DeadLetterKind.NO_TASK else InvalidTaskError(finding.reason)
         signals.task_rejected.send(sender=consumer, message=message, exc=cause)
 
 

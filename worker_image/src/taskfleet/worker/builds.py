@@ -20,7 +20,7 @@ from taskfleet import aws, signatures
 from taskfleet.contract import names, parameters
 from taskfleet.contract import state as keys
 from taskfleet.contract.manifest import ReleaseManifest
-from taskfleet.dead_letters.letter import Finding, Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind, Finding
 from taskfleet.errors import EX_CONFIG
 from taskfleet.logs import logger
 from taskfleet.publishing.parameters import Parameters
@@ -113,7 +113,7 @@ class Newer:
 
         Not one of SQS: there each time that it is received counts against it.
         """
-        of_another = finding.kind in (Kind.UNKNOWN_TASK, Kind.BAD_ARGUMENTS)
+        of_another = finding.kind in (DeadLetterKind.UNKNOWN_TASK, DeadLetterKind.BAD_ARGUMENTS)
         if self._settings.build is None or not of_another or counts_receipts(message):
             return False
         newest = self._known()

@@ -15,7 +15,7 @@ from kombu.utils.encoding import safe_repr
 
 from taskfleet import health
 from taskfleet.dead_letters import writing
-from taskfleet.dead_letters.letter import Finding, Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind, Finding
 from taskfleet.logs import logger
 from taskfleet.worker import (
     announcing,
@@ -176,7 +176,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001 - it would end this worker, then the next one
                 logger.exception("Celery can't make a task of a message")
                 why = f"Celery can't make a task of it: {safe_repr(error)}"
-                self.park(message, Finding(Kind.INVALID, why))
+                self.park(message, Finding(DeadLetterKind.INVALID, why))
 
         def on_message(message: Message) -> None:
             self.protecting.received()
@@ -195,19 +195,19 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
     def on_unknown_task(self, body: Any, message: Message, exc: BaseException) -> None:
         """A task that this release does not know: Celery would throw it away."""
-        self.park(message, Finding(Kind.UNKNOWN_TASK, f"this release has no task named {exc}"))
+        self.park(message, Finding(DeadLetterKind.UNKNOWN_TASK, f"this release has no task named {exc}"))
 
     def on_unknown_message(self, body: Any, message: Message) -> None:
         """A message that is no task."""
-        self.park(message, Finding(Kind.NO_TASK, "it is not a Celery task message"))
+        self.park(message, Finding(DeadLetterKind.NO_TASK, "it is not a Celery task message"))
 
     def on_invalid_task(self, body: Any, message: Message, exc: BaseException) -> None:
         """A task message that can't be run."""
-        self.park(message, Finding(Kind.INVALID, f"it can't be run: {exc}"))
+        self.park(message, Finding(DeadLetterKind.INVALID, f"it can't be run: {exc}"))
 
     def on_decode_error(self, message: Message, exc: BaseException) -> None:
         """A body that can't be read."""
-        self.park(message, Finding(Kind.UNREADABLE, f"its body can't be read: {exc}"))
+        self.park(message, Finding(DeadLetterKind.UNREADABLE, f"its body can't be read: {exc}"))
 
     def park(self, message: Message, finding: Finding) -> None:
         """Put it into the dead-letter store, then acknowledge it; not before the store has it."""

@@ -16,7 +16,7 @@ from celery.utils.time import maybe_iso8601
 
 from taskfleet.contract import metrics
 from taskfleet.contract.messages import DEFAULT_EXPIRY_HEADER
-from taskfleet.dead_letters.letter import Finding, Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind, Finding
 from taskfleet.settings import WorkerSettings
 from taskfleet.worker.timing import logger
 
@@ -30,7 +30,7 @@ def examine(headers: Mapping[str, Any] | None, *, now: float) -> Finding | None:
         return None
     days = (now - expired_at) / 86400
     return Finding(
-        Kind.EXPIRED,
+        DeadLetterKind.EXPIRED,
         f"it waited a week, and {days:.1f} days more: nobody said `expires`, so the fleet's default ended it",
     )
 

@@ -22,7 +22,7 @@ from kombu.utils.encoding import safe_repr, safe_str
 from kombu.utils.imports import symbol_by_name
 
 from taskfleet.dead_letters import writing
-from taskfleet.dead_letters.letter import Finding, Kind, Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Finding
 from taskfleet.errors import PointerUnknown, PublishError, TaskfleetError
 from taskfleet.logs import logger
 from taskfleet.publishing.stored import FailureNotStored, NotStored
@@ -225,7 +225,7 @@ def _expected(task: Any) -> tuple[type[BaseException], ...]:
     return throws if isinstance(throws, tuple) else (throws,)
 
 
-def _letter(request: Any, failure: Failure) -> Letter:
+def _letter(request: Any, failure: Failure) -> DeadLetter:
     return writing.of_message(
         request._app.taskfleet.settings,
         request._message,
@@ -237,12 +237,12 @@ def _letter(request: Any, failure: Failure) -> Letter:
 
 def _finding(request: Any, error: BaseException) -> Finding:
     if isinstance(error, InvalidTaskError):
-        return Finding(Kind.INVALID, _says(error))
+        return Finding(DeadLetterKind.INVALID, _says(error))
     if isinstance(error, Reject):
-        return Finding(Kind.REJECTED, f"rejected by the task: {safe_str(error.reason)}")
+        return Finding(DeadLetterKind.REJECTED, f"rejected by the task: {safe_str(error.reason)}")
     retries, most = request._context.retries or 0, request.task.max_retries
     spent = isinstance(error, MaxRetriesExceededError) or (most is not None and 0 < most <= retries)
-    kind = Kind.RETRIES_EXHAUSTED if spent else Kind.FAILED
+    kind = DeadLetterKind.RETRIES_EXHAUSTED if spent else DeadLetterKind.FAILED
     after = f" after {retries} retries" if retries else ""
     return Finding(kind, f"failed{after}: {_says(error)}")
 

@@ -16,7 +16,7 @@ from celery.exceptions import NotRegistered
 from kombu.message import Message
 from kombu.utils.encoding import safe_repr
 
-from taskfleet.dead_letters.letter import Finding, Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind, Finding
 from taskfleet.errors import DeadLettered
 from taskfleet.logs import logger
 from taskfleet.publishing.stored import NotStored
@@ -110,7 +110,11 @@ class Outcomes:
         task_id, name = fields.get("id"), fields.get("task")
         if not isinstance(task_id, str) or not task_id:
             return None
-        error = NotRegistered(name) if finding.kind is Kind.UNKNOWN_TASK else DeadLettered(finding.reason)
+        error = (
+            NotRegistered(name)
+            if finding.kind is DeadLetterKind.UNKNOWN_TASK
+            else DeadLettered(finding.reason)
+        )
         context = Context({**fields, **options, "delivery_info": {}})
         return self._of_failure(task_id, error, context, store=self._is_stored(fields, name))
 

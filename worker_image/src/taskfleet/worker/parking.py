@@ -13,7 +13,7 @@ from celery import Celery
 
 from taskfleet import aws
 from taskfleet.dead_letters import writing
-from taskfleet.dead_letters.letter import Letter
+from taskfleet.dead_letters.dead_letter import DeadLetter
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.errors import TaskfleetError
 from taskfleet.logs import logger
@@ -47,7 +47,7 @@ class _Store:
         """Whether it failed so lately that it is not asked yet."""
         return time.monotonic() < self._again_at
 
-    def put(self, settings: WorkerSettings, letter: Letter) -> None:
+    def put(self, settings: WorkerSettings, letter: DeadLetter) -> None:
         if self.is_away():
             raise NotParked("the dead-letter store failed just now, so it is not asked yet")
         try:
@@ -75,7 +75,7 @@ def park_text(*, queue: str, payload: bytes, reason: str) -> None:
 
 @dataclass(frozen=True)
 class _Waiting:
-    letter: Letter
+    letter: DeadLetter
     done: Callable[[], object]
     give_back: Callable[[], object]
     held: bool
@@ -98,7 +98,7 @@ class Parking:
 
     def park(
         self,
-        letter: Letter,
+        letter: DeadLetter,
         *,
         done: Callable[[], object],
         give_back: Callable[[], object],
@@ -149,7 +149,7 @@ class Parking:
             if waiting.held:
                 del self._waiting[waiting.letter.id]
 
-    def _is_kept(self, letter: Letter) -> bool:
+    def _is_kept(self, letter: DeadLetter) -> bool:
         try:
             _store.put(self._consumer.app.taskfleet.settings, letter)
         except NotParked:
@@ -168,9 +168,9 @@ class Parking:
             self._consumer.qos.decrement_eventually()
 
 
-def _bytes(letter: Letter) -> int:
+def _bytes(letter: DeadLetter) -> int:
     return _BYTES_BESIDE_THE_BODY + len(letter.message.body)
 
 
-def _name(letter: Letter) -> str:
+def _name(letter: DeadLetter) -> str:
     return f"task {letter.task_id}" if letter.task_id else "a message"

@@ -12,7 +12,7 @@ from kombu.utils.encoding import safe_str
 from taskfleet.contract.headers import are_options, strange
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES, MOST_DELIVERIES
 from taskfleet.contract.messages import DELIVERIES_HEADER, RELEASE_HEADER
-from taskfleet.dead_letters.letter import Finding, Kind
+from taskfleet.dead_letters.dead_letter import DeadLetterKind, Finding
 from taskfleet.worker.alone import SUSPECT_DELIVERIES, counts_receipts
 
 
@@ -24,30 +24,35 @@ def examine(message: Message, tasks: Mapping[str, Any], release: str) -> Finding
     try:
         return _examine(message, tasks, release)
     except Exception as error:  # noqa: BLE001 - whatever somebody else's bytes provoke
-        return Finding(Kind.INVALID, f"it can't be looked at: {type(error).__name__}: {safe_str(error)}")
+        return Finding(
+            DeadLetterKind.INVALID, f"it can't be looked at: {type(error).__name__}: {safe_str(error)}"
+        )
 
 
 def _examine(message: Message, tasks: Mapping[str, Any], release: str) -> Finding | None:
     headers, properties, body = message.headers, message.properties, message.body or b""
     if not isinstance(headers, Mapping) or not isinstance(properties, Mapping):
-        return Finding(Kind.INVALID, "its headers or its properties are no object")
+        return Finding(DeadLetterKind.INVALID, "its headers or its properties are no object")
     if not isinstance(body, bytes | str):
-        return Finding(Kind.UNREADABLE, f"its body is no text: {type(body).__name__}")
+        return Finding(DeadLetterKind.UNREADABLE, f"its body is no text: {type(body).__name__}")
     stamp = headers.get(RELEASE_HEADER)
     if stamp is not None and stamp != release:
-        return Finding(Kind.OTHER_RELEASE, f"stamped with release {stamp}, received by a worker of {release}")
+        return Finding(
+            DeadLetterKind.OTHER_RELEASE, f"stamped with release {stamp}, received by a worker of {release}"
+        )
     deliveries = headers.get(DELIVERIES_HEADER, 0)
     # One of SQS is judged when it would begin (`taskfleet.worker.alone`).
     if isinstance(deliveries, int) and deliveries >= MOST_DELIVERIES and not counts_receipts(message):
         return Finding(
-            Kind.TOO_MANY_DELIVERIES,
+            DeadLetterKind.TOO_MANY_DELIVERIES,
             f"delivered {deliveries} times before and never acknowledged: its worker ended, lost its lease "
             f"or gave it back; from {SUSPECT_DELIVERIES} times on it ran with nothing beside it",
         )
     size = len(body)
     if size > MESSAGE_BODY_MAX_BYTES:
         return Finding(
-            Kind.TOO_LARGE, f"its body has {size} bytes; {MESSAGE_BODY_MAX_BYTES} are allowed at most"
+            DeadLetterKind.TOO_LARGE,
+            f"its body has {size} bytes; {MESSAGE_BODY_MAX_BYTES} are allowed at most",
         )
     return _task(message, tasks, release)
 
@@ -59,16 +64,18 @@ def _task(message: Message, tasks: Mapping[str, Any], release: str) -> Finding |
         if unreadable:
             return unreadable
         if not isinstance(payload, Mapping) or "task" not in payload:
-            return Finding(Kind.NO_TASK, "it is not a Celery task message")
+            return Finding(DeadLetterKind.NO_TASK, "it is not a Celery task message")
     fields = headers if payload is None else payload
     name, task_id = fields["task"], fields.get("id")
     if not isinstance(name, str) or not isinstance(task_id, str) or not task_id:
-        return Finding(Kind.NO_TASK, f"its headers name no task and id: task {name!r}, id {task_id!r}")
+        return Finding(
+            DeadLetterKind.NO_TASK, f"its headers name no task and id: task {name!r}, id {task_id!r}"
+        )
     wrong = strange(headers, message.properties) or (payload and strange(payload, {}))
     if wrong:
-        return Finding(Kind.INVALID, wrong)
+        return Finding(DeadLetterKind.INVALID, wrong)
     if name not in tasks:
-        return Finding(Kind.UNKNOWN_TASK, f"release {release} has no task named {name!r}")
+        return Finding(DeadLetterKind.UNKNOWN_TASK, f"release {release} has no task named {name!r}")
     payload, unreadable = _payload(message)
     return unreadable or _arguments(payload, tasks[name])
 
@@ -78,22 +85,28 @@ def _payload(message: Message) -> tuple[Any, Finding | None]:
         return message.payload, None  # Celery reads it next, and finds it read
     except ContentDisallowed as error:
         return None, Finding(
-            Kind.UNREADABLE, f"its body is {message.content_type}, and only JSON is read: {error}"
+            DeadLetterKind.UNREADABLE, f"its body is {message.content_type}, and only JSON is read: {error}"
         )
     except Exception as error:  # noqa: BLE001 - whatever a decoder raises at bytes of somebody else's
-        return None, Finding(Kind.UNREADABLE, f"its body can't be read: {type(error).__name__}: {error}")
+        return None, Finding(
+            DeadLetterKind.UNREADABLE, f"its body can't be read: {type(error).__name__}: {error}"
+        )
 
 
 def _arguments(payload: Any, task: Any) -> Finding | None:
     if isinstance(payload, Mapping) and "args" in payload:  # the older protocol's body
         payload = (payload["args"], payload.get("kwargs") or {}, None)
     if not isinstance(payload, list | tuple) or len(payload) != 3:
-        return Finding(Kind.BAD_ARGUMENTS, "its body is not a list of arguments, keywords and options")
+        return Finding(
+            DeadLetterKind.BAD_ARGUMENTS, "its body is not a list of arguments, keywords and options"
+        )
     args, kwargs, options = payload
     if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
-        return Finding(Kind.BAD_ARGUMENTS, "its arguments are no list, or its keywords no object")
+        return Finding(DeadLetterKind.BAD_ARGUMENTS, "its arguments are no list, or its keywords no object")
     if not are_options(options):
-        return Finding(Kind.BAD_ARGUMENTS, "its options (callbacks, chain, chord) are not what Celery writes")
+        return Finding(
+            DeadLetterKind.BAD_ARGUMENTS, "its options (callbacks, chain, chord) are not what Celery writes"
+        )
     signature = getattr(task, "__header__", None)
     if signature is None or not task.typing:
         return None  # a task made from a class, or one that does not want to be checked
@@ -101,5 +114,5 @@ def _arguments(payload: Any, task: Any) -> Finding | None:
         # What Celery does at a publish: a function of the task's signature, with nothing in it.
         signature(*args, **kwargs)
     except TypeError as error:
-        return Finding(Kind.BAD_ARGUMENTS, f"the task does not take its arguments: {error}")
+        return Finding(DeadLetterKind.BAD_ARGUMENTS, f"the task does not take its arguments: {error}")
     return None

@@ -19,7 +19,7 @@ from taskfleet.brokers.redis import scripts
 Command = list[Any]
 
 # How far ahead `unacked_index` says that a held message becomes visible to stock workers.
-FAR_SECONDS = 6 * 3600
+STOCK_VISIBILITY_SECONDS = 6 * 3600
 # Given back in one call: some milliseconds of Redis's time.
 BATCH = 500
 
@@ -94,7 +94,7 @@ def fetch(
 ) -> Command:
     """The command that fetches. Sent without waiting for its answer, so it is not run here."""
     names = [part for queue in queues for part in (queue, json.dumps(queue))]
-    head = (session, number, many, FAR_SECONDS * 1000, int(rotate), scripts.BELL_WAIT_MS)
+    head = (session, number, many, STOCK_VISIBILITY_SECONDS * 1000, int(rotate), scripts.BELL_WAIT_MS)
     counts = (len(acknowledge), len(queues))
     return keys.command(_FETCH, *head, *counts, *acknowledge, *names, *priorities, whole=whole)
 
@@ -142,7 +142,7 @@ class Commands:
 
     def beat(self, session: str, *, cursor: str) -> tuple[bool, str]:
         """Say that this session lives, and restore what others left. Whether it still does, and a cursor."""
-        times = (*self.lease.milliseconds(), FAR_SECONDS * 1000)
+        times = (*self.lease.milliseconds(), STOCK_VISIBILITY_SECONDS * 1000)
         alive, after = self._run(_BEAT, session, *times, cursor, BATCH)
         return bool(alive), after.decode() if isinstance(after, bytes) else str(after)
 

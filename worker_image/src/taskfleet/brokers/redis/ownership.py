@@ -11,11 +11,11 @@ from kombu.transport import virtual
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from taskfleet.brokers.redis.commands import Commands, Keys, Lease
+from taskfleet.brokers.redis.orphaned_sessions import SESSIONS
 from taskfleet.brokers.redis.qos import QoS
 from taskfleet.brokers.redis.renewal import Renewal
 from taskfleet.brokers.redis.running import running_tags
 from taskfleet.brokers.redis.session import Session
-from taskfleet.brokers.redis.widows import SESSIONS
 from taskfleet.contract import messages
 
 logger = logging.getLogger(__name__)

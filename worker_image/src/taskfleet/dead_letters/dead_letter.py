@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Kind(StrEnum):
+class DeadLetterKind(StrEnum):
     """Why a message was put aside."""
 
     NOT_A_MESSAGE = "not-a-message"  # not JSON, or not what a Celery producer writes
@@ -34,7 +34,7 @@ class Kind(StrEnum):
 class Finding:
     """Why a message must not run."""
 
-    kind: Kind
+    kind: DeadLetterKind
     reason: str
 
 
@@ -72,13 +72,13 @@ class Heading:
     task_id: str | None
     release: str | None
     pool: str | None
-    kind: Kind
+    kind: DeadLetterKind
     reason: str
     at: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter(Heading):
+class DeadLetter(Heading):
     """Everything. ``args`` is for people; the message's body has the real ones."""
 
     exception: str | None = None

@@ -28,7 +28,7 @@ class Interrupted(OSError):
     """Whoever read for all of them was made to stop: a read that begins anew may bring it."""
 
 
-class _Look(Generic[T]):
+class _Read(Generic[T]):
     """The read that is under way, or was the last."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class _Look(Generic[T]):
         self.began = -math.inf
 
 
-class Kept(Generic[T]):
+class CachedRead(Generic[T]):
     """The value that ``read`` brought last; read again within ``keep_seconds``, it holds if that fails.
 
     A first read is waited for, within the `deadline` if there is one, and so is one of a value that nobody
@@ -58,7 +58,7 @@ class Kept(Generic[T]):
         self._what, self._read, self._clock = what, read, clock
         self._keep_seconds, self._patience_seconds = keep_seconds, patience_seconds
         self._stale_seconds = stale_seconds
-        self._looks: PerProcess[_Look[T]] = PerProcess(_Look)
+        self._reads: PerProcess[_Read[T]] = PerProcess(_Read)
         self.known: T | None = None
         self._until = -math.inf
 
@@ -67,7 +67,7 @@ class Kept(Generic[T]):
         known, until, now = self.known, self._until, self._clock()
         if known is not None and now < until:
             return known
-        look = self._looks.get()
+        look = self._reads.get()
         future = self._under_way(look)
         if known is None:
             return self._first(future)
@@ -82,12 +82,12 @@ class Kept(Generic[T]):
 
     def fresh(self) -> T:
         """The value that a read brings which begins now, or is under way. Raises what it raised, as `get`."""
-        return self._first(self._under_way(self._looks.get()))
+        return self._first(self._under_way(self._reads.get()))
 
     def begin(self) -> None:
         """Begin the first read, for a `get` that comes soon."""
         if self.known is None:
-            self._under_way(self._looks.get())
+            self._under_way(self._reads.get())
 
     def expire(self) -> None:
         """Have it read again at the next `get`."""
@@ -99,7 +99,7 @@ class Kept(Generic[T]):
         except TimeoutError as error:
             raise TimeoutError(f"{self._what} was not read in time") from error
 
-    def _under_way(self, look: _Look[T]) -> Future[T]:
+    def _under_way(self, look: _Read[T]) -> Future[T]:
         with look.lock:
             future = look.future
             begins = future is None or (future.done() and self._clock() >= self._until)
@@ -111,7 +111,7 @@ class Kept(Generic[T]):
         return future
 
     def _start(self, future: Future[T]) -> None:
-        thread = threading.Thread(target=self._run, args=(future,), name="taskfleet-kept", daemon=True)
+        thread = threading.Thread(target=self._run, args=(future,), name="taskfleet-cached-read", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # no thread can be started now; nobody would ever end this wait

@@ -18,7 +18,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._widows: dict[object, list[tuple[int, Session]]] = {}
+        self._orphaned: dict[object, list[tuple[int, Session]]] = {}
         atexit.register(self._end)
 
     def take(
@@ -26,7 +26,7 @@ class Sessions:
     ) -> Session:
         """The session that a new channel goes on with: one that was left, or a new one."""
         with self._lock:
-            for pid, session in self._widows.pop(broker, []):
+            for pid, session in self._orphaned.pop(broker, []):
                 if pid == os.getpid() and session.id:
                     return session
         return Session(make_commands, renewal)
@@ -34,7 +34,7 @@ class Sessions:
     def leave(self, broker: object, session: Session) -> None:
         """This one still has something to say, or something that runs."""
         with self._lock:
-            self._widows.setdefault(broker, []).append((os.getpid(), session))
+            self._orphaned.setdefault(broker, []).append((os.getpid(), session))
 
     def _end(self) -> None:
         """At the end of the process whatever is held goes back now, not when its lease lapses.
@@ -42,7 +42,7 @@ class Sessions:
         If nobody told the worker to end, what ran may be the cause: then that counts as a delivery.
         """
         counts = not stopping()
-        for entries in list(self._widows.values()):
+        for entries in list(self._orphaned.values()):
             for pid, session in entries:
                 if pid == os.getpid() and session.id:
                     for tag in list(session.held) if counts else ():

@@ -11,8 +11,8 @@ from local.agent.backoff import Backoff, delay_seconds
 from local.agent.definitions import HealthCheck, StartError, parse
 from local.agent.health import Health, Verdict, after, next_check_seconds
 from local.agent.model import Revision, RunningTask, Service, ServiceName, Start, Stop
-from local.agent.plan import plan, settled
 from local.agent.reload import Reloads
+from local.agent.scheduler import plan, settled
 
 NAME = ServiceName("fleet", "high")
 NEW, OLD = Revision("high:2", "d2"), Revision("high:1", "d1")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from taskfleet.releases.observation import Left
+from taskfleet.releases.observation import RemainingWork
 
 
 def total(parts: Iterable[int | None]) -> int | None:
@@ -20,7 +20,7 @@ def total(parts: Iterable[int | None]) -> int | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueueLook:
+class QueueSnapshot:
     """One versioned queue, messages and seconds.
 
     ``fallback`` is all that its SQS queue holds; ``parked`` are dead letters that are still on Redis.
@@ -36,7 +36,7 @@ class QueueLook:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolLook:
+class PoolSnapshot:
     """One pool of a release: its own queues, its workers wanted and running, and its capacity gaps.
 
     ``failed`` workers, on either broker, ended unasked in the five minutes before.
@@ -54,7 +54,7 @@ class PoolLook:
     gap: int | None
     fallback_gap: int | None
     failed: int | None
-    queues: tuple[QueueLook, ...]
+    queues: tuple[QueueSnapshot, ...]
 
     @property
     def waiting(self) -> int | None:
@@ -80,14 +80,16 @@ class PoolLook:
         return None if not known or (None in ages and max(known) == 0) else max(known)
 
 
-def left(pools: Iterable[PoolLook]) -> Left:
+def left(pools: Iterable[PoolSnapshot]) -> RemainingWork:
     """What is left in a release's pools. Dead letters count until the store has them."""
     queues = [queue for pool in pools for queue in pool.queues]
-    return Left(**{part.name: total(getattr(queue, part.name) for queue in queues) for part in fields(Left)})
+    return RemainingWork(
+        **{part.name: total(getattr(queue, part.name) for queue in queues) for part in fields(RemainingWork)}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseLook:
+class ReleaseSnapshot:
     """One release. ``ready``: may be promoted. ``empty_looks``: looks in a row that found nothing left.
 
     ``producers``: processes that may still publish to it. ``beat``: whether it has one of its own; and how
@@ -103,7 +105,7 @@ class ReleaseLook:
     reason: str
     empty_looks: int
     overdue: bool
-    pools: tuple[PoolLook, ...]
+    pools: tuple[PoolSnapshot, ...]
     producers: int | None = None
     beat: bool = False
     beat_desired: int | None = None
@@ -111,13 +113,13 @@ class ReleaseLook:
     judged: str = ""
 
     @property
-    def left(self) -> Left:
+    def left(self) -> RemainingWork:
         """Work in the release."""
         return left(self.pools)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class FleetSnapshot:
     """Everything. ``published`` is the release that producers are told; ``dead_letters`` by logical queue.
 
     ``next_eta`` is when the first of the far ETAs is due (seconds since the epoch; None if there is none),
@@ -135,12 +137,12 @@ class Look:
     dead_letters: dict[str, int | None]
     new_dead_letters: int | None
     drain_overdue: int | None
-    releases: tuple[ReleaseLook, ...]
+    releases: tuple[ReleaseSnapshot, ...]
     problems: tuple[str, ...] = field(default=())
     next_eta: float | None = None
     etas_late_seconds: float | None = None
 
-    def forgotten(self) -> Look:
+    def forgotten(self) -> FleetSnapshot:
         """The same fleet with nothing known of it: what was measured long ago is not true any more."""
         return replace(
             self,
@@ -171,7 +173,7 @@ class Look:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> Look:
+    def from_json(cls, text: str) -> FleetSnapshot:
         """Read what `to_json` wrote. ``ValueError`` for anything else."""
         try:
             data: dict[str, Any] = json.loads(text)
@@ -186,18 +188,18 @@ _SETTINGS = frozenset(
 )
 
 
-def _forgotten(pool: PoolLook) -> PoolLook:
+def _forgotten(pool: PoolSnapshot) -> PoolSnapshot:
     queues = tuple(replace(queue, **_nothing(queue)) for queue in pool.queues)
     return replace(pool, queues=queues, **_nothing(pool))
 
 
-def _nothing(look: PoolLook | QueueLook) -> dict[str, Any]:
+def _nothing(look: PoolSnapshot | QueueSnapshot) -> dict[str, Any]:
     return {each.name: None for each in fields(look) if each.name not in _SETTINGS}
 
 
-def _release(data: dict[str, Any]) -> ReleaseLook:
-    return ReleaseLook(pools=tuple(_pool(each) for each in data.pop("pools")), **data)
+def _release(data: dict[str, Any]) -> ReleaseSnapshot:
+    return ReleaseSnapshot(pools=tuple(_pool(each) for each in data.pop("pools")), **data)
 
 
-def _pool(data: dict[str, Any]) -> PoolLook:
-    return PoolLook(queues=tuple(QueueLook(**each) for each in data.pop("queues")), **data)
+def _pool(data: dict[str, Any]) -> PoolSnapshot:
+    return PoolSnapshot(queues=tuple(QueueSnapshot(**each) for each in data.pop("queues")), **data)

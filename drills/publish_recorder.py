@@ -11,7 +11,7 @@ from taskfleet.publishing.outgoing import Outgoing
 from taskfleet.publishing.publisher import Publisher
 
 
-class Watch:
+class PublishRecorder:
     """Of the latest publish of this process since `begin`. For a process with one thread."""
 
     def __init__(self, publisher: Publisher) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from taskfleet.scaling.plan import PoolLoad, capacity_gap
+from taskfleet.scaling.capacity_gap import PoolLoad, capacity_gap
 from taskfleet.scaling.rates import Flow
 
 # 4 slots, late after 15 s, 1 to 10 workers, one wanted.

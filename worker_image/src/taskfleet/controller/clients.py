@@ -35,7 +35,7 @@ class GateSender(Protocol):
 
 
 @dataclass(frozen=True)
-class Edges:
+class Clients:
     """The controller's clients."""
 
     environment: str
@@ -54,10 +54,10 @@ class Edges:
     gates: GateSender
 
 
-def connect(settings: ControllerSettings) -> Edges:
+def connect(settings: ControllerSettings) -> Clients:
     """Make them all. Nothing is reached before it is used."""
     ecs = aws.client("ecs", IN_A_LOOK)
-    return Edges(
+    return Clients(
         environment=settings.environment,
         primary=_primary(settings),
         fallback=Fallback(aws.client("sqs", IN_A_LOOK)),

@@ -1,15 +1,14 @@
-"""`fleet release promote`, `rollback` and `retire`: say what would be done; do it with ``--yes``."""
+"""`fleet release promote` and `rollback`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from taskfleet.cli.dry_run import reason, say, yes
 from taskfleet.cli.operator import Operator, asks
-from taskfleet.cli.output import show, show_json
 from taskfleet.contract import names
 from taskfleet.errors import TaskfleetError
 from taskfleet.measuring.services import services
@@ -17,32 +16,6 @@ from taskfleet.releases import commands, promoting
 from taskfleet.releases.commands import Promotion
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.store import Snapshot
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def yes(command: F) -> F:
-    """Give a command ``--yes``."""
-    return click.option("--yes", is_flag=True, help="Do it. Without this it is only said.")(command)
-
-
-def reason(command: F) -> F:
-    """Give a command ``--reason``, for the history."""
-    return click.option("--reason", default="by an operator", show_default=True, help="For the history.")(
-        command
-    )
-
-
-def say(operator: Operator, *, done: bool, steps: list[str], undo: str | None = None) -> None:
-    """Tell what was done, or would be."""
-    if operator.json:
-        show_json({"done": done, "steps": steps, "undo": undo})
-        return
-    show([*(step if done else f"would: {step}" for step in steps)])
-    if undo and done:
-        show([f"undo: {undo}"])
-    if not done:
-        show(["nothing was changed; do it with --yes"])
 
 
 @click.command()
