@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import autoscale, canary, consume, deploy, outage, publish, ratelimit, toolkit
+from benchmarks import autoscale, canary, consume, deploy, look, outage, publish, ratelimit, toolkit
 from benchmarks.autoscale.compare import Comparison
 from drills.fleet import Fleet
 from drills.report import Report
@@ -46,6 +46,7 @@ ALONE: dict[str, tuple[str, Callable[[], Report | Comparison]]] = {
     "deploy": ("an incompatible release: rolling restart, workers swapped, ours", deploy.run),
     "canary": ("simulated canaries: good releases rejected, bad ones caught; SEEDS=1000", canary.run),
     "autoscale": ("our scaling and five others on eleven loads, simulated; SEEDS=30 in full", autoscale.run),
+    "look": ("what the controller's look costs, with 1,000 and 1,000,000 messages", look.run),
     "ratelimit": ("70 a second with 1, 4 and 8 workers, against Celery's rate_limit", ratelimit.run),
     "toolkit": ("what each tool adds to a run: round trips, bytes, time, dollars", toolkit.run),
 }

@@ -13,10 +13,10 @@ from typing import Any
 
 import redis
 
+from taskfleet.controller.hours import LastHour
 from taskfleet.measuring import tasks
 from taskfleet.measuring.histogram import Histogram
 
-HOUR_MINUTES = 60
 # A minute is over on Redis's clock; ours may be ahead of it.
 SETTLES_SECONDS = 5.0
 # Kept for `fleet tasks`: a DynamoDB item takes 400 KB.
@@ -79,6 +79,7 @@ class TaskFigures:
 
     def __init__(self) -> None:
         self.totals: Mapping[Labels, Counter[str]] = {}
+        self._hours: dict[str, LastHour] = {}  # by release
         self._after: int | None = None  # the last minute that is in them
 
     def look(
@@ -88,23 +89,33 @@ class TaskFigures:
 
         Then nothing is counted, and the next look does it.
         """
-        over = int(now - SETTLES_SECONDS) // 60 - 1
+        over = _over(now)
         if self._after is not None and over <= self._after:
             return None
-        new = range((over if self._after is None else self._after) + 1, over + 1)
-        hour = range(over - HOUR_MINUTES + 1, over + 1)
-        totals = dict[Labels, Counter[str]]()
-        rows: list[Task] = []
-        for release in releases:
-            kept = {key: each for key, each in self.totals.items() if key[1] == release}
-            for key, counts in tasks.counted(connection, environment, release, new).items():
+        hours = {release: self._hours.get(release, LastHour()) for release in releases}
+        read = {
+            release: tasks.texts(connection, environment, release, hour.missing(over))
+            for release, hour in hours.items()
+        }
+        new = (over if self._after is None else self._after) + 1
+        totals = {labels: counts for labels, counts in self.totals.items() if labels[1] in hours}
+        for release, minutes in read.items():
+            hours[release].add(minutes)
+            for key, counts in hours[release].since(new).items():
                 labels = (environment, release, *key)
-                kept[labels] = kept.get(labels, Counter()) + counts
-            totals |= kept
-            found = tasks.counted(connection, environment, release, hour)
-            rows += [row(release, key, tasks.parsed(counts)) for key, counts in found.items()]
-        self.totals, self._after = totals, over
+                totals[labels] = totals.get(labels, Counter()) + counts
+        self.totals, self._hours, self._after = totals, hours, over
+        rows = [
+            row(release, key, tasks.parsed(counts))
+            for release, hour in hours.items()
+            for key, counts in hour.sums.items()
+        ]
         return _hour(rows, until=60.0 * (over + 1))
+
+
+def _over(now: float) -> int:
+    """The last minute that is over."""
+    return int(now - SETTLES_SECONDS) // 60 - 1
 
 
 def _hour(rows: list[Task], *, until: float) -> Hour:

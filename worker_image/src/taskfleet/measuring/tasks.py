@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,8 +71,11 @@ def read(
     Both in seconds since the epoch. Raises redis-py's errors when the broker does not answer; minutes more
     than `taskfleet.contract.figures.KEEP_SECONDS` ago are gone.
     """
-    minutes = _minutes(since, until)
-    return {key: parsed(counts) for key, counts in counted(connection, environment, release, minutes).items()}
+    found: dict[Key, Counter[str]] = {}
+    for _, minute in texts(connection, environment, release, _minutes(since, until)):
+        for key, text in minute.items():
+            found.setdefault(key, Counter()).update(json.loads(text))
+    return {key: parsed(counts) for key, counts in found.items()}
 
 
 def read_by_minute(
@@ -80,20 +83,9 @@ def read_by_minute(
 ) -> dict[Key, list[Figures]]:
     """As `read`, with the figures of each minute in which there are some apart, in their order."""
     found: dict[Key, list[Figures]] = {}
-    for minute in _asked(connection, environment, release, _minutes(since, until)):
-        for key, counts in minute.items():
-            found.setdefault(key, []).append(parsed(counts))
-    return found
-
-
-def counted(
-    connection: redis.Redis, environment: str, release: str, minutes: Iterable[int]
-) -> dict[Key, Counter[str]]:
-    """The counts behind `read`, in one round trip; a minute is a number of minutes since the epoch."""
-    found: dict[Key, Counter[str]] = {}
-    for minute in _asked(connection, environment, release, minutes):
-        for key, counts in minute.items():
-            found.setdefault(key, Counter()).update(counts)
+    for _, minute in texts(connection, environment, release, _minutes(since, until)):
+        for key, text in minute.items():
+            found.setdefault(key, []).append(parsed(json.loads(text)))
     return found
 
 
@@ -101,18 +93,17 @@ def _minutes(since: float, until: float) -> range:
     return range(int(since // 60), math.ceil(until / 60))
 
 
-def _asked(
+def texts(
     connection: redis.Redis, environment: str, release: str, minutes: Iterable[int]
-) -> Iterator[dict[Key, dict[str, int]]]:
+) -> list[tuple[int, dict[Key, str]]]:
+    """The counts behind `read` as JSON, in one round trip; minutes are numbered since the epoch."""
+    wanted = list(minutes)
     with connection.pipeline(transaction=False) as asked:
-        for minute in minutes:
+        for minute in wanted:
             asked.hgetall(figures.key(environment, release, minute))
         replies = asked.execute()
-    for reply in replies:
-        yield {
-            figures.split(_text(name)): {figure: int(count) for figure, count in json.loads(text).items()}
-            for name, text in reply.items()
-        }
+    found = [{figures.split(_text(name)): _text(text) for name, text in reply.items()} for reply in replies]
+    return list(zip(wanted, found, strict=True))
 
 
 def parsed(counts: Mapping[str, int]) -> Figures:
