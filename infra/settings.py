@@ -297,7 +297,8 @@ class Settings:
     log_retention_days: int = 30
     # CloudWatch Container Insights: processor, memory and network by service. Its metrics cost: `make cost`.
     container_insights: bool = True
-    # Who reads the controller's `/metrics`: a scraper's security group (sg-…), a private range (10.8.0.0/20).
+    # Who reads the `/metrics` of controller and workers, which then serve theirs: a scraper's security group
+    # (sg-…), a private range (10.8.0.0/20).
     metrics_from: tuple[str, ...] = ()
     alarm_email: str | None = None
     # Something else pages your team (a chat, a paging service): you subscribe it to the alarm topic yourself.

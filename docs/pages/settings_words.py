@@ -120,7 +120,7 @@ SETTINGS = {
         "CloudWatch's own metrics of the containers", "off to save about $39 a month ([costs.md](costs.md))"
     ),
     "metrics_from": Words(
-        "who reads the controller's `/metrics`",
+        "who reads the `/metrics` of controller and workers ([metrics.md](metrics.md#on-aws))",
         "when Prometheus scrapes it",
         "security groups, private ranges of /16 or smaller",
     ),

@@ -58,6 +58,8 @@ def worker_variables(
         contract.TIME_LIMIT_SECONDS: limits.time_limit_seconds,
         contract.SOFT_SHUTDOWN_SECONDS: limits.soft_shutdown_seconds,
     }
+    if port := scraped_port(settings):
+        own[contract.METRICS_PORT] = port
     if build is not None:
         own[contract.BUILD] = build
         if accepted_breaks:
@@ -74,6 +76,11 @@ def result_backend(settings: Settings) -> str | None:
     if not isinstance(settings.results, Results):
         return None
     return results.url(settings.name, settings.region, expires_seconds=settings.results.expires_seconds)
+
+
+def scraped_port(settings: Settings) -> int | None:
+    """Where workers and controller serve `/metrics` to those of `metrics_from`; None where nobody may."""
+    return contract.METRICS_PORT_DEFAULT if settings.metrics_from else None
 
 
 def _shared(settings: Settings, endpoint: Endpoint) -> dict[contract.Variable, object]:

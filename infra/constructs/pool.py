@@ -14,7 +14,7 @@ from taskfleet.contract import names
 
 from infra.constructs.alarms import Alarms
 from infra.constructs.capacity import strategies
-from infra.constructs.environment import Endpoint, worker_variables
+from infra.constructs.environment import Endpoint, scraped_port, worker_variables
 from infra.constructs.log_groups import log_group
 from infra.constructs.permissions import Grants
 from infra.constructs.pool_alarms import PoolAlarms
@@ -150,6 +150,7 @@ class WorkerPool(Construct):
             memory_mib=pool.memory_mib,
             stop_timeout_seconds=pool.limits.stop_timeout_seconds,
             capacity=pool.capacity,
+            port=scraped_port(release.settings),
             log_group=self._log_group,
             image=release.image,
         )

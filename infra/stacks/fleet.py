@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import aws_cdk as cdk
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -17,7 +14,7 @@ from infra.checks.nag import acknowledge
 from infra.constructs.alarms import Alarms
 from infra.constructs.capacity import Instances
 from infra.constructs.dashboard import FleetDashboard
-from infra.constructs.environment import Endpoint, result_backend, service_variables
+from infra.constructs.environment import Endpoint, result_backend, scraped_port, service_variables
 from infra.constructs.fleet_alarms import add_fleet_alarms
 from infra.constructs.image import WorkerImage
 from infra.constructs.log_groups import log_group
@@ -38,7 +35,6 @@ from infra.constructs.tables import (
     tools_table,
 )
 from infra.constructs.topic import alarm_topic
-from infra.constructs.vpc import peer
 from infra.settings import Capacity, Results, Settings
 
 
@@ -74,8 +70,8 @@ class FleetStack(EnvironmentStack):
         etas_table(self, settings=settings, key=key, protected=protected)
         self.dead_letters_table = dead_letters_table(self, settings=settings, key=key, protected=protected)
         self.tools_table = tools_table(self, settings=settings, key=key, protected=protected)
-        if settings.results_cache or settings.metrics_from:
-            # Each has a security group, which must follow a VPC that is made anew.
+        if settings.results_cache:
+            # Its security group must follow a VPC that is made anew.
             lookup_vpc(self, settings, vpc_id=lookup(self, settings, "vpc-id"))
         self.results_cache = self._results_cache(key)
         if isinstance(settings.results, Results):
@@ -141,9 +137,7 @@ class FleetStack(EnvironmentStack):
         )
         container = image.container(self)
 
-        def singleton(
-            name: str, role: str, grants: Grants, *, where: Place, port: int | None
-        ) -> ecs.FargateService:
+        def singleton(name: str, role: str, grants: Grants, *, port: int | None = None) -> ecs.FargateService:
             scope = Construct(self, name.capitalize())
             made = Singleton(
                 settings=settings,
@@ -153,39 +147,19 @@ class FleetStack(EnvironmentStack):
                 variables=service_variables(settings, endpoint),
                 image=container,
                 key=key,
-                place=where,
+                place=place,
                 port=port,
             )
             return made.make(scope)
 
-        scraped = _scraped(self, settings, vpc)
         self.controller = singleton(
             names.CONTROLLER_SERVICE,
             variables.Role.CONTROLLER,
             permissions.controller(),
-            where=replace(place, more_groups=scraped),
-            port=variables.METRICS_PORT_DEFAULT if scraped else None,
+            port=scraped_port(settings),
         )
         if keeps_beat:
-            singleton(names.BEAT_SERVICE, variables.Role.BEAT, permissions.beat(), where=place, port=None)
-
-
-def _scraped(stack: cdk.Stack, settings: Settings, vpc: ec2.IVpc) -> list[ec2.ISecurityGroup]:
-    """The controller's second security group, which lets in who reads its `/metrics`; none by default."""
-    if not settings.metrics_from:
-        return []
-    group = ec2.SecurityGroup(
-        stack,
-        "Metrics",
-        vpc=vpc,
-        description="Readers of the controllers metrics",
-        allow_all_outbound=False,
-    )
-    for one in settings.metrics_from:
-        group.add_ingress_rule(
-            peer(one), ec2.Port.tcp(variables.METRICS_PORT_DEFAULT), "metrics_from in the settings"
-        )
-    return [group]
+            singleton(names.BEAT_SERVICE, variables.Role.BEAT, permissions.beat())
 
 
 def _cluster(stack: cdk.Stack, settings: Settings) -> ecs.Cluster:

@@ -14,10 +14,11 @@ from constructs import Construct
 
 from infra.base import EnvironmentStack, publish, publish_list
 from infra.constructs.endpoints import add_gateways, add_interfaces
+from infra.constructs.environment import scraped_port
 from infra.constructs.key import environment_key
 from infra.constructs.log_groups import log_group
 from infra.constructs.roles import service_principal
-from infra.constructs.vpc import existing_vpc
+from infra.constructs.vpc import existing_vpc, peer
 from infra.rules.endpoints import interfaces
 from infra.settings import Egress, Settings
 
@@ -47,13 +48,23 @@ class NetworkStack(EnvironmentStack):
             self,
             "Workers",
             vpc=self.vpc,
+            # Another description would be another group.
             description="Workers, controller and beat: nothing comes in",
             allow_all_outbound=True,
         )
+        self._admit_scrapers(settings)
         if isinstance(self.vpc, ec2.Vpc):  # an existing one is watched by whoever made it
             _log_flows(self.vpc, self.key, settings)
         self._endpoints(settings)
         self._publish(settings)
+
+    def _admit_scrapers(self, settings: Settings) -> None:
+        """On the group that all have, so that a change reaches releases that run, and costs none of five."""
+        if port := scraped_port(settings):
+            for one in settings.metrics_from:
+                self.worker_security_group.add_ingress_rule(
+                    peer(one), ec2.Port.tcp(port), "metrics_from in the settings"
+                )
 
     def _endpoints(self, settings: Settings) -> None:
         network = settings.network

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from taskfleet.contract import names
-from taskfleet.contract.environment import METRICS_PORT_DEFAULT
+from taskfleet.contract.environment import METRICS_PORT, METRICS_PORT_DEFAULT
 
 from infra.checks.access import calls
 from infra.checks.access.policies import BEAT, CONTROLLER, WORKER
 from infra.checks.access.resolve import Account
 from infra.checks.paths import Paths, Rule
 from infra.settings import Egress, Settings
-from tests.infra.synthesis import RELEASE, Synthesis, of_type
+from tests.infra.synthesis import RELEASE, Synthesis
 from tests.infra.variants import DATABASE, EXISTING, SCRAPER, SCRAPER_RANGE, WEB, WEB_RANGE
 from tests.support import reference as environments
 
@@ -158,33 +158,39 @@ def test_whom_the_settings_name_reaches_the_broker_and_nobody_else(variants: Syn
     }
 
 
-def test_whom_the_settings_name_reads_the_metrics_of_the_controller_and_reaches_nothing_else(
+def test_whom_the_settings_name_reads_the_metrics_and_reaches_nothing_else(
     variants: Synthesis,
 ) -> None:
     paths = paths_of(variants, EXISTING)
     services = paths.services()
     admitted = {
-        (name, rule.peer, rule.first, rule.last)
-        for name, place in services.items()
-        for rule in paths.admitted(place)
+        (rule.peer, rule.first, rule.last) for place in services.values() for rule in paths.admitted(place)
     }
-    task = of_type(variants.of(EXISTING.name, "fleet"), "AWS::ECS::TaskDefinition").values()
-    mapped = {one["Family"]: one["ContainerDefinitions"][0].get("PortMappings") for one in task}
+    tasks = dict(paths.resources("AWS::ECS::TaskDefinition")).values()
+    containers = {one["Family"]: one["ContainerDefinitions"][0] for one in tasks}
+    mapped = {family: one["PortMappings"] for family, one in containers.items() if "PortMappings" in one}
+    served = {
+        family
+        for family, one in containers.items()
+        if {"Name": METRICS_PORT.name, "Value": str(METRICS_PORT_DEFAULT)} in one["Environment"]
+    }
 
     port = METRICS_PORT_DEFAULT
-    assert admitted == {(names.CONTROLLER_SERVICE, peer, port, port) for peer in (SCRAPER, SCRAPER_RANGE)}
-    # By which a collector finds it.
-    controller = names.task_family(EXISTING.name, names.CONTROLLER_SERVICE)
-    assert mapped == {controller: [{"ContainerPort": port, "Protocol": "tcp"}]}
+    assert admitted == {(peer, port, port) for peer in (SCRAPER, SCRAPER_RANGE)}
+    # By which a collector finds them.
+    silent = {names.task_family(EXISTING.name, BEAT_SERVICE)}
+    mapping = [{"ContainerPort": port, "Protocol": "tcp"}]
+    assert mapped == dict.fromkeys(containers.keys() - silent, mapping)
+    assert served == mapped.keys() - {names.task_family(EXISTING.name, names.CONTROLLER_SERVICE)}
 
 
 @EVERYWHERE
-def test_unless_they_name_somebody_nobody_reaches_the_controller(
+def test_unless_they_name_somebody_nobody_reaches_anything_that_runs(
     blueprint: Synthesis, settings: Settings
 ) -> None:
     paths = paths_of(blueprint, settings)
 
-    assert paths.admitted(paths.services()[names.CONTROLLER_SERVICE]) == []
+    assert [rule for place in paths.services().values() for rule in paths.admitted(place)] == []
 
 
 def test_a_pools_own_security_groups_are_its_workers_alone(variants: Synthesis) -> None:
