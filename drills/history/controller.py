@@ -11,7 +11,7 @@ from taskfleet import logs
 from taskfleet.controller.clients import connect
 from taskfleet.controller.controller import Controller
 from taskfleet.controller.main import look_until
-from taskfleet.settings import ControllerSettings, read
+from taskfleet.settings import ControllerSettings
 
 LOOK_SECONDS = 2.0
 READY = "the controller looks"
@@ -19,7 +19,7 @@ READY = "the controller looks"
 
 def main() -> None:
     """Until it is killed."""
-    settings = read(ControllerSettings)
+    settings = ControllerSettings.from_environ()
     logs.configure(level=settings.log_level)
     print(READY, flush=True)
     look_until(threading.Event(), Controller(connect(settings)), every_seconds=LOOK_SECONDS)

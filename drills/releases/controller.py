@@ -26,7 +26,7 @@ from taskfleet.controller.main import look_until
 from taskfleet.releases import answers
 from taskfleet.releases.gate import Gates
 from taskfleet.releases.observation import Rules
-from taskfleet.settings import ControllerSettings, read
+from taskfleet.settings import ControllerSettings
 
 LOOK_SECONDS, PLACE = "TASKFLEET_DRILL_LOOK_SECONDS", "TASKFLEET_DRILL_PLACE"
 _AGAIN_SECONDS = 0.2
@@ -58,7 +58,7 @@ def _live(place: Path) -> None:
     try:
         if (place / "dies").exists():
             _die_at_each_step(place / "deaths", (place / "dies").read_text())
-        settings = read(ControllerSettings)
+        settings = ControllerSettings.from_environ()
         logs.configure(level=settings.log_level)
         controller = Controller(connect(settings), rules=_rules(place))
         print("looks", flush=True)

@@ -1,11 +1,13 @@
-"""The environment variables of each role's containers, from `taskfleet.contract.environment`."""
+"""The environment variables of each role's containers, written from `taskfleet.settings`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from taskfleet.contract import container, results
 from taskfleet.contract import environment as contract
+from taskfleet.settings import BeatSettings, ControllerSettings, WorkerSettings
 
 from infra.settings import Capacity, Pool, Results, Settings
 
@@ -22,9 +24,10 @@ class Endpoint:
 def service_variables(
     settings: Settings, endpoint: Endpoint, *, release: str | None = None
 ) -> dict[str, str]:
-    """For the controller, and for the beat of a ``release``."""
-    own: dict[contract.Variable, object] = {contract.RELEASE: release} if release else {}
-    return _named(settings, {**_shared(settings, endpoint), **own})
+    """For the controller and a beat that belongs to no release, and for the beat of a ``release``."""
+    shared = _shared(settings, endpoint)
+    own = BeatSettings(release=release, **shared) if release else ControllerSettings(**shared)
+    return {**settings.variables, **own.to_environ()}
 
 
 def worker_variables(
@@ -43,32 +46,31 @@ def worker_variables(
     """
     limits = pool.limits
     fallback = broker == contract.FALLBACK
-    visibility = limits.fallback_visibility_timeout_seconds if fallback else limits.visibility_timeout_seconds
-    own = {
-        contract.RELEASE: release,
-        contract.POOL: pool.name,
-        contract.QUEUES: ",".join(pool.queues if fallback else (*pool.queues, *pool.helps)),
-        contract.BROKER: broker,
-        contract.EXECUTION: pool.execution.value,
-        contract.CONCURRENCY: pool.concurrency,
-        contract.CHILD_MEMORY_MIB: pool.child_memory_mib,
-        contract.MAX_TASKS_PER_CHILD: limits.max_tasks_per_child,
-        contract.VISIBILITY_TIMEOUT_SECONDS: visibility,
-        contract.SOFT_TIME_LIMIT_SECONDS: limits.soft_time_limit_seconds,
-        contract.TIME_LIMIT_SECONDS: limits.time_limit_seconds,
-        contract.SOFT_SHUTDOWN_SECONDS: limits.soft_shutdown_seconds,
-    }
-    if port := scraped_port(settings):
-        own[contract.METRICS_PORT] = port
-    if build is not None:
-        own[contract.BUILD] = build
-        if accepted_breaks:
-            own[contract.ACCEPTED_BREAKS] = ",".join(accepted_breaks)
-    if backend := endpoint.results or result_backend(settings):
-        own[contract.RESULT_BACKEND] = backend
-    named = _named(settings, {**_shared(settings, endpoint), **own})
+    own = WorkerSettings(
+        **_shared(settings, endpoint),
+        release=release,
+        pool=pool.name,
+        queues=pool.queues if fallback else (*pool.queues, *pool.helps),
+        broker=broker,
+        execution=pool.execution.value,
+        concurrency=pool.concurrency,
+        child_memory_mib=pool.child_memory_mib,
+        max_tasks_per_child=limits.max_tasks_per_child,
+        visibility_timeout_seconds=(
+            limits.fallback_visibility_timeout_seconds if fallback else limits.visibility_timeout_seconds
+        ),
+        soft_time_limit_seconds=limits.soft_time_limit_seconds,
+        time_limit_seconds=limits.time_limit_seconds,
+        soft_shutdown_seconds=limits.soft_shutdown_seconds,
+        metrics_port=scraped_port(settings),
+        build=build,
+        accepted_breaks=() if build is None else accepted_breaks,
+        result_backend=endpoint.results or result_backend(settings),
+    )
+    # The team's own first: `infra.rules` refuses those that would take one of these names.
+    variables = {**settings.variables, **own.to_environ()}
     # On Fargate ECS gives it; on an instance nobody would, once its metadata is out of reach.
-    return {**named, container.REGION: settings.region} if pool.capacity is Capacity.EC2 else named
+    return {**variables, container.REGION: settings.region} if pool.capacity is Capacity.EC2 else variables
 
 
 def result_backend(settings: Settings) -> str | None:
@@ -83,15 +85,10 @@ def scraped_port(settings: Settings) -> int | None:
     return contract.METRICS_PORT_DEFAULT if settings.metrics_from else None
 
 
-def _shared(settings: Settings, endpoint: Endpoint) -> dict[contract.Variable, object]:
+def _shared(settings: Settings, endpoint: Endpoint) -> dict[str, Any]:
     return {
-        contract.ENVIRONMENT: settings.name,
-        contract.BROKER_HOST: endpoint.host,
-        contract.BROKER_PORT: endpoint.port,
-        contract.APP: settings.app,
+        "environment": settings.name,
+        "broker_host": endpoint.host,
+        "broker_port": endpoint.port,  # a token, which only ECS turns into a number
+        "app": settings.app,
     }
-
-
-def _named(settings: Settings, variables: dict[contract.Variable, object]) -> dict[str, str]:
-    """The team's own first: `infra.rules` refuses those that would take one of these names."""
-    return {**settings.variables, **{variable.name: str(value) for variable, value in variables.items()}}

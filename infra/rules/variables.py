@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from taskfleet.contract import environment
+from taskfleet.settings import VARIABLES
 
 from infra.rules.problem import Problem
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 # One that the stacks don't set themselves: a user may.
 _FREE = frozenset({environment.LOG_LEVEL.name, environment.PAYLOAD_WARNING_BYTES.name})
-_OWN = frozenset(variable.name for variable in environment.VARIABLES) - _FREE
+_OWN = VARIABLES - _FREE
 # Amazon ECS developer guide, "Amazon ECS service quotas": task definition size, 64 KB; not adjustable.
 DEFINITION_BYTES = 65_536
 # A worker's own variables, command and names, all queues in them (a test holds the templates to it).

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from taskfleet.contract import environment, metrics
-from taskfleet.contract.environment import Role
+from taskfleet.contract import metrics
 
 
 def test_metric_names_are_unique_and_units_are_cloudwatchs() -> None:
@@ -26,10 +25,3 @@ def test_a_datapoint_with_other_dimensions_is_refused(dimensions: dict[str, str]
 def test_dimensions_keep_their_order_however_they_are_given() -> None:
     made = metrics.WAITING.values(Release="r1", Environment="dev", Pool="low")
     assert list(made) == ["Environment", "Pool", "Release"]
-
-
-def test_every_variable_is_either_required_by_a_role_or_optional() -> None:
-    required = {v for role in Role for v in environment.required(role)}
-    assert required.isdisjoint(environment.OPTIONAL)
-    assert required | set(environment.OPTIONAL) == set(environment.VARIABLES)
-    assert len({v.name for v in environment.VARIABLES}) == len(environment.VARIABLES)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from taskfleet.contract import environment as variables
 from taskfleet.contract import metrics, names, parameters, state
+from taskfleet.settings import BeatSettings, ControllerSettings
 
 from infra.settings import Settings
 from tests.infra.synthesis import RELEASE, Synthesis, Template, of_type, only, synthesize
@@ -111,7 +112,7 @@ def test_the_controller_gets_exactly_the_variables_that_the_image_requires(bluep
 
     given = {variable["Name"] for variable in container["Environment"]}
     assert container["Command"][-1] == variables.Role.CONTROLLER
-    assert given == {v.name for v in variables.required(variables.Role.CONTROLLER)}
+    assert given == ControllerSettings.required()
 
 
 def test_the_fleet_keeps_a_beat_for_releases_of_the_version_before_if_it_is_told_to(
@@ -128,7 +129,7 @@ def test_the_fleet_keeps_a_beat_for_releases_of_the_version_before_if_it_is_told
     own = statements(kept, "BeatTaskRole")
 
     given = {variable["Name"] for variable in container["Environment"]}
-    assert given == {v.name for v in variables.required(variables.Role.BEAT)}, "no release"
+    assert given == BeatSettings.required(), "no release"
     assert services(kept)[names.BEAT_SERVICE]["DeploymentConfiguration"]["MaximumPercent"] == 100
     assert own["Tick"]["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"] == [
         state.BEAT,

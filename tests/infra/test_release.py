@@ -10,6 +10,7 @@ from taskfleet.contract import container as contract
 from taskfleet.contract import environment as variables
 from taskfleet.contract import limits, names, parameters, state
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.settings import BeatSettings, WorkerSettings
 from taskfleet.simulation.engine import Fleet, Load, Service
 from taskfleet.simulation.ours import Deployed, Ours
 
@@ -86,10 +87,10 @@ def test_a_deployment_that_fails_goes_back_and_never_takes_away_a_healthy_worker
 def test_every_container_gets_exactly_the_variables_that_the_image_requires(
     blueprint: Synthesis, settings: Settings
 ) -> None:
-    required = {v.name for v in variables.required(variables.Role.WORKER)}
+    required = set(WorkerSettings.required())
     if settings.results is not None:
         required.add("CELERY_RESULT_BACKEND")
-    beat = {v.name for v in (*variables.required(variables.Role.BEAT), variables.RELEASE)}
+    beat = BeatSettings.required() | {variables.RELEASE.name}
     for family, container in containers(release(blueprint, settings)).items():
         given = environment(container)
         of_beat = family == names.task_family(settings.name, BEAT)

@@ -134,21 +134,10 @@ class TinyFleet:
 
     def worker_environment(self, release: str, queues: str = "low", **more: str) -> dict[str, str]:
         """What a worker's container gets."""
-        return self.environment() | {
-            env.RELEASE.name: release,
-            env.POOL.name: "low",
-            env.QUEUES.name: queues,
-            env.BROKER.name: env.PRIMARY,
-            env.EXECUTION.name: "prefork",
-            env.CONCURRENCY.name: "2",
-            env.CHILD_MEMORY_MIB.name: "300",
-            env.MAX_TASKS_PER_CHILD.name: "1000",
-            env.VISIBILITY_TIMEOUT_SECONDS.name: "3600",
-            env.SOFT_TIME_LIMIT_SECONDS.name: "300",
-            env.TIME_LIMIT_SECONDS.name: "330",
-            env.SOFT_SHUTDOWN_SECONDS.name: "5",
-            **more,
-        }
+        worker = base.worker(
+            self.settings(), app="drills.tasks.app:app", release=release, queues=tuple(queues.split(","))
+        )
+        return self.environment() | worker.to_environ() | more
 
     def start_worker(self, release: str, queues: str = "low", **more: str) -> subprocess.Popen[bytes]:
         """A worker process; returns when it is ready."""

@@ -17,7 +17,7 @@ from taskfleet.dead_letters.dead_letter import DeadLetterKind
 from taskfleet.dead_letters.unsent import Unsent
 from taskfleet.errors import PublishError
 from taskfleet.publishing import behalf
-from taskfleet.settings import WorkerSettings, read
+from taskfleet.settings import WorkerSettings
 
 from tests.support.ministack import MiniStack
 from tests.support.processes import wait_for
@@ -182,7 +182,7 @@ def test_what_no_broker_will_ever_take_is_kept_and_stays_an_error(fleet: TinyFle
 
 
 def worker_settings(fleet: TinyFleet) -> WorkerSettings:
-    return read(WorkerSettings, fleet.worker_environment("r1"))
+    return WorkerSettings.from_environ(fleet.worker_environment("r1"))
 
 
 def test_polls_end_when_results_have_expired(fleet: TinyFleet, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from celery import Celery
 from taskfleet import config, enforced, install
 from taskfleet.contract import environment as env
 from taskfleet.errors import EX_CONFIG, SettingsError
-from taskfleet.settings import BeatSettings, ProducerSettings, WorkerSettings, read
+from taskfleet.settings import BeatSettings, ProducerSettings, WorkerSettings
 
 from tests.support.tiny_fleet import TinyFleet
 from tests.taskfleet.test_settings import GOOD
@@ -54,9 +54,9 @@ def problems(said: dict[str, Any], environment: dict[str, str]) -> str:
     """What a worker and beat say of an application with these settings."""
     app, found = install(Celery(set_as_current=False)), []
     app.config_from_object(said)
-    worker = read(WorkerSettings, GOOD | environment)
+    worker = WorkerSettings.from_environ(GOOD | environment)
     app.taskfleet.defaults.add(config.worker_defaults(worker) | config.beat_defaults())
-    for role, settings in (("worker", worker), ("beat", read(BeatSettings, GOOD))):
+    for role, settings in (("worker", worker), ("beat", BeatSettings.from_environ(GOOD))):
         try:
             enforced.check(app, settings, role=role)
         except SettingsError as error:
@@ -124,5 +124,7 @@ def test_the_page_has_the_tables_as_they_are() -> None:
 
     assert enforced.tables() in page, "python -m taskfleet.enforced prints them anew"
     on_the_page = set(re.findall(r"^\| `(\w+)` \|", page.partition("## Defaults")[2], re.MULTILINE))
-    defaults = config.defaults() | config.beat_defaults() | config.worker_defaults(read(WorkerSettings, GOOD))
+    defaults = (
+        config.defaults() | config.beat_defaults() | config.worker_defaults(WorkerSettings.from_environ(GOOD))
+    )
     assert on_the_page == set(defaults), "each default is on the page, and no other"

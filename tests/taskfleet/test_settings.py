@@ -9,10 +9,8 @@ import sys
 import pytest
 from celery.bin.worker import worker
 from taskfleet import config
-from taskfleet.contract import environment as env
-from taskfleet.contract.environment import Role
 from taskfleet.errors import SettingsError
-from taskfleet.settings import BeatSettings, ControllerSettings, ProducerSettings, WorkerSettings, read
+from taskfleet.settings import VARIABLES, BeatSettings, ControllerSettings, ProducerSettings, WorkerSettings
 from taskfleet.worker.command import worker_argv
 
 GOOD = {
@@ -36,24 +34,31 @@ GOOD = {
 
 
 @pytest.mark.parametrize(
-    ("role", "kind"),
-    [
-        (Role.PRODUCER, ProducerSettings),
-        (Role.BEAT, BeatSettings),
-        (Role.CONTROLLER, ControllerSettings),
-        (Role.WORKER, WorkerSettings),
-    ],
+    "given", [GOOD, GOOD | {"TASKFLEET_ACCEPTED_BREAKS": "a,b", "TASKFLEET_LOG_LEVEL": "DEBUG"}]
 )
-def test_a_role_requires_exactly_what_the_contract_says(role: Role, kind: type[ProducerSettings]) -> None:
-    fields = dataclasses.fields(kind)
+def test_what_a_container_gets_is_what_its_process_reads(given: dict[str, str]) -> None:
+    settings = WorkerSettings.from_environ(given)
 
-    required = {f.metadata["variable"] for f in fields if f.default is dataclasses.MISSING}
+    assert settings.to_environ() == given
+    assert given.keys() >= WorkerSettings.required()
 
-    assert required == set(env.required(role))
+
+def test_what_is_at_its_default_is_not_written() -> None:
+    settings = ControllerSettings(environment="dev", broker_host="here", broker_port=1, app="shop.app:app")
+
+    assert settings.to_environ().keys() == ControllerSettings.required()
+
+
+@pytest.mark.parametrize("kind", [BeatSettings, ControllerSettings, WorkerSettings])
+def test_no_two_settings_have_one_variable(kind: type[ProducerSettings]) -> None:
+    variables = [each.metadata["variable"].name for each in dataclasses.fields(kind)]
+
+    assert len(set(variables)) == len(variables)
+    assert set(variables) <= VARIABLES
 
 
 def test_a_worker_reads_its_environment() -> None:
-    settings = read(WorkerSettings, GOOD)
+    settings = WorkerSettings.from_environ(GOOD)
 
     assert settings.versioned_queues == ("low.s1", "etl.s1", "high.s1")
     assert settings.bound_release == "s1"
@@ -71,7 +76,7 @@ def test_every_problem_is_named_at_once() -> None:
     }
 
     with pytest.raises(SettingsError) as raised:
-        read(WorkerSettings, bad)
+        WorkerSettings.from_environ(bad)
 
     message = str(raised.value)
     assert "TASKFLEET_POOL is missing" in message
@@ -83,7 +88,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 def test_a_worker_has_the_modules_that_are_included() -> None:
-    settings = read(WorkerSettings, GOOD | {"TASKFLEET_INCLUDE": "shop.more,shop.tools"})
+    settings = WorkerSettings.from_environ(GOOD | {"TASKFLEET_INCLUDE": "shop.more,shop.tools"})
 
     argv = worker_argv(settings)
     understood = worker.make_context("worker", argv[argv.index("worker") + 1 :], resilient_parsing=True)
@@ -94,7 +99,7 @@ def test_a_worker_has_the_modules_that_are_included() -> None:
 @pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"])
 def test_a_variable_that_would_redirect_celery_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is set: Celery would use it instead"):
-        read(ProducerSettings, GOOD | {name: "redis://elsewhere"})
+        ProducerSettings.from_environ(GOOD | {name: "redis://elsewhere"})
 
 
 def test_a_container_with_a_bad_environment_says_so_and_exits() -> None:
@@ -107,7 +112,7 @@ def test_a_container_with_a_bad_environment_says_so_and_exits() -> None:
 
 
 def test_a_worker_is_configured_with_its_limits() -> None:
-    settings = read(WorkerSettings, GOOD)
+    settings = WorkerSettings.from_environ(GOOD)
     made = config.worker_defaults(settings) | config.connection(settings)
 
     assert made["worker_max_memory_per_child"] == 448 * 1024, "KiB"
@@ -119,11 +124,11 @@ def test_a_worker_is_configured_with_its_limits() -> None:
 
 
 def test_no_password_is_in_any_url() -> None:
-    assert "@" not in config.connection(read(WorkerSettings, GOOD))["broker_url"]
+    assert "@" not in config.connection(WorkerSettings.from_environ(GOOD))["broker_url"]
 
 
 def test_a_fallback_worker_has_no_remote_control_and_does_not_wait_between_polls() -> None:
-    made = config.connection(read(WorkerSettings, GOOD | {"TASKFLEET_BROKER": "fallback"}))
+    made = config.connection(WorkerSettings.from_environ(GOOD | {"TASKFLEET_BROKER": "fallback"}))
 
     assert made["worker_enable_remote_control"] is False
     assert made["broker_transport_options"]["polling_interval"] == 0

@@ -11,7 +11,7 @@ from taskfleet.contract.messages import DELIVERIES_HEADER
 from taskfleet.dead_letters.dead_letter import DeadLetterKind, Finding, Heading
 from taskfleet.dead_letters.writing import of_message
 from taskfleet.publishing.publisher import force_broker
-from taskfleet.settings import WorkerSettings, read
+from taskfleet.settings import WorkerSettings
 
 from drills.malformed import MALFORMED, message
 from tests.support.processes import wait_for
@@ -137,7 +137,7 @@ def test_a_bound_task_with_any_keywords_takes_what_its_signature_takes(fleet: Ti
 
 def test_a_letter_that_is_written_twice_is_one_letter(fleet: TinyFleet) -> None:
     """Writing it and acknowledging are two steps: a worker that dies between them repeats the first."""
-    settings = read(WorkerSettings, fleet.worker_environment("r1"))
+    settings = WorkerSettings.from_environ(fleet.worker_environment("r1"))
     finding = Finding(DeadLetterKind.UNKNOWN_TASK, "no such task")
 
     def received(retries: int, tag: str) -> Message:

@@ -9,7 +9,7 @@ import sys
 from taskfleet import health
 from taskfleet.contract.environment import Role
 from taskfleet.errors import EX_CONFIG, SettingsError
-from taskfleet.settings import BeatSettings, ControllerSettings, WorkerSettings, read
+from taskfleet.settings import BeatSettings, ControllerSettings, WorkerSettings
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,13 +55,13 @@ def _run(role: Role) -> int:
     if role is Role.CONTROLLER:
         from taskfleet.controller.main import run
 
-        return int(run(read(ControllerSettings)))
+        return int(run(ControllerSettings.from_environ()))
     from taskfleet.worker import command  # celery is slow to import, and `health` runs often
 
     argv = (
-        command.worker_argv(read(WorkerSettings))
+        command.worker_argv(WorkerSettings.from_environ())
         if role is Role.WORKER
-        else command.beat_argv(read(BeatSettings))
+        else command.beat_argv(BeatSettings.from_environ())
     )
     return os.execv(argv[0], argv)  # noqa: S606 - the process id stays, so signals reach Celery
 

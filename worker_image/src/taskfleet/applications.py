@@ -12,7 +12,7 @@ from celery import Celery
 from taskfleet import install
 from taskfleet.contract.environment import APP
 from taskfleet.errors import EX_CONFIG, SettingsError
-from taskfleet.settings import ProducerSettings, read
+from taskfleet.settings import ProducerSettings
 
 S = TypeVar("S", bound=ProducerSettings)
 
@@ -36,7 +36,7 @@ def load(name: str) -> Celery:
 def built(build: Callable[[S], Celery], kind: type[S]) -> Celery:
     """What ``build`` makes of the environment. What can't be right ends the process with its reason alone."""
     try:
-        return build(read(kind))
+        return build(kind.from_environ())
     except SettingsError as error:
         print(f"taskfleet: {error}", file=sys.stderr)
         sys.exit(EX_CONFIG)

@@ -50,7 +50,7 @@ class Installed:
     def settings(self) -> ProducerSettings:
         """The process's settings; read when first asked for. Raises `taskfleet.errors.SettingsError`."""
         if self._settings is None:
-            self._settings = settings.read(ProducerSettings)
+            self._settings = settings.ProducerSettings.from_environ()
         return self._settings
 
     @property

@@ -1,7 +1,7 @@
-"""The settings of a process, read once from its environment.
+"""The settings of a process: what its container gets (`to_environ`), and what it reads once (`from_environ`).
 
 Each field names its variable (`taskfleet.contract.environment`) and how it is read. A field without a
-default is one that the role can't start without; a test holds the two lists together.
+default is one that the role can't start without.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self
 
 from taskfleet.contract import environment as env
 from taskfleet.contract import names
@@ -92,6 +92,44 @@ class ProducerSettings:
     # Whether its process says which releases it may publish to (`taskfleet.publishing.leasing`).
     leases: ClassVar[bool] = True
 
+    def to_environ(self) -> dict[str, str]:
+        """The variables that say this; what is at its default is left out."""
+        given = [(each, getattr(self, each.name)) for each in dataclasses.fields(self)]
+        return {
+            each.metadata["variable"].name: ",".join(value) if isinstance(value, tuple) else str(value)
+            for each, value in given
+            if value != each.default
+        }
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read them. Raises `SettingsError` with every missing or bad variable at once."""
+        values: dict[str, Any] = {}
+        problems = [
+            f"{name} is set: Celery would use it instead of the fleet's brokers; remove it"
+            for name in _OVERRIDES
+            if environ.get(name)
+        ]
+        for item in dataclasses.fields(cls):
+            variable: Variable = item.metadata["variable"]
+            text = environ.get(variable.name, "")
+            if text:
+                try:
+                    values[item.name] = item.metadata["read"](text)
+                except ValueError as error:
+                    problems.append(f"{variable.name}={text!r}: {error} ({variable.help})")
+            elif item.default is dataclasses.MISSING:
+                problems.append(f"{variable.name} is missing: {variable.help}")
+        if problems:
+            raise SettingsError("the environment of this process can't be right:\n  " + "\n  ".join(problems))
+        return cls(**values)
+
+    @classmethod
+    def required(cls) -> frozenset[str]:
+        """The variables that this role can't start without."""
+        needed = (each for each in dataclasses.fields(cls) if each.default is dataclasses.MISSING)
+        return frozenset(each.metadata["variable"].name for each in needed)
+
     @property
     def bound_release(self) -> str | None:
         """The one release that this process publishes to, or None: the current one."""
@@ -146,6 +184,7 @@ class WorkerSettings(ProducerSettings):
     build: str | None = _from(env.BUILD, default=None)
     accepted_breaks: tuple[str, ...] = _from(env.ACCEPTED_BREAKS, _tasks, default=())
     metrics_port: int | None = _from(env.METRICS_PORT, _positive, default=None)
+    result_backend: str | None = _from(env.RESULT_BACKEND, default=None)  # Celery itself reads it
 
     publish_patience_seconds: ClassVar[float] = 10.0
     # It publishes for tasks that it runs, which are counted themselves.
@@ -180,27 +219,8 @@ class WorkerSettings(ProducerSettings):
         return self.queues[0]
 
 
-S = TypeVar("S", bound=ProducerSettings)
-
-
-def read(kind: type[S], environ: Mapping[str, str] = os.environ) -> S:
-    """Read the settings of one role. Raises `SettingsError` with every missing or bad variable at once."""
-    values: dict[str, Any] = {}
-    problems = [
-        f"{name} is set: Celery would use it instead of the fleet's brokers; remove it"
-        for name in _OVERRIDES
-        if environ.get(name)
-    ]
-    for item in dataclasses.fields(kind):
-        variable: Variable = item.metadata["variable"]
-        text = environ.get(variable.name, "")
-        if text:
-            try:
-                values[item.name] = item.metadata["read"](text)
-            except ValueError as error:
-                problems.append(f"{variable.name}={text!r}: {error} ({variable.help})")
-        elif item.default is dataclasses.MISSING:
-            problems.append(f"{variable.name} is missing: {variable.help}")
-    if problems:
-        raise SettingsError("the environment of this process can't be right:\n  " + "\n  ".join(problems))
-    return kind(**values)
+VARIABLES: frozenset[str] = frozenset(
+    each.metadata["variable"].name
+    for role in (BeatSettings, ControllerSettings, WorkerSettings)
+    for each in dataclasses.fields(role)
+)

@@ -1,4 +1,4 @@
-"""What the stacks of an environment make, made by hand in an emulated account."""
+"""What the stacks of an environment make, and give a worker, made by hand in an emulated account."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from taskfleet.contract import dead_letters, etas, leases, names, parameters, state
+from taskfleet.contract.environment import PRIMARY
 from taskfleet.contract.manifest import ReleaseManifest
+from taskfleet.settings import ProducerSettings, WorkerSettings
 from taskfleet.testing.servers import Account
 
 
@@ -108,3 +110,32 @@ def sqs_depth(account: Account, queue: str) -> int:
     ]
     counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
     return sum(int(counts[name]) for name in wanted)
+
+
+def worker(
+    producer: ProducerSettings,
+    *,
+    app: str,
+    release: str,
+    queues: tuple[str, ...],
+    pool: str = "low",
+    broker: str = PRIMARY,
+    concurrency: int = 2,
+) -> WorkerSettings:
+    """A worker's settings, with a short time to end."""
+    return WorkerSettings(
+        **vars(producer),
+        app=app,
+        release=release,
+        pool=pool,
+        queues=queues,
+        broker=broker,
+        execution="prefork",
+        concurrency=concurrency,
+        child_memory_mib=300,
+        max_tasks_per_child=1000,
+        visibility_timeout_seconds=3600,
+        soft_time_limit_seconds=300,
+        time_limit_seconds=330,
+        soft_shutdown_seconds=5,
+    )

@@ -72,12 +72,13 @@ class Environment:
         base.create_release(self.account, self.name, manifest)
         base.promote(self.account, self.name, RELEASE)
         aws._clients.after_fork()  # another test's account may be gone
-        self.app.taskfleet.bind(
-            ProducerSettings(
-                environment=self.name, broker_host="localhost", broker_port=self.valkey.front.port
-            )
-        )
+        self.app.taskfleet.bind(self._settings())
         signals.before_task_publish.connect(self._note, weak=False)
+
+    def _settings(self) -> ProducerSettings:
+        return ProducerSettings(
+            environment=self.name, broker_host="localhost", broker_port=self.valkey.front.port
+        )
 
     def close(self) -> None:
         """End the workers."""
@@ -87,6 +88,15 @@ class Environment:
 
     def start_worker(self, *, broker: str = env.PRIMARY, concurrency: int = 2, **variables: str) -> None:
         """A worker process on Redis, or with ``broker="fallback"`` on SQS; returns when it is ready."""
+        worker = base.worker(
+            self._settings(),
+            app=self.app_name,
+            release=RELEASE,
+            pool="tests",
+            queues=self.queues,
+            broker=broker,
+            concurrency=concurrency,
+        )
         place = Path(tempfile.mkdtemp(prefix="worker-", dir=self.folder))
         log = place / "log"
         environment = {
@@ -97,22 +107,7 @@ class Environment:
             "SSL_CERT_FILE": str(self.valkey.front.ca),
             "TMPDIR": str(place),
             container.JOURNAL: str(place),
-            env.ENVIRONMENT.name: self.name,
-            env.BROKER_HOST.name: "localhost",
-            env.BROKER_PORT.name: str(self.valkey.front.port),
-            env.APP.name: self.app_name,
-            env.RELEASE.name: RELEASE,
-            env.POOL.name: "tests",
-            env.QUEUES.name: ",".join(self.queues),
-            env.BROKER.name: broker,
-            env.EXECUTION.name: "prefork",
-            env.CONCURRENCY.name: str(concurrency),
-            env.CHILD_MEMORY_MIB.name: "300",
-            env.MAX_TASKS_PER_CHILD.name: "1000",
-            env.VISIBILITY_TIMEOUT_SECONDS.name: "3600",
-            env.SOFT_TIME_LIMIT_SECONDS.name: "300",
-            env.TIME_LIMIT_SECONDS.name: "330",
-            env.SOFT_SHUTDOWN_SECONDS.name: "5",
+            **worker.to_environ(),
             **variables,
         }
         with log.open("wb") as out:

@@ -17,7 +17,7 @@ from taskfleet.dead_letters.dead_letter import DeadLetter
 from taskfleet.dead_letters.store import DeadLetters
 from taskfleet.errors import TaskfleetError
 from taskfleet.logs import logger
-from taskfleet.settings import WorkerSettings, read
+from taskfleet.settings import WorkerSettings
 from taskfleet.worker.outcomes import Outcomes
 
 # A try at a store that does not answer stops the worker's main loop for a second, so tries get ever rarer.
@@ -69,7 +69,7 @@ _store = _Store()
 
 def park_text(*, queue: str, payload: bytes, reason: str) -> None:
     """Keep what Redis held in a queue and is no message (the transport's ``on_malformed``)."""
-    settings = read(WorkerSettings)
+    settings = WorkerSettings.from_environ()
     _store.put(settings, writing.of_text(settings, versioned_queue=queue, payload=payload, reason=reason))
 
 
