@@ -8,8 +8,6 @@ import sys
 
 from taskfleet import health
 from taskfleet.contract.environment import Role
-from taskfleet.errors import EX_CONFIG, SettingsError
-from taskfleet.settings import BeatSettings, ControllerSettings, WorkerSettings
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,11 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         return _health(chosen.stuck_after)
     if chosen.command == "image":
         return _image(chosen.app)
-    try:
-        return _run(Role(chosen.command))
-    except SettingsError as error:
-        print(f"taskfleet {chosen.command}: {error}", file=sys.stderr)
-        return EX_CONFIG
+    return _run(Role(chosen.command))
 
 
 def _health(stuck_after_seconds: float) -> int:
@@ -52,11 +46,24 @@ def _image(app: str) -> int:
 
 
 def _run(role: Role) -> int:
+    # What this imports, Celery too, takes longer than all that `health` does, which runs every 30 s.
+    from taskfleet.errors import EX_CONFIG, SettingsError
+
+    try:
+        return _become(role)
+    except SettingsError as error:
+        print(f"taskfleet {role.value}: {error}", file=sys.stderr)
+        return EX_CONFIG
+
+
+def _become(role: Role) -> int:
+    from taskfleet.settings import BeatSettings, ControllerSettings, WorkerSettings
+
     if role is Role.CONTROLLER:
         from taskfleet.controller.main import run
 
         return int(run(ControllerSettings.from_environ()))
-    from taskfleet.worker import command  # celery is slow to import, and `health` runs often
+    from taskfleet.worker import command
 
     argv = (
         command.worker_argv(WorkerSettings.from_environ())
