@@ -42,14 +42,25 @@ _GROUPS = (
         "tests/fleet/test_retired",
         "tests/fleet/test_teardown",
     ),
+    ("tests/drills/test_releases",),
     ("tests/taskfleet",),
+    (
+        "tests/taskfleet/test_figures",
+        "tests/taskfleet/test_chords",
+        "tests/taskfleet/test_control",
+        "tests/taskfleet/test_draining",
+        "tests/taskfleet/test_etas",
+        "tests/taskfleet/test_testing",
+        "tests/taskfleet/test_worker",
+    ),
     ("tests/taskfleet/dead_letters", "tests/taskfleet/tools"),
     ("tests/taskfleet/cli", "tests/taskfleet/controller", "tests/taskfleet/releases"),
     ("tests/brokers",),
     ("tests/local",),
     ("tests/brokers/test_redis_kills", "tests/brokers/test_redis_outages", "tests/brokers/test_redis_worker"),
-    ("tests/infra", "tests/test_readme"),  # one synthesis of all environments
+    ("tests/cdk",),
     ("tests",),
+    ("tests/infra", "tests/test_readme"),  # one synthesis of all environments
 )
 _PLACES = {
     prefix: (place, order) for place, group in enumerate(_GROUPS) for order, prefix in enumerate(group)

@@ -33,6 +33,7 @@ _FAR = "when an ETA is far: tests/taskfleet/test_etas.py"
 _RETIRED = "an hour or more after a release has drained: tests/taskfleet/controller/test_retiring.py"
 _PARKED = "while a queue is emptied, or gate tasks are left over: tests/taskfleet/controller/test_retiring.py"
 _GATES = "of a release that has gate tasks of its own: tests/taskfleet/test_gate_checks.py"
+_JUDGED = "of a release with a canary or a bake: tests/taskfleet/controller/test_canary.py"
 _COMMAND = "where the settings name a command before the gate; `fleet run` has the same code, and is recorded"
 _REVOKES = "when a task is revoked: tests/taskfleet/test_control.py"
 _LIMITS = "under a limited rate: make drill DRILL=limit-restart, tests/taskfleet/tools"
@@ -57,6 +58,8 @@ UNSEEN: tuple[Unseen, ...] = (
     Unseen(BEAT, ("dynamodb:GetItem",), _FAR, "release#"),
     Unseen(BEAT, ("sqs:GetQueueUrl", "sqs:SendMessage"), _DUE),
     Unseen(CONTROLLER, ("cloudformation:DeleteStack",), _RETIRED),
+    Unseen(CONTROLLER, ("cloudwatch:DescribeAlarms",), _JUDGED),
+    Unseen(CONTROLLER, ("ssm:PutParameter",), _JUDGED, "canary-release"),
     Unseen(CONTROLLER, ("sqs:ReceiveMessage", "sqs:DeleteMessage"), _PARKED, "-<queue>-<release>"),
     Unseen(CONTROLLER, ("dynamodb:DeleteItem",), _PARKED, "-dead-letters"),
     Unseen(CONTROLLER, ("dynamodb:BatchGetItem",), _GATES, "gate#check#"),
