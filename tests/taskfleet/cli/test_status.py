@@ -73,7 +73,7 @@ def test_a_silent_controller_is_said_first_and_loudly(up: Fleet) -> None:
     for line in ("primary broker   ?", "fallback broker  ?", "dead letters     ?, ? of them new"):
         assert line in result.output
     (low,) = [line.split() for line in result.output.splitlines() if line.startswith("  low ")]
-    assert low == ["low", "?", "?", "1-3", "?", "?", "?", "?", "?", "?/?", "?"]
+    assert low == ["low", "?", "?", "1-3", *["?"] * 9, "?/?", "?"]
     found = up.json("status")
     assert (found["broker_up"], found["releases"][0]["pools"][0]["queues"][0]["waiting"]) == (None, None)
     assert up.run("queues").output.startswith("THE CONTROLLER IS SILENT")
@@ -125,7 +125,7 @@ def test_a_broker_that_is_down_shows_unknown_figures_not_zeros(up: Fleet) -> Non
     assert result.exit_code == 1
     assert "primary broker   DOWN" in result.output
     (low,) = [line.split() for line in result.output.splitlines() if line.startswith("  low ")]
-    assert low[4:8] == ["?", "?", "?", "?"]
+    assert (low[4:6], low[7:12]) == (["?", "?"], ["?"] * 5)
     found = up.json("status")
     assert (found["ok"], found["broker_up"]) == (False, False)
     assert found["releases"][0]["pools"][0]["queues"][0]["waiting"] is None

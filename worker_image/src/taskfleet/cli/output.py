@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import click
 
+from taskfleet.controller.fleet_snapshot import RunsSnapshot
+
 UNKNOWN = "?"
 # Texts of tasks and producers are in what is shown: a terminal would obey these, or end the command.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -30,6 +32,22 @@ def duration(seconds: float | None) -> str:
             left %= size
     significant = parts[:1] if len(parts) == 2 and parts[-1].endswith(" s") else parts[:2]
     return " ".join(significant) or "0 s"
+
+
+def seconds(value: float | None) -> str:
+    """Of less than a minute to two figures, of more in whole units."""
+    if value is None or value >= 60:
+        return duration(value)
+    return f"{value:.2g} s"
+
+
+def waited(runs: RunsSnapshot | None) -> str:
+    """What 19 of 20 tasks have waited at most in the last five minutes; ``-`` if none has ended."""
+    if runs is None:
+        return UNKNOWN
+    if runs.wait_p95_seconds is None:
+        return "-" if runs.ended == 0 else UNKNOWN
+    return seconds(runs.wait_p95_seconds)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "  ") -> list[str]:

@@ -7,9 +7,20 @@ from dataclasses import asdict
 import click
 
 from taskfleet.cli.operator import Operator, asks
-from taskfleet.cli.output import duration, number, show, show_json, table
+from taskfleet.cli.output import duration, number, show, show_json, table, waited
 
-_HEAD = ("queue", "pool", "release", "waiting", "unacked", "scheduled", "oldest", "on fallback", "dead")
+_HEAD = (
+    "queue",
+    "pool",
+    "release",
+    "waiting",
+    "unacked",
+    "scheduled",
+    "oldest",
+    "wait p95",
+    "on fallback",
+    "dead",
+)
 
 
 @click.command()
@@ -39,6 +50,7 @@ def queues(operator: Operator) -> None:
             number(q.unacknowledged),
             number(q.scheduled),
             duration(q.oldest_age_seconds),
+            waited(q.runs),
             number(q.fallback),
             number(look.dead_letters.get(q.queue)),
         )

@@ -12,7 +12,7 @@ import click
 
 from taskfleet.cli.alarms import Alarm, firing
 from taskfleet.cli.operator import LastSnapshot, Operator, asks
-from taskfleet.cli.output import UNKNOWN, duration, number, show, show_json, table
+from taskfleet.cli.output import UNKNOWN, duration, number, show, show_json, table, waited
 from taskfleet.controller.fleet_snapshot import FleetSnapshot, PoolSnapshot, ReleaseSnapshot, total
 from taskfleet.etas.store import Waiting
 from taskfleet.releases.model import State
@@ -26,6 +26,10 @@ _HEAD = (
     "min-max",
     "waiting",
     "unacked",
+    "slots",
+    "in/s",
+    "done/s",
+    "wait p95",
     "oldest",
     "gap",
     "on fallback",
@@ -150,6 +154,10 @@ def _row(pool: PoolSnapshot) -> tuple[str, ...]:
         f"{pool.min_workers}-{pool.max_workers}",
         number(pool.waiting),
         number(pool.unacknowledged),
+        number(pool.total_slots),
+        number(pool.arrivals),
+        number(pool.completions),
+        waited(pool.runs),
         duration(pool.oldest_age_seconds),
         UNKNOWN if pool.gap is None else f"{pool.gap:+d}" if pool.gap else "0",
         number(pool.fallback),

@@ -9,8 +9,7 @@ from dataclasses import asdict
 import click
 
 from taskfleet.cli.operator import Operator, asks
-from taskfleet.cli.output import UNKNOWN, number, show, show_json, table
-from taskfleet.cli.output import duration as whole
+from taskfleet.cli.output import UNKNOWN, duration, number, seconds, show, show_json, table
 from taskfleet.controller.tasks import Hour, Task
 from taskfleet.errors import TaskfleetError
 
@@ -66,7 +65,8 @@ def tasks(operator: Operator, release: str | None, queue: str | None, by: str) -
         show_json({"age_seconds": age, "left_out": hour.left_out, "tasks": rows})
         return
     if age > OLD_AFTER_SECONDS:
-        click.echo(f"THESE FIGURES ARE {whole(age)} OLD: the controller is silent, or Redis does not answer.")
+        old = duration(age)
+        click.echo(f"THESE FIGURES ARE {old} OLD: the controller is silent, or Redis does not answer.")
     show(table(_HEAD, [_row(each) for each in wanted], indent=""))
     if hour.left_out:
         click.echo(f"{hour.left_out} more, with fewer failures and runs, are not kept.")
@@ -95,16 +95,9 @@ def _row(each: Task) -> tuple[str, ...]:
         number(each.runs),
         number(each.failed),
         number(each.retried),
-        _seconds(each.wait_p95),
-        _seconds(each.runtime_p50),
-        _seconds(each.runtime_p95),
+        seconds(each.wait_p95),
+        seconds(each.runtime_p50),
+        seconds(each.runtime_p95),
         memory,
         said or "-",
     )
-
-
-def _seconds(value: float | None) -> str:
-    """Of less than a minute to two figures, of more in whole units."""
-    if value is None or value >= 60:
-        return whole(value)
-    return f"{value:.2g} s"

@@ -24,7 +24,6 @@ from taskfleet.releases.model import LIVE, Published, Record, State
 from taskfleet.releases.observation import Memory, Rules
 from taskfleet.releases.plan import Plan, plan
 from taskfleet.releases.store import NO_HOLDS, NO_POINTER, Snapshot
-from taskfleet.scaling.history import History
 
 logger = logging.getLogger(__name__)
 _ROUNDS = 5
@@ -39,7 +38,7 @@ class Controller:
         self._clients, self._rules, self._clock = clients, rules or Rules(), clock
         self._started = clock()
         self._memory = Memory()
-        self._histories: dict[str, History] = {}
+        self._remembered = observe.NOTHING
         self._leaving = Leaving()
         self.tasks = TaskFigures()
         self._snapshot: Snapshot | None = None
@@ -51,11 +50,12 @@ class Controller:
         # As exact as the state table keeps it, so that what comes back from there compares equal.
         now, begun = round(self._clock(), 3), time.monotonic()
         seen = gather(self._clients, now=now, last=self._snapshot, rules=self._rules)
-        self._histories = observe.remembered(seen, self._clients.environment, self._histories)
+        self._remembered = observe.remembered(seen, self._clients.environment, self._remembered)
         planned, problems = self._act(seen)
         problems += collect(self._clients, seen)
         problems += self._leaving.look(self._clients, seen)
         problems += self._count_tasks(seen)
+        self._remembered = replace(self._remembered, runs=self.tasks.recent(now))
         look = self._build(seen, planned, (*seen.problems, *problems), took=time.monotonic() - begun)
         self.last = look
         self._publish(look)
@@ -134,7 +134,7 @@ class Controller:
             reason=record.history[-1].reason if record.history else "",
             empty_looks=self._memory.consecutive_empty_looks.get(record.release, 0),
             overdue=planned is not None and record.release in planned.overdue,
-            pools=observe.pools(record, seen, self._clients.environment, self._histories),
+            pools=observe.pools(record, seen, self._clients.environment, self._remembered),
             producers=observe.producers(record, seen),
             beat=record.manifest.beat,
             beat_desired=beat.desired if beat else None,

@@ -19,11 +19,35 @@ def total(parts: Iterable[int | None]) -> int | None:
     return None if None in known else sum(part for part in known if part is not None)
 
 
+def longest(times: Iterable[float | None]) -> float | None:
+    """The longest of some times. One that is not known does not hide another that is known to be long."""
+    parts = list(times)
+    known = [each for each in parts if each is not None]
+    return None if not known or (None in parts and max(known) == 0) else max(known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsSnapshot:
+    """Runs of tasks that came to their end in the last five minutes that are over; waits in seconds.
+
+    ``failed``: also those that were rejected, and whose process was killed. No wait: none was measured.
+    """
+
+    ended: int
+    failed: int
+    retried: int
+    wait_p50_seconds: float | None
+    wait_p95_seconds: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class QueueSnapshot:
     """One versioned queue, messages and seconds.
 
-    ``fallback`` is all that its SQS queue holds; ``parked`` are dead letters that are still on Redis.
+    ``fallback`` is all that its SQS queue holds, and for ``fallback_waited_seconds`` some of it could be
+    fetched in every look; ``parked`` are dead letters that are still on Redis. The oldest unacknowledged
+    message was fetched ``held_seconds`` ago. For ``unfetched_seconds`` nobody has fetched what waits,
+    although slots of the pool are free.
     """
 
     queue: str
@@ -33,13 +57,18 @@ class QueueSnapshot:
     oldest_age_seconds: float | None
     fallback: int | None
     parked: int | None = 0
+    fallback_waited_seconds: float | None = None
+    held_seconds: float | None = None
+    unfetched_seconds: float | None = None
+    runs: RunsSnapshot | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSnapshot:
     """One pool of a release: its own queues, its workers wanted and running, and its capacity gaps.
 
-    ``failed`` workers, on either broker, ended unasked in the five minutes before.
+    ``failed`` workers, on either broker, ended unasked in the five minutes before. ``arrivals`` and
+    ``completions`` are tasks a second on Redis, over half a minute.
     """
 
     pool: str
@@ -55,6 +84,24 @@ class PoolSnapshot:
     fallback_gap: int | None
     failed: int | None
     queues: tuple[QueueSnapshot, ...]
+    arrivals: float | None = None
+    completions: float | None = None
+    runs: RunsSnapshot | None = None
+
+    @property
+    def total_slots(self) -> int | None:
+        """Of its running workers on Redis."""
+        return None if self.running is None else self.running * self.slots
+
+    @property
+    def held_seconds(self) -> float | None:
+        """Since the oldest unacknowledged message of its queues was fetched."""
+        return longest(queue.held_seconds for queue in self.queues)
+
+    @property
+    def unfetched_seconds(self) -> float | None:
+        """The longest of its queues."""
+        return longest(queue.unfetched_seconds for queue in self.queues)
 
     @property
     def waiting(self) -> int | None:
@@ -74,10 +121,7 @@ class PoolSnapshot:
     @property
     def oldest_age_seconds(self) -> float | None:
         """The longest wait, over its queues."""
-        ages = [queue.oldest_age_seconds for queue in self.queues]
-        known = [age for age in ages if age is not None]
-        # One queue's unknown age does not hide another's that is known to be old.
-        return None if not known or (None in ages and max(known) == 0) else max(known)
+        return longest(queue.oldest_age_seconds for queue in self.queues)
 
 
 def left(pools: Iterable[PoolSnapshot]) -> RemainingWork:
@@ -202,4 +246,10 @@ def _release(data: dict[str, Any]) -> ReleaseSnapshot:
 
 
 def _pool(data: dict[str, Any]) -> PoolSnapshot:
-    return PoolSnapshot(queues=tuple(QueueSnapshot(**each) for each in data.pop("queues")), **data)
+    queues = tuple(QueueSnapshot(**_with_runs(each)) for each in data.pop("queues"))
+    return PoolSnapshot(queues=queues, **_with_runs(data))
+
+
+def _with_runs(data: dict[str, Any]) -> dict[str, Any]:
+    runs = data.get("runs")
+    return data if runs is None else {**data, "runs": RunsSnapshot(**runs)}

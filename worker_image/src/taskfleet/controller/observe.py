@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 
 from taskfleet.contract import names
 from taskfleet.contract.manifest import PoolManifest
-from taskfleet.controller.fleet_snapshot import PoolSnapshot, QueueSnapshot, left
+from taskfleet.controller.fleet_snapshot import PoolSnapshot, QueueSnapshot, RunsSnapshot, left
 from taskfleet.controller.gather import Gathered
+from taskfleet.controller.tasks import runs
 from taskfleet.measuring import failed
-from taskfleet.measuring.depth import EMPTY, FallbackDepth
+from taskfleet.measuring.depth import EMPTY, FallbackDepth, PrimaryDepth
+from taskfleet.measuring.fetching import Fetching
 from taskfleet.measuring.services import Service
 from taskfleet.releases.model import Record, State
 from taskfleet.releases.observation import Observation
@@ -20,9 +22,22 @@ from taskfleet.scaling import holds
 from taskfleet.scaling.capacity_gap import PoolLoad, capacity_gap
 from taskfleet.scaling.fallback import FallbackPool
 from taskfleet.scaling.history import History
-from taskfleet.scaling.rates import Counted
+from taskfleet.scaling.rates import Counted, Rates
 
-NO_HISTORIES: Mapping[str, History] = MappingProxyType({})
+
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """What of one look alone can't be seen. ``histories`` by ECS service, ``fetching`` by versioned queue.
+
+    ``runs``: what workers counted, by release and queue; None: not known.
+    """
+
+    histories: Mapping[str, History] = field(default_factory=dict)
+    fetching: Mapping[str, Fetching] = field(default_factory=dict)
+    runs: Mapping[tuple[str, str], Counter[str]] | None = None
+
+
+NOTHING = Remembered()
 
 # Before it serves and while it drains a release keeps a worker, even in a pool that may sleep.
 _KEEPS_ONE = frozenset({State.REGISTERED, State.GATING, State.CANARY, State.DRAINING})
@@ -81,24 +96,26 @@ def _running(seen: Gathered) -> dict[tuple[str, str], int] | None:
 
 
 def pools(
-    record: Record, seen: Gathered, environment: str, histories: Mapping[str, History] = NO_HISTORIES
+    record: Record, seen: Gathered, environment: str, remembered: Remembered = NOTHING
 ) -> tuple[PoolSnapshot, ...]:
-    """What was seen of each pool of a release. ``histories`` by ECS service (`remembered`)."""
-    return tuple(_Pool(record, pool, seen, environment, histories).look() for pool in record.manifest.pools)
+    """What was seen of each pool of a release."""
+    return tuple(_Pool(record, pool, seen, environment, remembered).look() for pool in record.manifest.pools)
 
 
-def remembered(seen: Gathered, environment: str, before: Mapping[str, History]) -> dict[str, History]:
-    """The histories of the services on Redis, with this look; those of services that are gone end."""
-    found = {}
+def remembered(seen: Gathered, environment: str, before: Remembered) -> Remembered:
+    """With this look; what of services and queues that are gone was remembered ends."""
+    histories: dict[str, History] = {}
+    fetching: dict[str, Fetching] = {}
     for record in seen.live:
         for pool in record.manifest.pools:
-            of = _Pool(record, pool, seen, environment, NO_HISTORIES)
+            of = _Pool(record, pool, seen, environment, NOTHING)
             desired, running = of.service(fallback=False)
             name = of.name(fallback=False)
-            found[name] = before.get(name, History()).after(
+            histories[name] = before.histories.get(name, History()).after(
                 now=seen.now, counted=of.counted(), desired=desired, running=running
             )
-    return found
+            fetching |= of.fetching(before.fetching)
+    return Remembered(histories=histories, fetching=fetching)
 
 
 def _awake(seen: Gathered) -> dict[str, tuple[str, ...]] | None:
@@ -129,10 +146,11 @@ class _Pool:
     pool: PoolManifest
     seen: Gathered
     environment: str
-    histories: Mapping[str, History]
+    remembered: Remembered
 
     def look(self) -> PoolSnapshot:
         pool, queues = self.pool, tuple(map(self._queue, self.pool.queues))
+        rates = self._history.rates if self.counted() else Rates()
         desired, running = self.service(fallback=False)
         fallback_desired, fallback_running = self.service(fallback=True)
         look = PoolSnapshot(
@@ -149,6 +167,9 @@ class _Pool:
             fallback_gap=None,
             failed=failed.of(self.seen.failed, map(self.name, (False, True))),
             queues=queues,
+            arrivals=_rounded(rates.arrivals),
+            completions=_rounded(rates.completions),
+            runs=self._runs(*pool.queues),
         )
         return replace(
             look,
@@ -164,7 +185,7 @@ class _Pool:
         return holds.gap(hold, load.desired, measured)
 
     def _load(self, look: PoolSnapshot) -> PoolLoad:
-        history = self.histories.get(self.name(fallback=False), History())
+        history = self._history
         return PoolLoad(
             waiting=look.waiting,
             busy=look.unacknowledged,
@@ -181,12 +202,40 @@ class _Pool:
             changed=history.changed,
         )
 
+    @property
+    def _history(self) -> History:
+        return self.remembered.histories.get(self.name(fallback=False), History())
+
+    def _runs(self, *queues: str) -> RunsSnapshot | None:
+        if self.remembered.runs is None:
+            return None
+        counts = Counter[str]()
+        for queue in queues:
+            counts.update(self.remembered.runs.get((self.record.release, queue), {}))
+        return runs(counts)
+
+    def fetching(self, before: Mapping[str, Fetching]) -> dict[str, Fetching]:
+        """Of each of its queues, by versioned queue; those of which something is not known are left out."""
+        counted, (desired, running) = self.counted(), self.service(fallback=False)
+        if counted is None or desired is None or running is None:
+            return {}
+        # One worker more than are wanted is told to fetch no more.
+        free = counted.busy < min(desired, running) * self.pool.slots
+        found = {}
+        for queue in self.pool.queues:
+            name = names.versioned_queue(queue, self.record.release)
+            depth = self._depth(queue)
+            if depth is not None and depth.taken is not None:
+                now = Fetching(at=self.seen.now, waiting=depth.waiting, taken=depth.taken, free=free)
+                found[name] = replace(now, since=now.after(before.get(name)))
+        return found
+
+    def _depth(self, queue: str) -> PrimaryDepth | None:
+        return (self.seen.depths or {}).get(names.versioned_queue(queue, self.record.release))
+
     def counted(self) -> Counted | None:
         """All its queues together; None if one of them is not known."""
-        found = [
-            (self.seen.depths or {}).get(names.versioned_queue(queue, self.record.release))
-            for queue in self.pool.queues
-        ]
+        found = [self._depth(queue) for queue in self.pool.queues]
         known = [
             (depth.waiting, depth.unacknowledged, depth.taken)
             for depth in found
@@ -215,7 +264,8 @@ class _Pool:
 
     def _queue(self, queue: str) -> QueueSnapshot:
         versioned = names.versioned_queue(queue, self.record.release)
-        depth, on_sqs = (self.seen.depths or {}).get(versioned), self._on_sqs(queue)
+        depth, on_sqs = self._depth(queue), self._on_sqs(queue)
+        fetching = self.remembered.fetching.get(versioned)
         return QueueSnapshot(
             queue=queue,
             waiting=depth.waiting if depth else None,
@@ -224,6 +274,10 @@ class _Pool:
             oldest_age_seconds=depth.age(self.seen.now) if depth else None,
             fallback=on_sqs.total if on_sqs else None,
             parked=(self.seen.parked or {}).get(versioned),
+            fallback_waited_seconds=_rounded(on_sqs.waited(self.seen.now)) if on_sqs else None,
+            held_seconds=_rounded(depth.held(self.seen.now)) if depth else None,
+            unfetched_seconds=_rounded(fetching.seconds) if fetching else None,
+            runs=self._runs(queue),
         )
 
     def _on_sqs(self, queue: str) -> FallbackDepth | None:
@@ -243,3 +297,8 @@ class _Pool:
     def service(self, *, fallback: bool) -> tuple[int | None, int | None]:
         service = (self.seen.services or {}).get(self.name(fallback))
         return (service.desired, service.running) if service else (None, None)
+
+
+def _rounded(value: float | None) -> float | None:
+    """As exact as it is of use: what is kept is paid for by its size."""
+    return None if value is None else round(value, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -20,8 +20,25 @@ _QUEUE_FIGURES = {
     "parked": "kept in Redis until the dead-letter store has them",
     "oldest_age_seconds": "age of the oldest waiting message",
     "fallback": "messages in the fallback queue on SQS, in flight and delayed ones included",
+    "fallback_waited_seconds": "for how long some of them could be fetched in every look",
+    "held_seconds": "since the oldest unacknowledged message was fetched",
+    "unfetched_seconds": "for how long nobody has fetched what waits, although slots are free",
 }
-_QUEUE_LABELS = ("environment", "release", "pool", "queue")
+_POOL_FIGURES = {
+    "arrivals_per_second": ("arrivals", "tasks that arrive on Redis, over half a minute"),
+    "completions_per_second": ("completions", "tasks that come to their end on Redis, over half a minute"),
+    "busy_slots": ("unacknowledged", "tasks that keep a slot busy, a helping pool's too"),
+    "slots": ("total_slots", "of the pool's running workers on Redis"),
+}
+_RUNS_FIGURES = {
+    "recent_runs": ("ended", "runs that came to their end in the last five minutes"),
+    "recent_runs_failed": ("failed", "of these: failed, rejected or lost"),
+    "recent_runs_retried": ("retried", "of these: to be tried again"),
+    "recent_wait_p50_seconds": ("wait_p50_seconds", "half of them waited no longer"),
+    "recent_wait_p95_seconds": ("wait_p95_seconds", "95 in 100 of them waited no longer"),
+}
+_POOL_LABELS = ("environment", "release", "pool")
+_QUEUE_LABELS = (*_POOL_LABELS, "queue")
 
 
 class Tasks(Collector):
@@ -51,6 +68,7 @@ class Looks(Collector):
         yield taken
         yield from _contract_metrics(look)
         yield from _queues(look)
+        yield from _pools(look)
         states = GaugeMetricFamily(
             "taskfleet_release_info",
             "1 for the state of each release",
@@ -73,13 +91,43 @@ def _contract_metrics(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
 
 
 def _queues(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
+    queues = [
+        ((look.environment, release.release, pool.pool, queue.queue), queue)
+        for release in look.releases
+        for pool in release.pools
+        for queue in pool.queues
+    ]
     for figure, help_text in _QUEUE_FIGURES.items():
-        family = GaugeMetricFamily(f"taskfleet_queue_{figure}", help_text, labels=_QUEUE_LABELS)
-        for release in look.releases:
-            for pool in release.pools:
-                for queue in pool.queues:
-                    value = getattr(queue, figure)
-                    if value is not None:
-                        labels = [look.environment, release.release, pool.pool, queue.queue]
-                        family.add_metric(labels, value)
-        yield family
+        yield _family(f"queue_{figure}", help_text, _QUEUE_LABELS, figure, queues)
+    runs = [(labels, queue.runs) for labels, queue in queues]
+    for name, (figure, help_text) in _RUNS_FIGURES.items():
+        yield _family(f"queue_{name}", help_text, _QUEUE_LABELS, figure, runs)
+
+
+def _pools(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
+    pools = [
+        ((look.environment, release.release, pool.pool), pool)
+        for release in look.releases
+        for pool in release.pools
+    ]
+    for name, (figure, help_text) in _POOL_FIGURES.items():
+        yield _family(f"pool_{name}", help_text, _POOL_LABELS, figure, pools)
+    runs = [(labels, pool.runs) for labels, pool in pools]
+    for name, (figure, help_text) in _RUNS_FIGURES.items():
+        yield _family(f"pool_{name}", help_text, _POOL_LABELS, figure, runs)
+
+
+def _family(
+    name: str,
+    help_text: str,
+    labels: tuple[str, ...],
+    figure: str,
+    of: Iterable[tuple[tuple[str, ...], object]],
+) -> GaugeMetricFamily:
+    """A sample of each that knows the figure."""
+    family = GaugeMetricFamily(f"taskfleet_{name}", help_text, labels=labels)
+    for values, each in of:
+        value = getattr(each, figure, None)  # also where nothing of its runs is known
+        if value is not None:
+            family.add_metric(values, value)
+    return family

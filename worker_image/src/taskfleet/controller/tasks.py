@@ -13,6 +13,8 @@ from typing import Any
 
 import redis
 
+from taskfleet.contract.metrics import WINDOW_SECONDS
+from taskfleet.controller.fleet_snapshot import RunsSnapshot
 from taskfleet.controller.hours import LastHour
 from taskfleet.measuring import tasks
 from taskfleet.measuring.histogram import Histogram
@@ -80,7 +82,12 @@ class TaskFigures:
     def __init__(self) -> None:
         self.totals: Mapping[Labels, Counter[str]] = {}
         self._hours: dict[str, LastHour] = {}  # by release
+        self._recent: Mapping[tuple[str, str], Counter[str]] = {}
         self._after: int | None = None  # the last minute that is in them
+
+    def recent(self, now: float) -> Mapping[tuple[str, str], Counter[str]] | None:
+        """The counts of the last `WINDOW_SECONDS`, by release and queue; None: they could not be read."""
+        return self._recent if self._after == _over(now) else None
 
     def look(
         self, connection: redis.Redis, environment: str, releases: Iterable[str], now: float
@@ -105,12 +112,34 @@ class TaskFigures:
                 labels = (environment, release, *key)
                 totals[labels] = totals.get(labels, Counter()) + counts
         self.totals, self._hours, self._after = totals, hours, over
+        self._recent = _recent(hours, over - WINDOW_SECONDS // 60 + 1)
         rows = [
             row(release, key, tasks.parsed(counts))
             for release, hour in hours.items()
             for key, counts in hour.sums.items()
         ]
         return _hour(rows, until=60.0 * (over + 1))
+
+
+def _recent(hours: Mapping[str, LastHour], since: int) -> dict[tuple[str, str], Counter[str]]:
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for release, hour in hours.items():
+        for (queue, _), counts in hour.since(since).items():
+            found.setdefault((release, queue), Counter()).update(counts)
+    return found
+
+
+def runs(counts: Mapping[str, int]) -> RunsSnapshot:
+    """What a look says of some counts."""
+    figures = tasks.parsed(counts)
+    wait = figures.wait
+    return RunsSnapshot(
+        ended=figures.ended + figures.lost,
+        failed=figures.failed + figures.rejected + figures.lost,
+        retried=figures.retried,
+        wait_p50_seconds=_rounded(wait, 0.5),
+        wait_p95_seconds=_rounded(wait, 0.95),
+    )
 
 
 def _over(now: float) -> int:

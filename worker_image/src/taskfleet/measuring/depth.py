@@ -13,7 +13,8 @@ class PrimaryDepth:
     acknowledged; ``scheduled``: wait for their ETA; None where that was not counted. ``oldest_at``: since
     when the oldest waiting message could run (its publishing or its ETA), seconds since the epoch, None when
     nothing waits or no message says (it was not published through Taskfleet). ``taken``: what workers have
-    fetched and not given back, since some beginning; None while stock workers fetch too, which do not count.
+    fetched and not given back, since some beginning; ``held_since``: when the oldest unacknowledged one was
+    fetched, None if there is none; neither is known while stock workers fetch too (``taken`` is None).
     """
 
     waiting: int
@@ -21,6 +22,13 @@ class PrimaryDepth:
     scheduled: int | None
     oldest_at: float | None
     taken: int | None = None
+    held_since: float | None = None
+
+    def held(self, now: float) -> float | None:
+        """Seconds since the oldest unacknowledged message was fetched; 0 if there is none, None: unknown."""
+        if self.taken is None:
+            return None
+        return 0.0 if self.held_since is None else max(0.0, now - self.held_since)
 
     def age(self, now: float) -> float | None:
         """Seconds that the oldest message has waited; 0 when none waits, None when that is not known."""

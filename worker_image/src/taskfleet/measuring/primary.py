@@ -54,4 +54,5 @@ def _depth(
         unacknowledged=unacknowledged,
         scheduled=scheduled,
         taken=taken,
+        held_since=found.oldest_fetched_at,
     )

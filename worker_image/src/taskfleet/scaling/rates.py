@@ -119,6 +119,16 @@ class Rates:
         )
 
     @property
+    def arrivals(self) -> float | None:
+        """Tasks a second over half a minute; None before the second look."""
+        return self._fast.rate if self._step else None
+
+    @property
+    def completions(self) -> float | None:
+        """As `arrivals`: those that came to an end, or went back to wait for their ETA."""
+        return self._ended_now.rate if self._step else None
+
+    @property
     def _variance(self) -> float:
         """Of arrivals in a second; that of independent ones at least."""
         return max(self._spread.rate, self._slow.rate)
