@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 
 from taskfleet.contract import names
-from taskfleet.contract.limits import CONFIRMING_REPLICAS
+from taskfleet.contract.limits import CONFIRMING_REPLICAS, REDIS_LEASE_SECONDS, SQS_LEASE_SECONDS
 from taskfleet.contract.manifest import AUTOMATIC, MANUAL
 from taskfleet.contract.manifest import Canary as Canary  # a setting, too
 
@@ -122,6 +122,10 @@ class Broker:
     serverless: bool = False
     # Who may connect beside the fleet, as producers do: security groups (sg-…), private ranges (10.8.0.0/16).
     ingress: tuple[str, ...] = ()
+    # How long a worker that does not answer keeps its messages, on this broker and on SQS; living ones renew
+    # it. A shorter one gives them to another sooner, a longer one outlasts longer pauses of a machine.
+    lease_seconds: int = REDIS_LEASE_SECONDS
+    fallback_lease_seconds: int = SQS_LEASE_SECONDS
     snapshot_retention_days: int = 7
     # The name of a snapshot that the broker begins with; it is then made anew, beside the one that is there.
     # Leave it in: without it the next deploy would make an empty one (docs/restore.md).
@@ -144,6 +148,8 @@ class Limits:
 
     soft_time_limit_seconds: int = 300
     time_limit_seconds: int = 330
+    # Of stock Celery workers that consume these queues beside ours, as while a team moves to the fleet: how
+    # long what a dead one holds stays hidden. Ours have leases (`Broker.lease_seconds`).
     visibility_timeout_seconds: int = 3600
     fallback_visibility_timeout_seconds: int = 3600
     longest_countdown_seconds: int | None = None  # a publish that is farther ahead is refused; None: any

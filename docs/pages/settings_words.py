@@ -236,6 +236,17 @@ BROKER = {
         "for each producer outside the workers' security group",
         "security groups, private ranges of /16 or smaller",
     ),
+    "lease_seconds": Words(
+        "how long a worker on Redis that does not answer keeps its messages; living ones renew it "
+        "([delivery.md](delivery.md))",
+        "shorter to have a dead worker's tasks run elsewhere sooner, longer where machines pause",
+        "10 to 26",
+    ),
+    "fallback_lease_seconds": Words(
+        "the same on SQS, for each message: the visibility timeout that its worker extends",
+        "the same",
+        "30 to 600",
+    ),
     "snapshot_retention_days": Words(
         "how long daily snapshots are kept", "to restore from ([restore.md](restore.md))", "0 (none) to 35"
     ),
@@ -251,10 +262,12 @@ LIMITS = {
         "a task gets SoftTimeLimitExceeded", "with the longest task", "less than `time_limit_seconds`"
     ),
     "time_limit_seconds": Words(
-        "… and is killed", "with the longest task", "less than `visibility_timeout_seconds`"
+        "… and is killed",
+        "with the longest task",
+        "less than `visibility_timeout_seconds`, for stock workers beside ours",
     ),
     "visibility_timeout_seconds": Words(
-        "until a stock worker's message is given to another",
+        "until what a dead *stock* Celery worker held is given to another; ours have `Broker.lease_seconds`",
         "with `time_limit_seconds`",
         "more than `time_limit_seconds`",
     ),

@@ -59,6 +59,7 @@ def worker_variables(
         visibility_timeout_seconds=(
             limits.fallback_visibility_timeout_seconds if fallback else limits.visibility_timeout_seconds
         ),
+        lease_seconds=settings.broker.fallback_lease_seconds if fallback else settings.broker.lease_seconds,
         soft_time_limit_seconds=limits.soft_time_limit_seconds,
         time_limit_seconds=limits.time_limit_seconds,
         soft_shutdown_seconds=limits.soft_shutdown_seconds,

@@ -116,6 +116,22 @@ def _scaling_periods(settings: Settings) -> Iterator[Problem]:
                 )
 
 
+def _leases(settings: Settings) -> Iterator[Problem]:
+    bounds = {
+        "lease_seconds": (aws.REDIS_LEASE_LEAST_SECONDS, aws.REDIS_LEASE_MOST_SECONDS),
+        "fallback_lease_seconds": (aws.SQS_LEASE_LEAST_SECONDS, aws.SQS_LEASE_MOST_SECONDS),
+    }
+    for name, (least, most) in bounds.items():
+        value = getattr(settings.broker, name)
+        if not least <= value <= most:
+            yield Problem(
+                setting=f"broker.{name}",
+                value=value,
+                rule="less may lapse while a worker is only slow, more leaves a dead worker's tasks waiting",
+                fix=f"{least} to {most}; a task may run for far longer, since living workers renew it",
+            )
+
+
 def _drain(settings: Settings) -> Iterator[Problem]:
     times = {
         pool.name: (pool.limits.longest_countdown_seconds or 0) + pool.limits.time_limit_seconds
@@ -179,4 +195,14 @@ def _not_enforced(pool: Pool) -> Iterator[str]:
         )
 
 
-RULES = (_in_order, _positive, _stop_timeout, _sqs_visibility, _scaling_periods, _drain, _releases, _etas)
+RULES = (
+    _in_order,
+    _positive,
+    _stop_timeout,
+    _sqs_visibility,
+    _scaling_periods,
+    _leases,
+    _drain,
+    _releases,
+    _etas,
+)

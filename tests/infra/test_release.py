@@ -87,9 +87,9 @@ def test_a_deployment_that_fails_goes_back_and_never_takes_away_a_healthy_worker
 def test_every_container_gets_exactly_the_variables_that_the_image_requires(
     blueprint: Synthesis, settings: Settings
 ) -> None:
-    required = set(WorkerSettings.required())
+    required = WorkerSettings.required() | {variables.LEASE_SECONDS.name}
     if settings.results is not None:
-        required.add("CELERY_RESULT_BACKEND")
+        required |= {"CELERY_RESULT_BACKEND"}
     beat = BeatSettings.required() | {variables.RELEASE.name}
     for family, container in containers(release(blueprint, settings)).items():
         given = environment(container)

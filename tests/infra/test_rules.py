@@ -467,6 +467,16 @@ BROKEN: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
         "= 121:",
         ("Fargate waits 120 s", "120 or less, or capacity=Capacity.EC2"),
     ),
+    "a lease of a second": (
+        {"broker": Broker(lease_seconds=1)},
+        "= 1:",
+        ("broker.lease_seconds", "only slow", "10 to 26"),
+    ),
+    "a lease of an hour on SQS": (
+        {"broker": Broker(fallback_lease_seconds=3600)},
+        "= 3600:",
+        ("broker.fallback_lease_seconds", "tasks waiting", "30 to 600"),
+    ),
     "SQS visibility": (
         limits(fallback_visibility_timeout_seconds=43201),
         "= 43201:",

@@ -9,6 +9,9 @@ import sys
 import pytest
 from celery.bin.worker import worker
 from taskfleet import config
+from taskfleet.brokers.redis.commands import Lease
+from taskfleet.brokers.redis.ownership import SESSION_TIMEOUT_SECONDS
+from taskfleet.contract import limits
 from taskfleet.errors import SettingsError
 from taskfleet.settings import VARIABLES, BeatSettings, ControllerSettings, ProducerSettings, WorkerSettings
 from taskfleet.worker.command import worker_argv
@@ -133,3 +136,21 @@ def test_a_fallback_worker_has_no_remote_control_and_does_not_wait_between_polls
     assert made["worker_enable_remote_control"] is False
     assert made["broker_transport_options"]["polling_interval"] == 0
     assert made["broker_transport_options"]["queue_name_prefix"] == "taskfleet-dev-"
+
+
+@pytest.mark.parametrize("broker", ["primary", "fallback"])
+def test_a_worker_keeps_its_messages_for_the_lease_of_the_settings(broker: str) -> None:
+    given = GOOD | {"TASKFLEET_BROKER": broker}
+
+    default = config.connection(WorkerSettings.from_environ(given))["broker_transport_options"]
+    set_to = config.connection(WorkerSettings.from_environ(given | {"TASKFLEET_LEASE_SECONDS": "20"}))
+
+    assert "lease_seconds" not in default, "the transport's own"
+    assert set_to["broker_transport_options"]["lease_seconds"] == 20
+
+
+def test_the_shortest_lease_is_longer_than_a_worker_with_the_longest_is_silent() -> None:
+    """While a deploy changes the lease, those with the shorter one give on what the others hold."""
+    silent = Lease(limits.REDIS_LEASE_MOST_SECONDS).beat_seconds + SESSION_TIMEOUT_SECONDS
+
+    assert silent < limits.REDIS_LEASE_LEAST_SECONDS

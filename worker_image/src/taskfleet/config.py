@@ -107,6 +107,7 @@ def _primary(settings: WorkerSettings) -> dict[str, Any]:
             # By name: `celery inspect stats` sends these options as JSON.
             "on_malformed": "taskfleet.worker.parking:park_text",
             "renewing_process": _needs_help(settings),
+            **_lease(settings),
         },
         "broker_connection_timeout": connections.WORKER_TIMEOUT_SECONDS,
     }
@@ -120,6 +121,7 @@ def _fallback(settings: WorkerSettings) -> dict[str, Any]:
         "broker_transport_options": {
             **connections.fallback_worker_options(settings),
             "renewing_process": _needs_help(settings),
+            **_lease(settings),
         },
         # SQS has no fan-out, and kombu would try to make a queue for each worker (FACTS, 2).
         "worker_enable_remote_control": False,
@@ -129,3 +131,8 @@ def _fallback(settings: WorkerSettings) -> dict[str, Any]:
 def _needs_help(settings: WorkerSettings) -> bool:
     """Whether a task can keep the worker itself from renewing its leases: a thread or a greenlet can."""
     return settings.execution != "prefork"
+
+
+def _lease(settings: WorkerSettings) -> dict[str, int]:
+    """The transports have a default of their own."""
+    return {} if settings.lease_seconds is None else {"lease_seconds": settings.lease_seconds}

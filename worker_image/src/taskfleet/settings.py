@@ -177,6 +177,7 @@ class WorkerSettings(ProducerSettings):
     child_memory_mib: int = _from(env.CHILD_MEMORY_MIB, _positive)
     max_tasks_per_child: int = _from(env.MAX_TASKS_PER_CHILD, _positive)
     visibility_timeout_seconds: int = _from(env.VISIBILITY_TIMEOUT_SECONDS, _positive)
+    lease_seconds: int | None = _from(env.LEASE_SECONDS, _positive, default=None)
     soft_time_limit_seconds: int = _from(env.SOFT_TIME_LIMIT_SECONDS, _positive)
     time_limit_seconds: int = _from(env.TIME_LIMIT_SECONDS, _positive)
     soft_shutdown_seconds: int = _from(env.SOFT_SHUTDOWN_SECONDS, _not_negative)

@@ -50,6 +50,10 @@ VISIBILITY_TIMEOUT_SECONDS = Variable(
     "TASKFLEET_VISIBILITY_TIMEOUT_SECONDS",
     "until a stock worker's message is given to another; ours are given on when their worker's lease ends",
 )
+LEASE_SECONDS = Variable(
+    "TASKFLEET_LEASE_SECONDS",
+    "how long its messages stay its own when it does not answer; the broker's unless set",
+)
 SOFT_TIME_LIMIT_SECONDS = Variable(
     "TASKFLEET_SOFT_TIME_LIMIT_SECONDS", "a task without its own limit gets SoftTimeLimitExceeded"
 )

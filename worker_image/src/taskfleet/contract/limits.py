@@ -28,6 +28,15 @@ MESSAGE_HEADERS_MAX_BYTES = 256 * 1024
 # fetched. SQS counts each time that a message is received, so there workers count (`taskfleet.worker.begun`).
 MOST_DELIVERIES = 10
 
+# How long a worker that does not answer keeps its messages, unless the settings say otherwise. On Redis a
+# worker has one lease for all that it holds, and judges others by its own: while a deploy changes it the
+# shorter one holds for both, so it must be longer than a worker with the longest is silent.
+REDIS_LEASE_SECONDS = 13
+REDIS_LEASE_LEAST_SECONDS, REDIS_LEASE_MOST_SECONDS = 10, 26
+# On SQS each message has its own: the visibility timeout with which it is received and extended.
+SQS_LEASE_SECONDS = 60
+SQS_LEASE_LEAST_SECONDS, SQS_LEASE_MOST_SECONDS = 30, 600
+
 # A release's gate has so long from its registration; twice that if its tasks can't even be sent.
 GATE_DEADLINE_SECONDS = 900
 

@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError
 
 from taskfleet.brokers import eta
 from taskfleet.brokers.redis import scripts
+from taskfleet.contract.limits import REDIS_LEASE_SECONDS
 
 Command = list[Any]
 
@@ -28,7 +29,7 @@ BATCH = 500
 class Lease:
     """How long a silent worker keeps its messages. All workers of a broker must agree."""
 
-    seconds: float = 13.0
+    seconds: float = REDIS_LEASE_SECONDS
 
     @property
     def beat_seconds(self) -> float:

@@ -15,8 +15,8 @@ from kombu.utils.objects import cached_property
 from taskfleet.brokers.sqs.leases import Leases
 from taskfleet.brokers.sqs.receiving import CONCURRENT_REQUESTS, GRACE_SECONDS, Receiver
 from taskfleet.brokers.sqs.renewal import Account, Renewal
+from taskfleet.contract.limits import SQS_LEASE_SECONDS
 
-LEASE_SECONDS = 60
 RENEWING = "renewing_process"  # a transport option, as on Redis
 _CLIENT_CONFIG = {"connect_timeout": 2, "read_timeout": 5, "retries": {"total_max_attempts": 2}}
 # Tried again by `Leases` itself; and the end of a worker must not wait long for SQS.
@@ -64,7 +64,7 @@ class NamingChannel(StockChannel):
 
     @cached_property
     def lease_seconds(self) -> int:
-        return int(self.transport_options.get("lease_seconds", LEASE_SECONDS))
+        return int(self.transport_options.get("lease_seconds", SQS_LEASE_SECONDS))
 
     @cached_property
     def sqs_base64_encoding(self) -> bool:
