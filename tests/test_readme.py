@@ -1,6 +1,6 @@
 """The README says what is true now: its links lead somewhere, its commands exist, its figures are printed.
 
-The paths that CONTRIBUTING and the runbooks name exist too.
+The paths that CONTRIBUTING, the page on the architecture and the runbooks name exist too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ README = (ROOT / "README.md").read_text()
 # What it says in short stands on these pages in full.
 FULL = ("guarantees", "your-project", "deploying", "costs", "measured")
 TEXT = "\n".join([README, *((ROOT / "docs" / f"{page}.md").read_text() for page in FULL)])
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "runbooks").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "docs/architecture.md",
+    *sorted((ROOT / "runbooks").glob("*.md")),
+]
 PATH = re.compile(
     r"`((?:benchmarks|drills|infra|local|runbooks|taskfleet|tests|worker_image)/[\w./]*|[\w-]+\.(?:py|md|toml|json|lock))`"
 )
@@ -38,7 +43,7 @@ def test_no_link_is_dead() -> None:
 def test_every_path_that_a_page_for_people_names_exists() -> None:
     named = [(page, path) for page in PAGES for path in PATH.findall(page.read_text())]
 
-    assert {"README", "CONTRIBUTING", "no-worker"} <= {page.stem for page, _ in named}
+    assert {"README", "CONTRIBUTING", "architecture", "no-worker"} <= {page.stem for page, _ in named}
     assert [f"{page.name}: {path}" for page, path in named if not _exists(path)] == []
 
 
