@@ -7,7 +7,6 @@ kept in ``build/bench/<name>.json``.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from benchmarks import autoscale, canary, consume, deploy, look, outage, publish
 from benchmarks.autoscale.compare import Comparison
 from drills.fleet import Fleet
 from drills.report import Report
+from local.ending import exit_when_told
 from local.fleet_environment import NotUp
 from local.places import REPOSITORY, Places
 
@@ -67,7 +67,7 @@ def main() -> int:
             print(f"  {name}  {what}")
         return 0
     # Servers and workers are ended by what waits for them, so this process must not just vanish.
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    exit_when_told()
     if given.name in ALONE:
         return _finish(ALONE[given.name][1]())
     try:

@@ -7,7 +7,6 @@ table at the end. Exit code 0 if everything held, 1 if not, 2 without a fleet.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 
 from drills import broker_lost, series
@@ -34,6 +33,7 @@ from drills.stuck import drill as stuck
 from drills.tools.drills import DRILLS as TOOLS
 from drills.unattended import UNATTENDED
 from drills.worker_kill import WORKER_KILL
+from local.ending import exit_when_told
 from local.fleet_environment import NotUp
 from local.places import Places
 
@@ -99,7 +99,7 @@ def main() -> int:
         print(listing())
         return 0
     # Servers and workers are ended by what waits for them, so this process must not just vanish.
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    exit_when_told()
     if given.names == [history.NAME]:
         seeds = range(given.first, given.first + given.seeds)
         return _finish(history.run(seeds, rigs=given.rigs, shrink=given.shrink == "yes"))

@@ -7,13 +7,12 @@ from typing import Any
 from amqp.protocol import queue_declare_ok_t
 from botocore.client import Config
 from botocore.exceptions import ClientError
-from kombu.asynchronous.http import get_client
 from kombu.transport.SQS import Channel as StockChannel
 from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 from kombu.utils.objects import cached_property
 
 from taskfleet.brokers.sqs.leases import Leases
-from taskfleet.brokers.sqs.receiving import CONCURRENT_REQUESTS, GRACE_SECONDS, Receiver
+from taskfleet.brokers.sqs.receiving import GRACE_SECONDS, Receiver, http_client
 from taskfleet.brokers.sqs.renewal import Account, Renewal
 from taskfleet.contract.limits import SQS_LEASE_SECONDS
 
@@ -112,7 +111,7 @@ class NamingChannel(StockChannel):
             self._asynsqs = Receiver(
                 sqs_connection=self.sqs(queue=queue),
                 wait_seconds=self.wait_time_seconds,
-                http_client=get_client(self.hub, max_clients=CONCURRENT_REQUESTS),
+                http_client=http_client(self.hub),
                 region=self.region,
             )
         return self._asynsqs

@@ -9,6 +9,8 @@ import pycurl
 from botocore.exceptions import BotoCoreError
 from kombu.asynchronous.aws.connection import AsyncHTTPSConnection
 from kombu.asynchronous.aws.sqs.connection import AsyncSQSConnection
+from kombu.asynchronous.http.curl import CurlClient
+from kombu.asynchronous.hub import Hub
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +21,29 @@ GRACE_SECONDS = 5
 CONCURRENT_REQUESTS = 64
 
 FAILURE = "taskfleet_failure"
+
+
+class _Client(CurlClient):
+    """kombu's, but what curl is about to close leaves the event loop first.
+
+    curl says so (``POLL_REMOVE``) also outside the calls around which kombu takes its sockets from epoll. A
+    child that was forked meanwhile has the socket, too, so that the kernel keeps it in the parent's epoll
+    after it is closed, where nobody can remove it any more: once its peer was gone, a worker's loop turned
+    200,000 times a second.
+    """
+
+    def _handle_socket(self, event: int, fd: int, multi: Any, data: Any) -> None:
+        if event == pycurl.POLL_REMOVE:
+            self.hub.remove(fd)
+        super()._handle_socket(event, fd, multi, data)
+
+
+def http_client(hub: Hub) -> CurlClient:
+    """The one of this event loop, kept where kombu keeps its own."""
+    if not hasattr(hub, "_current_http_client"):
+        hub._current_http_client = _Client(hub, max_clients=CONCURRENT_REQUESTS)
+    client: CurlClient = hub._current_http_client
+    return client
 
 
 class _BoundedRequest(AsyncHTTPSConnection):
