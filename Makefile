@@ -117,6 +117,7 @@ lock: setup ## write the locks anew after a change of a pyproject.toml: uv.lock,
 
 docs: setup ## write the documentation's generated pages anew, from the code
 	@$(BIN)/python -m docs.pages
+	@$(BIN)/python -m observe
 	@TASKFLEET_ENVIRONMENTS=tests.support.reference $(BIN)/python -m infra.checks.ledger infra/checks/ledger.md
 
 image: setup ## build the worker image without a Docker engine and look inside (buildah, debootstrap, root)

@@ -9,10 +9,21 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from taskfleet.contract import metrics as contract
 from taskfleet.controller.datapoints import datapoints
 from taskfleet.controller.fleet_snapshot import FleetSnapshot
 from taskfleet.measuring.families import families
 
+LOOKED_AT = "taskfleet_look_timestamp_seconds"
+RELEASES = "taskfleet_release_info"
+
+_POOL_FIGURES = {
+    "latency_target_seconds": "how long a task may wait, by the settings",
+    "min_workers": "the fewest workers, by the settings",
+    "max_workers": "the most workers, by the settings",
+    "slots": "tasks that one worker runs at a time",
+}
+_POOL_LABELS = ("environment", "release", "pool")
 _QUEUE_FIGURES = {
     "waiting": "messages that could run now, of all priorities",
     "unacknowledged": "fetched and not yet acknowledged",
@@ -41,6 +52,16 @@ _POOL_LABELS = ("environment", "release", "pool")
 _QUEUE_LABELS = (*_POOL_LABELS, "queue")
 
 
+def gauge(metric: contract.Metric) -> str:
+    """What a metric of CloudWatch is called here."""
+    return "taskfleet" + re.sub("([A-Z])", lambda m: f"_{m[1].lower()}", metric.name)
+
+
+def pool_gauge(figure: str) -> str:
+    """The gauge of a pool's setting."""
+    return f"taskfleet_pool_{figure}"
+
+
 class Tasks(Collector):
     """What workers counted of their tasks, since this controller began (``counted``)."""
 
@@ -63,14 +84,15 @@ class Looks(Collector):
         look = self._last()
         if look is None:
             return
-        taken = GaugeMetricFamily("taskfleet_look_timestamp_seconds", "when the look was taken")
-        taken.add_metric([], look.at)
+        taken = GaugeMetricFamily(LOOKED_AT, "when the look was taken", labels=("environment",))
+        taken.add_metric([look.environment], look.at)
         yield taken
         yield from _contract_metrics(look)
+        yield from _pools(look)
         yield from _queues(look)
         yield from _pools(look)
         states = GaugeMetricFamily(
-            "taskfleet_release_info",
+            RELEASES,
             "1 for the state of each release",
             labels=("environment", "release", "state"),
         )
@@ -83,11 +105,20 @@ def _contract_metrics(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
     """The series that CloudWatch gets, under Prometheus' kind of names."""
     families: dict[str, GaugeMetricFamily] = {}
     for point in datapoints(look):
-        name = "taskfleet" + re.sub("([A-Z])", lambda m: f"_{m[1].lower()}", point.metric.name)
+        name = gauge(point.metric)
         labels = [label.lower() for label in point.metric.dimensions]
         family = families.setdefault(name, GaugeMetricFamily(name, point.metric.help, labels=labels))
         family.add_metric(list(point.dimensions.values()), point.value)
     yield from families.values()
+
+
+def _pools(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
+    for figure, help_text in _POOL_FIGURES.items():
+        family = GaugeMetricFamily(pool_gauge(figure), help_text, labels=_POOL_LABELS)
+        for release in look.releases:
+            for pool in release.pools:
+                family.add_metric([look.environment, release.release, pool.pool], getattr(pool, figure))
+        yield family
 
 
 def _queues(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
