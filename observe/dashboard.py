@@ -82,8 +82,11 @@ ROWS = (
             Panel("Workers missing (below 0: too many)", (_by_pool(metrics.CAPACITY_GAP),)),
             Panel("Slots in use", (Line(q.BUSY.name + _HERE, "{{pool}} {{release}}"),), "percentunit"),
             Panel(
-                "Runs each second",
-                (Line(f"sum by (queue, outcome) ({q.RUNS.name}{_HERE})", "{{queue}} {{outcome}}"),),
+                "Tasks that arrive and that end, each second",
+                (
+                    Line(pool_gauge("arrivals_per_second") + _HERE, "{{pool}} {{release}} arrive"),
+                    Line(pool_gauge("completions_per_second") + _HERE, "{{pool}} {{release}} end"),
+                ),
             ),
         ),
     ),
@@ -103,6 +106,10 @@ ROWS = (
             Panel(
                 "Answers (1) or not (0)",
                 (_by_pool(metrics.BROKER_UP, "Redis"), _by_pool(metrics.FALLBACK_UP, "SQS")),
+            ),
+            Panel(
+                "Runs each second",
+                (Line(f"sum by (queue, outcome) ({q.RUNS.name}{_HERE})", "{{queue}} {{outcome}}"),),
             ),
             Panel("Messages on SQS", (_by_pool(metrics.FALLBACK_WAITING),)),
             Panel(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskfleet.contract import figures, metrics
-from taskfleet.controller.prometheus import gauge, pool_gauge
+from taskfleet.contract import figures
+from taskfleet.controller.prometheus import pool_gauge
 from taskfleet.measuring import families
 
 # The controller's series, which are those of all workers together: a worker's have a pool, and count twice.
@@ -43,10 +43,8 @@ RUNTIME_P95 = Recorded(f"task:{families.RUNTIME}:p95", _percentile(0.95, familie
 RUNS = Recorded(f"queue:{families.ENDED}:rate", _runs(f"{_QUEUE}, outcome"))
 FAILING = Recorded(f"task:{families.ENDED}:failing", f"{_runs(_TASK, '|'.join(BAD))} / {_runs(_TASK)}")
 RETRYING = Recorded(f"task:{families.ENDED}:retrying", f"{_runs(_TASK, figures.RETRIED)} / {_runs(_TASK)}")
-# Of the slots of the workers that run.
 BUSY = Recorded(
-    f"pool:{gauge(metrics.UNACKNOWLEDGED)}:busy",
-    f"{gauge(metrics.UNACKNOWLEDGED)} / ({gauge(metrics.RUNNING_WORKERS)} * {pool_gauge('slots')} > 0)",
+    f"pool:{pool_gauge('busy_slots')}:share", f"{pool_gauge('busy_slots')} / ({pool_gauge('slots')} > 0)"
 )
 
 RECORDED = (WAIT_P50, WAIT_P95, WAIT_P99, RUNTIME_P50, RUNTIME_P95, RUNS, FAILING, RETRYING, BUSY)

@@ -58,6 +58,8 @@ def look() -> FleetSnapshot:
         gap=1,
         fallback_gap=0,
         failed=0,
+        arrivals=2.0,
+        completions=1.5,
         queues=(queue,),
     )
     release = ReleaseSnapshot(

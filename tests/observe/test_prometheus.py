@@ -18,7 +18,7 @@ from taskfleet.contract import metrics
 from taskfleet.contract.alarms import Alarm, Comparison, Setting
 from taskfleet.controller.prometheus import LOOKED_AT, gauge
 
-from local.observe import start_prometheus
+from local import prometheus
 from observe import alerts
 from observe.dashboard import dashboard
 from observe.queries import RECORDED
@@ -120,7 +120,7 @@ def ask(tmp_path_factory) -> Iterator[Ask]:
             closing.callback(scraped.serve(*collectors, port=at))
             targets.append({"targets": [f"127.0.0.1:{at}"], "labels": {}})
         (folder / "targets.json").write_text(json.dumps(targets))
-        process = start_prometheus(folder, targets=folder / "targets.json", port=port, every_seconds=1)
+        process = prometheus.start(folder, targets=folder / "targets.json", port=port, every_seconds=1)
         closing.callback(stop, process)
 
         def query(text: str) -> list[dict[str, Any]]:

@@ -17,13 +17,6 @@ from taskfleet.measuring.families import families
 LOOKED_AT = "taskfleet_look_timestamp_seconds"
 RELEASES = "taskfleet_release_info"
 
-_POOL_FIGURES = {
-    "latency_target_seconds": "how long a task may wait, by the settings",
-    "min_workers": "the fewest workers, by the settings",
-    "max_workers": "the most workers, by the settings",
-    "slots": "tasks that one worker runs at a time",
-}
-_POOL_LABELS = ("environment", "release", "pool")
 _QUEUE_FIGURES = {
     "waiting": "messages that could run now, of all priorities",
     "unacknowledged": "fetched and not yet acknowledged",
@@ -36,6 +29,9 @@ _QUEUE_FIGURES = {
     "unfetched_seconds": "for how long nobody has fetched what waits, although slots are free",
 }
 _POOL_FIGURES = {
+    "latency_target_seconds": ("latency_target_seconds", "how long a task may wait, by the settings"),
+    "min_workers": ("min_workers", "the fewest workers, by the settings"),
+    "max_workers": ("max_workers", "the most workers, by the settings"),
     "arrivals_per_second": ("arrivals", "tasks that arrive on Redis, over half a minute"),
     "completions_per_second": ("completions", "tasks that come to their end on Redis, over half a minute"),
     "busy_slots": ("unacknowledged", "tasks that keep a slot busy, a helping pool's too"),
@@ -58,7 +54,9 @@ def gauge(metric: contract.Metric) -> str:
 
 
 def pool_gauge(figure: str) -> str:
-    """The gauge of a pool's setting."""
+    """The series of one of a pool's figures."""
+    if figure not in _POOL_FIGURES:
+        raise ValueError(f"no figure of a pool is called {figure!r}: {', '.join(_POOL_FIGURES)}")
     return f"taskfleet_pool_{figure}"
 
 
@@ -88,7 +86,6 @@ class Looks(Collector):
         taken.add_metric([look.environment], look.at)
         yield taken
         yield from _contract_metrics(look)
-        yield from _pools(look)
         yield from _queues(look)
         yield from _pools(look)
         states = GaugeMetricFamily(
@@ -110,15 +107,6 @@ def _contract_metrics(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
         family = families.setdefault(name, GaugeMetricFamily(name, point.metric.help, labels=labels))
         family.add_metric(list(point.dimensions.values()), point.value)
     yield from families.values()
-
-
-def _pools(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:
-    for figure, help_text in _POOL_FIGURES.items():
-        family = GaugeMetricFamily(pool_gauge(figure), help_text, labels=_POOL_LABELS)
-        for release in look.releases:
-            for pool in release.pools:
-                family.add_metric([look.environment, release.release, pool.pool], getattr(pool, figure))
-        yield family
 
 
 def _queues(look: FleetSnapshot) -> Iterator[GaugeMetricFamily]:

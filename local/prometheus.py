@@ -5,33 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from observe.written import RULES
 
+NAME = "prometheus"
 SCRAPED_EVERY_SECONDS = 5
 
 
-def start_prometheus(
+def start(
     folder: Path, *, targets: Path, port: int, every_seconds: int = SCRAPED_EVERY_SECONDS
 ) -> subprocess.Popen[bytes]:
-    """On a loopback port, with the project's rules; everything that it writes is in ``folder``."""
+    """On a loopback port; everything that it writes is in ``folder``. ``FileNotFoundError`` without one."""
     folder.mkdir(parents=True, exist_ok=True)
-    every = f"{every_seconds}s"
-    # JSON is YAML.
     configuration = folder / "prometheus.yml"
-    configuration.write_text(
-        json.dumps(
-            {
-                "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
-                "rule_files": [str(RULES)],
-                "scrape_configs": [{"job_name": "taskfleet", "file_sd_configs": [{"files": [str(targets)]}]}],
-            }
-        )
-    )
+    # JSON is YAML.
+    configuration.write_text(json.dumps(_configuration(targets, f"{every_seconds}s")))
     with (folder / "prometheus.log").open("ab") as log:
         return subprocess.Popen(
             [
-                "prometheus",
+                NAME,
                 f"--config.file={configuration}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
@@ -41,3 +34,12 @@ def start_prometheus(
             stderr=log,
             start_new_session=True,
         )
+
+
+def _configuration(targets: Path, every: str) -> dict[str, Any]:
+    found = {"job_name": "taskfleet", "file_sd_configs": [{"files": [str(targets)]}]}
+    return {
+        "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+        "rule_files": [str(RULES)],
+        "scrape_configs": [found],
+    }
