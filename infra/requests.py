@@ -16,7 +16,7 @@ from infra.settings import Settings
 
 LOOKS_PER_MONTH = math.ceil(HOURS_PER_MONTH * 3600 / LOOK_SECONDS)
 # A look as it is kept (JSON), of an environment with one release: the frame, and what each pool adds.
-LOOK_BYTES, LOOK_POOL_BYTES = 400, 850
+LOOK_BYTES, LOOK_POOL_BYTES = 400, 800
 
 
 # Beat's search for far ETAs that are due: the first of each shard, read consistently.
