@@ -20,19 +20,9 @@ class Number:
 
 @dataclass(frozen=True)
 class Name:
-    """The id of a metric or an expression; or, as an argument, a word such as REPEAT."""
+    """The id of a metric or an expression."""
 
     name: str
-
-
-@dataclass(frozen=True)
-class Text:
-    value: str
-
-
-@dataclass(frozen=True)
-class Array:
-    items: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
@@ -50,11 +40,11 @@ class Operation:
     right: Node
 
 
-Node = Number | Name | Text | Array | Call | Operation
+Node = Number | Name | Call | Operation
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+\.?\d*|\.\d+)|(?P<word>[A-Za-z_]\w*)|(?P<text>'[^']*'|\"[^\"]*\")"
-    r"|(?P<symbol>&&|\|\||>=|<=|==|!=|[-+*/^()<>,\[\]]))"
+    r"\s*(?:(?P<number>\d+\.?\d*|\.\d+)|(?P<word>[A-Za-z_]\w*)"
+    r"|(?P<symbol>&&|\|\||>=|<=|==|!=|[-+*/^()<>,]))"
 )
 # Loosest first; each level's operators group from the left.
 _LEVELS = (
@@ -115,28 +105,23 @@ class _Parser:
 
     def _value(self) -> Node:
         kind, word = self.kind, self._token
-        if kind == "symbol" and word in "([":
-            self._next()
-            items = self._list("]" if word == "[" else ")")
-            if word == "[":
-                return Array(items)
+        if self._take("("):
+            items = self._list()
             if len(items) != 1:
                 raise self.error("one value between brackets")
             return items[0]
-        if kind not in ("number", "word", "text"):
+        if kind not in ("number", "word"):
             raise self.error("a value")
         self._next()
         if kind == "number":
             return Number(float(word))
-        if kind == "text":
-            return Text(word[1:-1])
-        return Call(word.upper(), self._list(")")) if self._take("(") else Name(word)
+        return Call(word.upper(), self._list()) if self._take("(") else Name(word)
 
-    def _list(self, closing: str) -> tuple[Node, ...]:
+    def _list(self) -> tuple[Node, ...]:
         items: list[Node] = []
-        while not self._take(closing):
+        while not self._take(")"):
             if items and not self._take(","):
-                raise self.error(f"',' or {closing!r}")
+                raise self.error("',' or ')'")
             items.append(self.level(0))
         return tuple(items)
 
