@@ -13,10 +13,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet.contract import names
 
 from local.account import ENVIRONMENT
+from local.clients import client
 from local.last_words import end_of
 from local.places import Places
 from local.ports import Ports
-from local.steady import client, services
+from local.steady import services
 
 _AT_ONCE = 100  # DescribeTasks
 

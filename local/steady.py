@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet.contract import names, parameters, results
 
-from local.account import ENVIRONMENT, REGION, endpoint
+from local.account import ENVIRONMENT
+from local.clients import client
 from local.ports import Ports
 
 _POLL_SECONDS = 0.3
@@ -29,17 +28,6 @@ class Service:
     desired: int
     running: int
     steady: bool
-
-
-def client(ports: Ports, service: str) -> Any:
-    """A boto3 client of the emulated account."""
-    return boto3.client(
-        service,
-        endpoint_url=endpoint(ports),
-        region_name=REGION,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106 - the emulated account takes any
-    )
 
 
 def services(ports: Ports) -> list[Service]:

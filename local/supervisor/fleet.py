@@ -9,9 +9,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet.contract import names
@@ -19,6 +17,7 @@ from taskfleet.contract import names
 from local.account import ENVIRONMENT, aws_environment, endpoint
 from local.broker import certificates, nodes, server
 from local.broker.nodes import Node
+from local.clients import client
 from local.emulator.__main__ import INTERRUPTED
 from local.places import VARIABLE, Places
 from local.ports import Ports
@@ -37,6 +36,8 @@ _CURE = (
     "everything is stopped. `make up` makes it anew"
 )
 _NO_RESULTS = f"the secret {names.results_secret(ENVIRONMENT)}: there is one if the settings ask for a cache"
+# Asked again soon, while the account may be starting.
+_PROMPT = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
 _LAST_SECONDS = "what was written to it in its last two seconds may be lost, except messages in SQS"
 
 
@@ -199,21 +200,10 @@ async def _password(ports: Ports, secret: str) -> str:
     return password
 
 
-def _client(ports: Ports, service: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=endpoint(ports),
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106 - the emulated account takes any
-        config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
-    )
-
-
 def password_of(ports: Ports, secret: str = names.broker_secret(ENVIRONMENT)) -> str | None:
     """The deployed secret's password; None while there is none, or the account does not answer."""
     try:
-        answer = _client(ports, "secretsmanager").get_secret_value(SecretId=secret)
+        answer = client(ports, "secretsmanager", _PROMPT).get_secret_value(SecretId=secret)
     except (BotoCoreError, ClientError):
         return None
     return str(json.loads(answer["SecretString"])["password"])
@@ -222,7 +212,7 @@ def password_of(ports: Ports, secret: str = names.broker_secret(ENVIRONMENT)) ->
 def _deployed_nodes(ports: Ports) -> int:
     """Of the replication group; 0 while there is none, or the account does not answer."""
     try:
-        answer = _client(ports, "elasticache").describe_replication_groups(
+        answer = client(ports, "elasticache", _PROMPT).describe_replication_groups(
             ReplicationGroupId=names.broker(ENVIRONMENT)
         )
     except (BotoCoreError, ClientError):

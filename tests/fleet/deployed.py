@@ -20,9 +20,10 @@ from drills.fleet import Fleet
 from drills.tasks import journal
 from local import fleet_environment
 from local.account import OPERATOR, PRODUCER, VIEWER
+from local.clients import client
 from local.places import REPOSITORY, VARIABLE, Places
 from local.ports import Ports
-from local.steady import Service, client, current_release, services
+from local.steady import Service, current_release, services
 from tests.support.processes import wait_for
 
 _SUBMIT_SECONDS = 120.0
