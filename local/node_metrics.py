@@ -19,6 +19,7 @@ from redis.retry import Retry
 EVERY_SECONDS = 60
 NAMESPACE = "AWS/ElastiCache"
 _ANSWER_SECONDS = 2.0
+_UNITS = {"CurrConnections": "Count", "ReplicationLag": "Seconds"}
 
 
 class NodeMetrics:
@@ -51,7 +52,7 @@ class NodeMetrics:
                     "Dimensions": [{"Name": "CacheClusterId", "Value": node}],
                     "Timestamp": datetime.fromtimestamp(now, UTC),
                     "Value": value,
-                    "Unit": "Percent",
+                    "Unit": _UNITS.get(name, "Percent"),
                 }
                 for name, value in self._values(node, info, now).items()
             ],
@@ -60,6 +61,10 @@ class NodeMetrics:
     def _values(self, node: str, info: dict[str, Any], now: float) -> dict[str, float]:
         most = float(info["maxmemory"])
         values = {"DatabaseMemoryUsagePercentage": 100 * info["used_memory"] / most if most else 0.0}
+        values["CurrConnections"] = float(info["connected_clients"])
+        if info["role"] == "slave":
+            # On one machine what the primary does is here at once, unless nothing comes at all.
+            values["ReplicationLag"] = float(info.get("master_link_down_since_seconds", 0))
         used = float(info["used_cpu_sys_main_thread"]) + float(info["used_cpu_user_main_thread"])
         before = self._processor.get(node)
         self._processor[node] = (now, used)

@@ -55,7 +55,7 @@ class Alarms:
 
 def _figure(value: float | Setting, settings: Pool | Settings) -> int:
     """A threshold or a time, from the settings where it is one of them."""
-    return value.times * getattr(settings, value.name) if isinstance(value, Setting) else value  # type: ignore[return-value]
+    return value.of(settings) if isinstance(value, Setting) else value  # type: ignore[return-value]
 
 
 def _watched(alarm: Alarm, dimensions: Mapping[str, str]) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _watched(alarm: Alarm, dimensions: Mapping[str, str]) -> dict[str, Any]:
             "namespace": alarm.metric.namespace,
             "metric_name": alarm.metric.name,
             "dimensions": _dimensions(alarm.metric, dimensions),
-            "statistic": alarm.statistic,
+            ("extended_statistic" if alarm.is_percentile else "statistic"): alarm.statistic,
             "period": alarm.period_seconds,
         }
     return {

@@ -19,7 +19,8 @@ def add_fleet_alarms(scope: Construct, *, alarms: Alarms, controller: ecs.Fargat
     # ElastiCache publishes per node: the replication group has no metrics.
     for node in names.broker_nodes(settings.broker_group, settings.broker.nodes):
         for alarm in alarm_catalogue.of(Scope.NODE):
-            alarms.add(scope, alarm, node.rpartition("-")[2], dimensions={metrics.NODE: node})
+            if alarm.is_for(settings.broker):
+                alarms.add(scope, alarm, node.rpartition("-")[2], dimensions={metrics.NODE: node})
     cache = settings.results_cache
     for node in names.broker_nodes(names.results_cache(settings.name), cache.nodes if cache else 0):
         for alarm in alarm_catalogue.of(Scope.RESULTS):

@@ -29,7 +29,7 @@ class PoolAlarms:
     def tell(self, scope: Construct) -> None:
         """Those that only a person acts on."""
         for alarm in (*alarm_catalogue.of(Scope.POOL), *alarm_catalogue.of(Scope.QUEUE)):
-            if not alarm.scales and (alarm.needs is None or getattr(self.pool, alarm.needs)):
+            if not alarm.scales and alarm.is_for(self.pool):
                 self._add(scope, alarm, None)
 
     def _add(self, scope: Construct, alarm: Alarm, policy_arn: str | None) -> None:
@@ -48,8 +48,14 @@ class PoolAlarms:
         """Names and dimensions: the pool's, or those of each of its queues."""
         environment, pool, release = self.alarms.settings.name, self.pool.name, self.release
         if alarm.scope is Scope.POOL:
-            of = {metrics.ENVIRONMENT: environment, metrics.POOL: pool, metrics.RELEASE: release}
-            return [(pool, of)]
+            of = {
+                metrics.ENVIRONMENT: environment,
+                metrics.POOL: pool,
+                metrics.RELEASE: release,
+                metrics.CLUSTER: names.cluster(environment),
+                metrics.SERVICE: names.service(pool, release),
+            }
+            return [(pool, {name: of[name] for name in alarm.metric.dimensions})]
         return [
             (queue, {metrics.SQS_QUEUE: names.fallback_queue(environment, queue, release)})
             for queue in self.pool.queues

@@ -9,7 +9,7 @@ from taskfleet.contract import metrics
 def test_metric_names_are_unique_and_units_are_cloudwatchs() -> None:
     every = (*metrics.METRICS, *metrics.WORKER_METRICS, metrics.TASKS_EXPIRED)
     assert len({metric.name for metric in every}) == len(every)
-    assert {metric.unit for metric in every} <= {"Count", "Seconds"}
+    assert {metric.unit for metric in every} <= {"Count", "Seconds", "Percent"}
     assert all(metric.help and not metric.help.endswith(".") for metric in every)
 
 

@@ -55,7 +55,10 @@ def watched(alarm: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_every_alarm_watches_a_metric_that_somebody_publishes(alarms: list[dict[str, Any]]) -> None:
-    published = {(m.namespace, m.name): m.dimensions for m in (*metrics.METRICS, *metrics.AWS_METRICS)}
+    published = {
+        (m.namespace, m.name): m.dimensions
+        for m in (*metrics.METRICS, *metrics.WORKER_METRICS, *metrics.AWS_METRICS)
+    }
     for alarm in alarms:
         for metric in watched(alarm):
             dimensions = tuple(dimension["Name"] for dimension in metric["Dimensions"])
@@ -67,9 +70,9 @@ def test_an_alarm_watches_its_own_environment(alarms: list[dict[str, Any]]) -> N
         environment = alarm["AlarmName"].split("-")[1]
         for metric in watched(alarm):
             values = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
-            names = [values.get(name, "") for name in (metrics.NODE, metrics.SQS_QUEUE)]
+            names = [values.get(name, "") for name in (metrics.NODE, metrics.SQS_QUEUE, metrics.CLUSTER)]
             assert values.get(metrics.ENVIRONMENT) == environment or any(
-                name.startswith(f"taskfleet-{environment}-") for name in names
+                f"{name}-".startswith(f"taskfleet-{environment}-") for name in names
             )
 
 
@@ -124,7 +127,16 @@ def test_thresholds_that_are_settings_are_the_environments_own(blueprint: Synthe
 
     assert found[f"{name}dead-letters"] == settings.alarm_dead_letters
     for pool in settings.pools:
-        assert found[f"{name}backlog-old-{pool.name}-{RELEASE}"] == 5 * pool.latency_target_seconds
+        of = {
+            kind: found.get(f"{name}{kind}-{pool.name}-{RELEASE}")
+            for kind in ("backlog-old", "waits-long", "held-long", "below-minimum")
+        }
+        assert of == {
+            "backlog-old": 5 * pool.latency_target_seconds,
+            "waits-long": pool.latency_target_seconds,
+            "held-long": pool.limits.visibility_timeout_seconds,
+            "below-minimum": pool.min_workers if pool.min_workers > 1 else None,
+        }
 
 
 def test_sqs_is_attended_to_by_what_sqs_itself_measures(alarms: list[dict[str, Any]]) -> None:
@@ -146,7 +158,10 @@ def test_each_node_of_the_broker_and_of_the_results_is_watched(blueprint: Synthe
     ]
 
     nodes = [f"taskfleet-{settings.name}-{number:03d}" for number in range(1, settings.broker.nodes + 1)]
-    expected = [(kind, node) for kind in ("broker-cpu", "broker-memory") for node in nodes]
+    kinds = ["broker-cpu", "broker-memory", "broker-connections"]
+    if settings.broker.nodes > 1:
+        kinds.append("broker-lag")
+    expected = [(kind, node) for kind in kinds for node in nodes]
     if settings.results_cache:
         expected.append(("results-memory", f"taskfleet-{settings.name}-results-001"))
     assert sorted(watched) == sorted(expected)

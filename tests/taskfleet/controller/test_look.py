@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 from botocore.model import OperationModel
-from taskfleet.contract import metrics, names
+from taskfleet.contract import figures, metrics, names
 from taskfleet.contract import state as keys
 from taskfleet.controller.datapoints import Datapoint, datapoints
 from taskfleet.controller.fleet_snapshot import FleetSnapshot
@@ -40,9 +40,28 @@ def values(points: list[Datapoint], metric: metrics.Metric, pool: str = "low") -
 
 
 def test_a_look_has_every_metric_of_the_contract_for_every_pool(current: Account) -> None:
+    over = int(current.clock() - 5) // 60 - 1
+    for queue in ("high", "etl"):
+        runs = figures.name(queue, "a")
+        current.redis.hset(
+            figures.key(current.name, "blue", over), runs, '{"outcome:succeeded":18,"outcome:lost":2}'
+        )
+
     points = datapoints(current.controller().look())
+
     assert {p.metric for p in points} == set(metrics.METRICS)
     assert len(points) == len(FLEET_METRICS) + 2 * len(POOL_METRICS)
+    assert (values(points, metrics.FAILED_RUNS), values(points, metrics.RETRIED_RUNS)) == ([10], [0])
+
+
+def test_few_runs_have_no_share_of_failed_ones(current: Account) -> None:
+    over = int(current.clock() - 5) // 60 - 1
+    key = figures.key(current.name, "blue", over)
+    current.redis.hset(key, figures.name("low", "a"), '{"outcome:failed":19}')
+
+    points = datapoints(current.controller().look())
+
+    assert values(points, metrics.FAILED_RUNS) == values(points, metrics.RETRIED_RUNS) == []
 
 
 def test_a_look_counts_what_is_there(current: Account) -> None:
@@ -80,7 +99,9 @@ def test_datapoints_reach_cloudwatch_at_high_resolution(current: Account) -> Non
         for m in page["Metrics"]
         if {"Name": "Environment", "Value": current.name} in m["Dimensions"]
     }
-    assert names_there == {m.name for m in metrics.METRICS}
+    assert names_there == {m.name for m in metrics.METRICS} - {"FailedRuns", "RetriedRuns"}, (
+        "no task has ended"
+    )
 
 
 def test_the_look_is_kept_for_operators(current: Account) -> None:

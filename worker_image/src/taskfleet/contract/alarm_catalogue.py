@@ -12,8 +12,9 @@ from types import MappingProxyType
 
 from taskfleet.contract import metrics, names
 from taskfleet.contract.alarms import MINUTE, Alarm, Audience, Comparison, Missing, Scope, Setting, scaling
+from taskfleet.contract.limits import ELASTICACHE_MAX_CONNECTIONS
 from taskfleet.contract.manifest import ReleaseManifest
-from taskfleet.contract.metrics import LOOK_SECONDS, WINDOW_SECONDS
+from taskfleet.contract.metrics import ENOUGH_RUNS, LOOK_SECONDS, WINDOW_SECONDS
 
 OLD_TARGETS, OLD_MINUTES = 5, 5
 NO_WORKER_MINUTES = 3
@@ -27,7 +28,15 @@ ETAS_LATE_SECONDS = 180
 MEMORY_PERCENT, MEMORY_MINUTES = 75, 5
 CPU_PERCENT, CPU_MINUTES = 80, 5
 RESULTS_PERCENT, RESULTS_MINUTES = 90, 15
+LATE_MINUTES = 15
+UNFETCHED_SECONDS = 240
+FAILED_PERCENT, RETRIED_PERCENT = 25, 50
+BELOW_MINUTES = 10
+WORKER_MEMORY_PERCENT, WORKER_MEMORY_MINUTES = 95, 15
+LAG_SECONDS, LAG_MINUTES = 10, 5
+CONNECTIONS, CONNECTIONS_MINUTES = ELASTICACHE_MAX_CONNECTIONS * 8 // 10, 5
 _WINDOW_MINUTES = WINDOW_SECONDS // MINUTE
+_OF_RUNS = f"ended within {_WINDOW_MINUTES} minutes, {ENOUGH_RUNS} or more,"
 _DOWN = f"has not answered the controller for {DOWN_LOOKS * LOOK_SECONDS} s."
 
 _SCALING = (
@@ -108,6 +117,100 @@ _POOL = (
         reason="one may be a host's end, three have a cause; interruptions of Spot don't count",
         of_its_release=True,
         says=(f"{FAILING_WORKERS} or more workers of a pool ended unasked within {_WINDOW_MINUTES} minutes",),
+    ),
+    Alarm(
+        name="not-fetched",
+        audience=Audience.PAGE,
+        scope=Scope.POOL,
+        meaning="Messages wait, slots are free, and no worker fetches any.",
+        metric=metrics.UNFETCHED,
+        comparison=Comparison.ABOVE,
+        threshold=UNFETCHED_SECONDS,
+        reason="a worker that ends fetches nothing for two minutes, the next one starts within two; without "
+        "any worker it is no-worker",
+        of_its_release=True,
+        says=(f"more than {UNFETCHED_SECONDS} s",),
+    ),
+    Alarm(
+        name="waits-long",
+        audience=Audience.TICKET,
+        scope=Scope.POOL,
+        meaning="One task in twenty waits longer than the pool's target.",
+        metric=metrics.TASK_WAIT,
+        statistic="p95",
+        comparison=Comparison.ABOVE,
+        threshold=Setting("latency_target_seconds"),
+        reason="the target is missed a little, for ever: nothing is old enough to page; scaling had its time",
+        lasting_seconds=LATE_MINUTES * MINUTE,
+        missing=Missing.OK,
+        says=(f"in each of {LATE_MINUTES} minutes",),
+    ),
+    Alarm(
+        name="tasks-failing",
+        audience=Audience.TICKET,
+        scope=Scope.POOL,
+        meaning="Many of the pool's tasks fail.",
+        metric=metrics.FAILED_RUNS,
+        comparison=Comparison.AT_LEAST,
+        threshold=FAILED_PERCENT,
+        reason="a share, where dead letters are a number: it is seen in a small pool, too; what a release "
+        "breaks is rarely less",
+        missing=Missing.OK,
+        says=(f"{_OF_RUNS} {FAILED_PERCENT} % or more failed",),
+    ),
+    Alarm(
+        name="tasks-retried",
+        audience=Audience.TICKET,
+        scope=Scope.POOL,
+        meaning="Many of the pool's tasks are to be tried again.",
+        metric=metrics.RETRIED_RUNS,
+        comparison=Comparison.AT_LEAST,
+        threshold=RETRIED_PERCENT,
+        reason="each task runs twice in the mean; what they talk to is down or slow",
+        missing=Missing.OK,
+        says=(f"{_OF_RUNS} {RETRIED_PERCENT} % or more ended in a retry",),
+    ),
+    Alarm(
+        name="below-minimum",
+        audience=Audience.TICKET,
+        scope=Scope.POOL,
+        meaning="The pool has fewer workers than its minimum.",
+        metric=metrics.RUNNING_WORKERS,
+        comparison=Comparison.BELOW,
+        threshold=Setting("min_workers"),
+        reason="in no look of each minute; replacing one takes a few minutes, and where the minimum is 1 it "
+        "is no-worker",
+        lasting_seconds=BELOW_MINUTES * MINUTE,
+        needs="min_workers",
+        needs_at_least=2,
+        says=(f"for {BELOW_MINUTES} minutes",),
+    ),
+    Alarm(
+        name="workers-memory",
+        audience=Audience.TICKET,
+        scope=Scope.POOL,
+        meaning="A worker of the pool has hardly any memory left.",
+        metric=metrics.SERVICE_MEMORY,
+        comparison=Comparison.AT_LEAST,
+        threshold=WORKER_MEMORY_PERCENT,
+        reason="children that hold more than their share are replaced: a moment near the end is no fault",
+        lasting_seconds=WORKER_MEMORY_MINUTES * MINUTE,
+        missing=Missing.OK,
+        says=(
+            f"{WORKER_MEMORY_PERCENT} % of its container's memory or more",
+            f"for {WORKER_MEMORY_MINUTES} minutes",
+        ),
+    ),
+    Alarm(
+        name="held-long",
+        audience=Audience.TICKET,
+        scope=Scope.POOL,
+        meaning="A message is held for longer than any task should run.",
+        metric=metrics.OLDEST_HELD,
+        comparison=Comparison.ABOVE,
+        threshold=Setting("limits.visibility_timeout_seconds"),
+        reason="the pool's time limit is shorter; a lease that lapses gives a message back within seconds",
+        says=("longer than `visibility_timeout_seconds`",),
     ),
 )
 _QUEUE = (
@@ -258,6 +361,37 @@ _NODE = (
         lasting_seconds=CPU_MINUTES * MINUTE,
         says=(f"{CPU_PERCENT} % busy or more for {CPU_MINUTES} minutes:",),
     ),
+    Alarm(
+        name="broker-lag",
+        audience=Audience.TICKET,
+        scope=Scope.NODE,
+        meaning="A replica of the primary broker is behind.",
+        metric=metrics.NODE_LAG,
+        comparison=Comparison.AT_LEAST,
+        threshold=LAG_SECONDS,
+        reason="what a failover would lose of queues that are not confirmed; usually far below a second",
+        lasting_seconds=LAG_MINUTES * MINUTE,
+        missing=Missing.OK,
+        needs="nodes",
+        needs_at_least=2,
+        says=(f"{LAG_SECONDS} s or more behind for {LAG_MINUTES} minutes",),
+    ),
+    Alarm(
+        name="broker-connections",
+        audience=Audience.TICKET,
+        scope=Scope.NODE,
+        meaning="A node of the primary broker has nearly as many clients as it takes.",
+        metric=metrics.NODE_CONNECTIONS,
+        comparison=Comparison.AT_LEAST,
+        threshold=CONNECTIONS,
+        reason=f"four fifths of {ELASTICACHE_MAX_CONNECTIONS}, which can't be raised; then it refuses them",
+        lasting_seconds=CONNECTIONS_MINUTES * MINUTE,
+        says=(
+            f"{CONNECTIONS} or more clients have been connected",
+            f"for {CONNECTIONS_MINUTES} minutes",
+            f"it takes {ELASTICACHE_MAX_CONNECTIONS}",
+        ),
+    ),
 )
 _RESULTS = (
     Alarm(
@@ -291,6 +425,6 @@ def of_release(environment: str, manifest: ReleaseManifest) -> list[str]:
         for alarm in CATALOGUE.values()
         if alarm.of_its_release
         for pool in manifest.pools
-        if alarm.needs is None or getattr(pool, alarm.needs)
+        if alarm.is_for(pool)
         for where in ((pool.name,) if alarm.scope is Scope.POOL else pool.queues)
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
+from typing import Any
 
 from taskfleet.contract.metrics import LOOK_SECONDS, Metric
 
@@ -50,10 +52,17 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True)
 class Setting:
-    """A figure from the settings of the environment or, in an alarm of a pool, of the pool: ``times`` it."""
+    """A figure from the settings of the environment or, in an alarm of a pool, of the pool: ``times`` it.
+
+    ``name`` may have dots: ``limits.time_limit_seconds``.
+    """
 
     name: str
     times: int = 1
+
+    def of(self, settings: Any) -> int:
+        """The figure."""
+        return self.times * int(attrgetter(self.name)(settings))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +72,9 @@ class Alarm:
     It goes off after ``lasting_seconds`` of breaching periods in a row, or ``breaching`` of those periods.
     ``reason`` says why the threshold is what it is, with the eyes of a team of a million tasks a day.
     ``only_without`` counts the metric as 0 unless this other one is 0. ``says`` are what its page must say.
-    ``needs`` is a setting of the pool: where it is 0 there is no such alarm. ``scales`` has a scaling policy
-    of its name as its action. ``of_its_release``: while the release bakes, it rolls that back.
+    ``needs`` is a setting of the pool, or of the broker: where it is below ``needs_at_least`` there is no
+    such alarm. ``scales`` has a scaling policy of its name as its action. ``of_its_release``: while the
+    release bakes, it rolls that back.
     """
 
     name: str
@@ -82,6 +92,7 @@ class Alarm:
     missing: Missing = Missing.HOLD
     only_without: Metric | None = None
     needs: str | None = None
+    needs_at_least: int = 1
     scales: bool = False
     of_its_release: bool = False
     says: tuple[str, ...] = ()
@@ -90,6 +101,15 @@ class Alarm:
     def runbook(self) -> str:
         """The page's path in the repository."""
         return f"{RUNBOOKS}/{self.name}.md"
+
+    def is_for(self, settings: Any) -> bool:
+        """Whether a pool (its settings or its manifest), or a broker, has such an alarm."""
+        return self.needs is None or getattr(settings, self.needs) >= self.needs_at_least
+
+    @property
+    def is_percentile(self) -> bool:
+        """Whether its statistic is one (``p95``), which AWS calls an extended statistic."""
+        return self.statistic.startswith("p")
 
     @property
     def for_a_person(self) -> bool:

@@ -13,6 +13,9 @@ SQS_POLICY_SETTLES_SECONDS = 60  # SQS, SetQueueAttributes: until a change of mo
 SQS_COUNTS_SETTLE_SECONDS = 60  # SQS, GetQueueAttributes: a minute after producers stop sending
 DYNAMODB_MAX_ITEM_BYTES = 400 * 1024  # DynamoDB quotas, item size
 
+# Clients that a node takes (ElastiCache User Guide, "Large number of connections").
+ELASTICACHE_MAX_CONNECTIONS = 65_000
+
 # Ours, not AWS's: from the end of a Fargate task to the first sign of life of the one that ECS starts in its
 # place (a network interface, the image's layers, Python). Usually half of it; alarms must not ring before.
 REPLACED_WITHIN_SECONDS = 120

@@ -19,6 +19,9 @@ QUEUE = "Queue"
 # in thirty looks, whatever some of them missed.
 WINDOW_SECONDS = 300
 
+# Shares of runs that failed or were retried say something from so many runs within that time on.
+ENOUGH_RUNS = 20
+
 _FLEET = (ENVIRONMENT,)
 _POOL = (ENVIRONMENT, POOL, RELEASE)
 
@@ -54,6 +57,19 @@ FAILED_WORKERS = Metric(
     "FailedWorkers", "Count", _POOL, "workers that ended unasked in the five minutes before the look"
 )
 
+OLDEST_HELD = Metric(
+    "OldestHeld",
+    "Seconds",
+    _POOL,
+    "since the oldest unacknowledged message was fetched; 0 when there is none",
+)
+UNFETCHED = Metric(
+    "Unfetched", "Seconds", _POOL, "for how long nobody has fetched what waits, although slots are free"
+)
+_OF_RUNS = f"of the runs that ended within five minutes, if {ENOUGH_RUNS} or more did"
+FAILED_RUNS = Metric("FailedRuns", "Percent", _POOL, f"{_OF_RUNS}: those that failed")
+RETRIED_RUNS = Metric("RetriedRuns", "Percent", _POOL, f"{_OF_RUNS}: those that are to be tried again")
+
 CONTROLLER_TICK = Metric("ControllerTick", "Count", _FLEET, "1 for every look that the controller took")
 BROKER_UP = Metric("BrokerUp", "Count", _FLEET, "1 if the primary broker answered, else 0")
 FALLBACK_UP = Metric("FallbackUp", "Count", _FLEET, "1 if SQS answered, else 0")
@@ -80,8 +96,9 @@ WORKER_METRICS: tuple[Metric, ...] = (TASK_RUNTIME, TASK_WAIT)
 
 
 # What AWS publishes itself, each minute.
-_SQS, _ELASTICACHE = "AWS/SQS", "AWS/ElastiCache"
+_SQS, _ELASTICACHE, _ECS = "AWS/SQS", "AWS/ElastiCache", "AWS/ECS"
 SQS_QUEUE, NODE = "QueueName", "CacheClusterId"
+CLUSTER, SERVICE = "ClusterName", "ServiceName"
 SQS_SENT = Metric("NumberOfMessagesSent", "Count", (SQS_QUEUE,), "messages sent to the queue", _SQS)
 SQS_VISIBLE = Metric(
     "ApproximateNumberOfMessagesVisible", "Count", (SQS_QUEUE,), "messages that can be fetched", _SQS
@@ -94,7 +111,21 @@ NODE_MEMORY = Metric(
 )
 NODE_CPU = Metric("EngineCPUUtilization", "Percent", (NODE,), "of the core that runs commands", _ELASTICACHE)
 
-AWS_METRICS: tuple[Metric, ...] = (SQS_SENT, SQS_VISIBLE, SQS_IN_FLIGHT, NODE_MEMORY, NODE_CPU)
+NODE_LAG = Metric("ReplicationLag", "Seconds", (NODE,), "a replica behind its primary", _ELASTICACHE)
+NODE_CONNECTIONS = Metric("CurrConnections", "Count", (NODE,), "clients of one node", _ELASTICACHE)
+# Maximum: of the task that uses most of what it is given (ECS Developer Guide, "service utilization").
+SERVICE_MEMORY = Metric("MemoryUtilization", "Percent", (CLUSTER, SERVICE), "of a service's memory", _ECS)
+
+AWS_METRICS: tuple[Metric, ...] = (
+    SQS_SENT,
+    SQS_VISIBLE,
+    SQS_IN_FLIGHT,
+    NODE_MEMORY,
+    NODE_CPU,
+    NODE_LAG,
+    NODE_CONNECTIONS,
+    SERVICE_MEMORY,
+)
 
 
 def embedded(

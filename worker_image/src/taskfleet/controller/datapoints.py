@@ -55,6 +55,12 @@ def _pool(pool: PoolSnapshot) -> Iterator[tuple[Metric, float | None]]:
     yield metrics.FALLBACK_WAITING, pool.fallback
     yield metrics.FALLBACK_GAP, pool.fallback_gap
     yield metrics.FAILED_WORKERS, pool.failed
+    yield metrics.OLDEST_HELD, pool.held_seconds
+    yield metrics.UNFETCHED, pool.unfetched_seconds
+    runs = pool.runs
+    if runs is not None and runs.ended >= metrics.ENOUGH_RUNS:
+        yield metrics.FAILED_RUNS, 100 * runs.failed / runs.ended
+        yield metrics.RETRIED_RUNS, 100 * runs.retried / runs.ended
 
 
 def put(cloudwatch: Any, points: list[Datapoint], *, at: float) -> None:
