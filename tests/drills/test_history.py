@@ -33,6 +33,7 @@ from drills.history.program import (
     program,
 )
 from drills.history.record import Broken, Execution, History, Published, ReleasesSeen
+from drills.history.rig import wait_until_idle
 from drills.history.seeds import Done
 from drills.history.shrink import shortest_prefix
 from drills.history.stalls import Stall, stalled
@@ -368,3 +369,25 @@ def test_a_seed_that_fails_or_whose_rig_does_stops_no_other(
     assert "TimeoutError('a worker did not start')" in said
     assert report.checks[0].text == "4 of 6 seeds held: 2, 4 did not"
     assert len(rigs) == 3  # a fresh one after each that failed
+
+
+class _Looks:
+    """A rig that has this left, look by look."""
+
+    def __init__(self, *left: dict[str, int]) -> None:
+        self._left = iter(left)
+
+    def left(self) -> dict[str, int]:
+        return next(self._left)
+
+
+def test_one_empty_look_may_have_missed_what_goes_from_one_broker_to_the_other() -> None:
+    looks = _Looks({}, {"unacked": 1}, {}, {}, {})
+
+    assert wait_until_idle(looks, 30) == {}  # type: ignore[arg-type]
+    with pytest.raises(StopIteration):
+        looks.left()
+
+
+def test_what_is_left_in_the_end_is_told() -> None:
+    assert wait_until_idle(_Looks(*[{"unacked": 1}] * 9), 0.5) == {"unacked": 1}  # type: ignore[arg-type]
