@@ -42,7 +42,6 @@ _GROUPS = (
         "tests/fleet/test_retired",
         "tests/fleet/test_teardown",
     ),
-    ("tests/drills/test_releases",),
     ("tests/taskfleet",),
     (
         "tests/taskfleet/test_figures",
