@@ -13,7 +13,7 @@ from taskfleet.contract.alarm_catalogue import CATALOGUE
 from taskfleet.contract.alarms import MINUTE, Alarm, Comparison, Setting
 from taskfleet.controller.prometheus import LOOKED_AT, gauge, pool_gauge
 
-from infra.settings import Settings
+from infra.settings import Limits, Settings
 
 _SIGNS = {Comparison.AT_LEAST: ">=", Comparison.ABOVE: ">", Comparison.AT_MOST: "<=", Comparison.BELOW: "<"}
 _OVER_TIME = {"Maximum": "max", "Average": "avg", "Sum": "sum"}
@@ -57,10 +57,11 @@ def _threshold(alarm: Alarm) -> str:
     figure = alarm.threshold
     if not isinstance(figure, Setting):
         return f"{figure:g}"
-    if metrics.POOL in alarm.metric.dimensions:
-        return f"{figure.times} * {pool_gauge(figure.name)}"
-    # No look knows what the environment chose: its default.
-    return f"{getattr(Settings, figure.name) * figure.times:g}"
+    of, _, field = figure.name.rpartition(".")
+    if metrics.POOL in alarm.metric.dimensions and not of:
+        return f"{figure.times} * {pool_gauge(field)}"
+    # No look knows what the environment, or a pool's limits, say: the default.
+    return f"{getattr(Limits if of else Settings, field) * figure.times:g}"
 
 
 def _silence(alarm: Alarm) -> str:

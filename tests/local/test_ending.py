@@ -24,7 +24,11 @@ finally:
 
 def _started(*before: str) -> subprocess.Popen[str]:
     started = subprocess.Popen(
-        [*before, sys.executable, "-c", _COMMAND], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+        [*before, sys.executable, "-c", _COMMAND],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
     )
     assert started.stdout is not None
     assert started.stdout.readline() == "begun\n"

@@ -13,6 +13,7 @@ from taskfleet.controller.fleet_snapshot import (
     PoolSnapshot,
     QueueSnapshot,
     ReleaseSnapshot,
+    RunsSnapshot,
 )
 from taskfleet.worker import serving
 
@@ -42,8 +43,17 @@ class Growing:
 
 def look() -> FleetSnapshot:
     """All is known, and something waits."""
+    runs = RunsSnapshot(ended=100, failed=1, retried=1, wait_p50_seconds=0.2, wait_p95_seconds=1.5)
     queue = QueueSnapshot(
-        queue=QUEUE, waiting=7, unacknowledged=3, scheduled=1, oldest_age_seconds=4.5, fallback=0
+        queue=QUEUE,
+        waiting=7,
+        unacknowledged=3,
+        scheduled=1,
+        oldest_age_seconds=4.5,
+        fallback=0,
+        held_seconds=2.0,
+        unfetched_seconds=0.0,
+        runs=runs,
     )
     pool = PoolSnapshot(
         pool=POOL,
@@ -60,6 +70,7 @@ def look() -> FleetSnapshot:
         failed=0,
         arrivals=2.0,
         completions=1.5,
+        runs=runs,
         queues=(queue,),
     )
     release = ReleaseSnapshot(

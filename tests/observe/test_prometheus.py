@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import shutil
 import subprocess
 import urllib.parse
@@ -18,6 +19,7 @@ from taskfleet.contract import metrics
 from taskfleet.contract.alarms import Alarm, Comparison, Setting
 from taskfleet.controller.prometheus import LOOKED_AT, gauge
 
+from infra.settings import Limits, Settings
 from local import prometheus
 from observe import alerts
 from observe.dashboard import dashboard
@@ -41,13 +43,29 @@ def test_promtool_finds_no_fault_in_the_rules() -> None:
     subprocess.run(["promtool", "check", "rules", RULES], check=True, capture_output=True)
 
 
-def breach(alarm: Alarm) -> float:
-    """A value that the alarm goes off at."""
+BREACHES = {
+    Comparison.ABOVE: operator.gt,
+    Comparison.AT_LEAST: operator.ge,
+    Comparison.AT_MOST: operator.le,
+    Comparison.BELOW: operator.lt,
+}
+
+
+def threshold(alarm: Alarm) -> float:
+    """Of the pool that is served, else the default."""
     figure = alarm.threshold
     if isinstance(figure, Setting):
-        target = served.look().releases[0].pools[0].latency_target_seconds
-        figure = 10 if figure.name == "alarm_dead_letters" else target * figure.times
-    return figure + {Comparison.ABOVE: 1, Comparison.AT_LEAST: 0, Comparison.BELOW: -1}[alarm.comparison]
+        of, _, field = figure.name.rpartition(".")
+        pool = served.look().releases[0].pools[0]
+        says = Limits if of else pool if hasattr(pool, field) else Settings
+        figure = getattr(says, field) * figure.times
+    return figure
+
+
+def breach(alarm: Alarm) -> float:
+    """A value that the alarm goes off at."""
+    beyond = {Comparison.ABOVE: 1, Comparison.AT_LEAST: 0, Comparison.AT_MOST: 0, Comparison.BELOW: -1}
+    return threshold(alarm) + beyond[alarm.comparison]
 
 
 def series(broken: Alarm) -> Iterator[dict[str, str]]:
@@ -72,7 +90,11 @@ def ticks(*, stands_still: bool) -> str:
 
 
 def expected(alarm: Alarm, broken: Alarm, when: str) -> list[dict[str, Any]]:
-    if alarm != broken or when != "bad":
+    """Two alarms on one metric go off together where the value is beyond both thresholds."""
+    together = alarm.metric == broken.metric and (
+        alarm == broken or BREACHES[alarm.comparison](breach(broken), threshold(alarm))
+    )
+    if not together or when != "bad":
         return []
     values = {"Environment": served.ENVIRONMENT, "Pool": served.POOL, "Release": served.RELEASE}
     labels = {dimension.lower(): values[dimension] for dimension in alarm.metric.dimensions}
