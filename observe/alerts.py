@@ -45,7 +45,9 @@ def name(alarm: Alarm) -> str:
 def _expression(alarm: Alarm) -> str:
     watched = f"{_OVER_TIME[alarm.statistic]}_over_time({gauge(alarm.metric)}[{_period(alarm)}s])"
     expression = f"{watched} {_SIGNS[alarm.comparison]} {_threshold(alarm)}"
-    return f"{expression} and {pool_gauge(alarm.needs)} > 0" if alarm.needs else expression
+    if alarm.needs is None:
+        return expression
+    return f"{expression} and {pool_gauge(alarm.needs)} >= {alarm.needs_at_least}"
 
 
 def _period(alarm: Alarm) -> int:

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from taskfleet.contract import figures, names
@@ -282,17 +283,17 @@ _BOOKS = (
 )
 
 
-def wait_until_idle(rig: Rig, seconds: float) -> dict[str, int]:
-    """Until nothing is left on the brokers, for ``seconds`` at most; what is left then.
+def wait_until_idle(look: Callable[[], dict[str, int]], seconds: float) -> dict[str, int]:
+    """Until `Rig.left` finds nothing on the brokers, for ``seconds`` at most; what is left then.
 
     One look asks Redis before SQS: a task that ends on SQS and sends the next of its chain to Redis meanwhile
     is on neither. So nothing is left when several looks in a row say so, as a drain has it, too.
     """
     end, empty = time.monotonic() + seconds, 0
     while time.monotonic() < end:
-        left = rig.left()
+        left = look()
         empty = 0 if left else empty + 1
         if empty == EMPTY_LOOKS:
             return {}
         time.sleep(0.3)
-    return rig.left()
+    return look()

@@ -59,7 +59,7 @@ class Run:
         for thread in self._waiting:
             thread.join()
         self._wait_for_producers()
-        left = wait_until_idle(self._rig, SETTLE_SECONDS)
+        left = wait_until_idle(self._rig.left, SETTLE_SECONDS)
         history = self._collect(left)
         self._rig.forget_dead_letters()
         return history

@@ -33,7 +33,7 @@ class Alarms:
     ) -> cloudwatch.CfnAlarm:
         """Add an alarm of a pool or queue and release, or of a node (``names_in_scope``)."""
         figures = pool or self.settings
-        periods = max(1, _figure(alarm.lasting_seconds, figures) // alarm.period_seconds)
+        periods = max(1, int(_figure(alarm.lasting_seconds, figures)) // alarm.period_seconds)
         person = [self.topic_arn] if alarm.for_a_person else []
         # The ordinary alarm resource as CloudFormation has it: the CDK's own class attaches scaling
         # policies only through its own policies, which can't name a service of another stack's cluster.
@@ -53,9 +53,9 @@ class Alarms:
         )
 
 
-def _figure(value: float | Setting, settings: Pool | Settings) -> int:
+def _figure(value: float | Setting, settings: Pool | Settings) -> float:
     """A threshold or a time, from the settings where it is one of them."""
-    return value.of(settings) if isinstance(value, Setting) else value  # type: ignore[return-value]
+    return value.of(settings) if isinstance(value, Setting) else value
 
 
 def _watched(alarm: Alarm, dimensions: Mapping[str, str]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def look() -> FleetSnapshot:
     pool = PoolSnapshot(
         pool=POOL,
         slots=4,
-        min_workers=1,
+        min_workers=2,
         max_workers=10,
         latency_target_seconds=60,
         desired=2,

@@ -106,3 +106,10 @@ def test_every_alarm_on_what_the_controller_publishes_has_its_alert() -> None:
 
     assert made == wanted
     assert len(made) >= 9
+
+
+def test_a_pool_whose_minimum_is_one_has_no_alert_for_less() -> None:
+    """It is no-worker's, as in CloudWatch."""
+    assert alerts.rule(alarm_catalogue.CATALOGUE["below-minimum"])["expr"].endswith(
+        "and taskfleet_pool_min_workers >= 2"
+    )
