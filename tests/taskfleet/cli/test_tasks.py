@@ -47,6 +47,10 @@ def test_what_fails_comes_first_and_each_order_can_be_asked_for(counted: Fleet) 
     assert "OLD" not in output
 
 
+def test_nothing_to_list_is_said(counted: Fleet) -> None:
+    assert counted.run("tasks", "--release", "green").output.startswith("no run of these was counted")
+
+
 def test_scripts_get_every_figure(counted: Fleet) -> None:
     said = counted.json("tasks")
 

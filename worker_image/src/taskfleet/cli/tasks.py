@@ -67,6 +67,9 @@ def tasks(operator: Operator, release: str | None, queue: str | None, by: str) -
     if age > OLD_AFTER_SECONDS:
         old = duration(age)
         click.echo(f"THESE FIGURES ARE {old} OLD: the controller is silent, or Redis does not answer.")
+    if not wanted:
+        click.echo("no run of these was counted in the last hour; a run that ends now is seen in two minutes")
+        return
     show(table(_HEAD, [_row(each) for each in wanted], indent=""))
     if hour.left_out:
         click.echo(f"{hour.left_out} more, with fewer failures and runs, are not kept.")
