@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 
 # Before `infra.chosen` is imported, and for the processes that tests start: the settings of the tests.
@@ -103,6 +104,15 @@ _SLOW = (
 # Each session of boto3 reads the descriptions of AWS's APIs from their files, a tenth of a second and some
 # MiB, and nearly each test has a session of its own, or several.
 botocore.session.create_loader = cache(create_loader)
+
+
+_LEVEL = logging.getLogger().level
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Celery's worker in a test's process sets the root logger to ERROR, and leaves it so."""
+    logging.getLogger().setLevel(_LEVEL)
 
 
 def pytest_configure(config: pytest.Config) -> None:
