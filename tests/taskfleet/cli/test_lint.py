@@ -55,6 +55,7 @@ def test_what_may_be_meant_is_no_failure(tmp_path: Path) -> None:
         "refused": [],
         "without_effect": {"broker_url": "the fleet's own brokers"},
         "not_protected": [{"task": "own.early", "reason": "acks_late=False: it is lost with its worker"}],
+        "findings": [],
     }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskfleet.errors import (
+        ChainTooLong,
         ControlError,
         CountdownTooLong,
         DeadLettered,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from taskfleet.publishing.many import publish_many
 
 __all__ = [
+    "ChainTooLong",
     "ControlError",
     "CountdownTooLong",
     "DeadLettered",
@@ -63,6 +65,7 @@ PUBLIC = {
         "PointerUnknown",
         "MessageTooLarge",
         "InvalidTask",
+        "ChainTooLong",
         "CountdownTooLong",
         "SettingsError",
         "ControlError",

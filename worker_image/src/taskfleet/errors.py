@@ -69,6 +69,10 @@ class InvalidTask(TaskfleetError):
     """No worker could run it: it is not JSON, or its id is no text. Nothing was published."""
 
 
+class ChainTooLong(TaskfleetError):
+    """The chain has more members than ``taskfleet_chain_max_members``; nothing of it was published."""
+
+
 class CountdownTooLong(TaskfleetError):
     """The task's ETA is farther than its pool takes; nothing was published."""
 

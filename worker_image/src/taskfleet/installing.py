@@ -23,7 +23,7 @@ from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.messages import GATE_CHECK_TASK, GATE_TASK
 from taskfleet.layers import Defaults
 from taskfleet.per_process import PerProcess
-from taskfleet.publishing import canvas, results
+from taskfleet.publishing import canvas, chains, results
 from taskfleet.publishing.fallback import Fallback
 from taskfleet.publishing.leasing import ProducerLease, Who
 from taskfleet.publishing.pointer import Releases
@@ -97,6 +97,7 @@ class Installed:
             lease=self._lease(known) if known.leases else None,
             patience_seconds=known.publish_patience_seconds,
             warning_bytes=known.payload_warning_bytes,
+            most_members=chains.most_members(self._app.conf),
         )
 
     def _lease(self, known: ProducerSettings) -> ProducerLease:

@@ -27,6 +27,10 @@ MESSAGE_BODY_MAX_BYTES = 256 * 1024
 # The headers of a task and its properties, as JSON, beside that.
 MESSAGE_HEADERS_MAX_BYTES = 256 * 1024
 
+# Members of a chain, unless the application says another number: each message carries all that follow it, so
+# that all of them together grow with the square of it.
+CHAIN_MAX_MEMBERS = 100
+
 # A message whose worker died so often is taken for the cause. Orderly returns don't count, nor does being
 # fetched. SQS counts each time that a message is received, so there workers count (`taskfleet.worker.begun`).
 MOST_DELIVERIES = 10

@@ -14,7 +14,7 @@ from taskfleet.contract.leases import UNLEASED_SECONDS
 from taskfleet.contract.limits import MESSAGE_BODY_MAX_BYTES
 from taskfleet.errors import PublishError, QueueClosed, TaskfleetError
 from taskfleet.logs import logger
-from taskfleet.publishing import encoding, workflow
+from taskfleet.publishing import chains, encoding, workflow
 from taskfleet.publishing.address import Address, versioned
 from taskfleet.publishing.fallback import Fallback
 from taskfleet.publishing.groups import GroupReleases
@@ -61,13 +61,14 @@ class Publisher:
         lease: ProducerLease | None = None,
         patience_seconds: float = 0.0,
         warning_bytes: int | None = None,
+        most_members: int | None = None,
     ) -> None:
         self._bound_release, self._releases, self._lease = bound_release, releases, lease
         self._primary, self._confirmed, self._fallback = primary, confirmed, fallback
         self._scheduling = scheduling
         self._patience_seconds = patience_seconds
         self._groups = GroupReleases()
-        self._warning_bytes = warning_bytes
+        self._warning_bytes, self._most_members = warning_bytes, most_members
         self._warned: set[object] = set()
 
     def publish(self, body: Any, queue: str, options: dict[str, Any]) -> str:
@@ -85,8 +86,10 @@ class Publisher:
     def message(self, body: Any, queue: str, options: dict[str, Any]) -> Outgoing:
         """What `send` takes. ``options`` are those of kombu's ``Producer.publish``.
 
-        Raises `taskfleet.errors.UnknownQueue`, `taskfleet.errors.PointerUnknown`, and what `Outgoing` does.
+        Raises `taskfleet.errors.UnknownQueue`, `taskfleet.errors.PointerUnknown`,
+        `taskfleet.errors.ChainTooLong`, and what `Outgoing` does.
         """
+        chains.check(body, options.get("headers") or {}, self._most_members)
         message = Outgoing(body, queue, options, self._address(queue, options))
         self._warn(message, body)
         return message

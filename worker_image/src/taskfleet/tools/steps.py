@@ -21,6 +21,7 @@ from taskfleet.errors import UnknownQueue
 from taskfleet.logs import logger
 from taskfleet.publishing import behalf
 from taskfleet.publishing.address import versioned
+from taskfleet.routing import asked_queue
 from taskfleet.tools import running
 from taskfleet.tools.rescheduling import later, spread
 from taskfleet.tools.runs import Run, Runs, State
@@ -33,12 +34,9 @@ _PAUSED_SECONDS = 10.0
 
 def queue_of(task: Any) -> str:
     """The logical queue that the application routes the task to."""
-    fleet, wanted = task.app.taskfleet, getattr(task, "queue", None)
-    routed = (
-        wanted or task.app.amqp.router.route({}, task.name).get("queue") or task.app.conf.task_default_queue
-    )
-    name = getattr(routed, "name", routed)
-    return versioned(name, bound_release=fleet.settings.bound_release, releases=fleet.releases).logical
+    fleet = task.app.taskfleet
+    asked = versioned(asked_queue(task), bound_release=fleet.settings.bound_release, releases=fleet.releases)
+    return asked.logical
 
 
 def publish(app: Any, runs: Runs, run: Run, countdown: float = 0.0) -> None:

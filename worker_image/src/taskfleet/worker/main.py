@@ -8,7 +8,7 @@ from celery.signals import celeryd_after_setup, celeryd_init
 from taskfleet import applications, config, enforced, hardening, logs
 from taskfleet.errors import PointerUnknown
 from taskfleet.settings import WorkerSettings
-from taskfleet.worker import builds, expiring, forking, timing
+from taskfleet.worker import builds, expiring, forking, linting, timing
 
 
 def build(settings: WorkerSettings) -> Celery:
@@ -31,6 +31,7 @@ def _before_children(app: Celery, settings: WorkerSettings, unused: list[str]) -
     builds.admit(app, settings)
     _report(app, unused)
     _know_the_queues(app)
+    linting.at_start(app, settings.release)
     forking.free_locks_in_children()
 
 
