@@ -100,5 +100,5 @@ def test_install_works_however_often_and_after_whatever_was_imported() -> None:
 
 
 def test_an_unknown_name_is_an_error_that_says_what_there_is() -> None:
-    with pytest.raises(AttributeError, match=r"it has ControlError, .*install"):
+    with pytest.raises(AttributeError, match=r"it has ChainTooLong, .*install"):
         taskfleet.instal  # noqa: B018
