@@ -20,7 +20,7 @@ LOCAL := $(or $(TASKFLEET_LOCAL_DIR),$(CURDIR)/build/local)
 CDK = $(ACCOUNT) node_modules/.bin/cdk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down try status logs fleet synth diff preflight policies deploy destroy cost ledger drill bench fuzz compat test test-quick test-clone test-image-python check lint lock docs image setup
+.PHONY: help up down try status logs observe picture fleet synth diff preflight policies deploy destroy cost ledger drill bench fuzz compat test test-quick test-clone test-image-python check lint lock docs image setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^##: / { printf "\n%s\n", substr($$0, 5) } \
@@ -45,6 +45,12 @@ logs: setup ## what its processes and containers write: make logs SERVICE=low; A
 
 fleet: setup ## the operators' command on it: make fleet ARGS="status"
 	@$(OF_THIS_MACHINE) $(BIN)/fleet $(ARGS)
+
+observe: setup ## a Prometheus on it, with the rules, until Ctrl-C: needs Debian's package prometheus
+	@$(BIN)/python -m local observe
+
+picture: setup ## the first screen of the dashboard, of what that Prometheus has seen, as docs/dashboard.svg
+	@$(BIN)/python -m observe.picture docs/dashboard.svg
 
 drill: setup ## a fault on purpose: make drill DRILL=broker-kill TIMES=1; without DRILL, the list
 	@$(BIN)/python -m drills $(DRILL) --times $(or $(TIMES),1) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) \

@@ -1,12 +1,12 @@
-"""``python -m local up|down|status|logs``: the local fleet. The Makefile calls these."""
+"""``python -m local up|down|status|observe|logs``: the local fleet. The Makefile calls these."""
 
 from __future__ import annotations
 
 import sys
 
-from local import down, logs, status, up
+from local import down, logs, observe, status, up
 
-_COMMANDS = {"up": up.main, "down": down.main, "status": status.main}
+_COMMANDS = {"up": up.main, "down": down.main, "status": status.main, "observe": observe.main}
 
 
 def main() -> int:

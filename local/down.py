@@ -6,7 +6,6 @@ Works after a crash of the supervisor too: what it recorded is looked for and ki
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -15,8 +14,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from local import observer
 from local.agent import procfs
 from local.agent.sweep import sweep
+from local.pid_file import held
 from local.places import Places
 from local.supervisor.status import ChildStatus, Status
 
@@ -26,15 +27,7 @@ _PATIENCE_SECONDS = 60.0
 
 def supervisor_pid(places: Places) -> int | None:
     """The living supervisor of this folder, or None."""
-    try:
-        with places.supervisor_pid.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.read() or 0) or None
-    except FileNotFoundError:
-        pass
-    return None
+    return int(held(places.supervisor_pid) or 0) or None
 
 
 def down(places: Places, *, keep_account: bool = False) -> list[str]:
@@ -48,6 +41,8 @@ def down(places: Places, *, keep_account: bool = False) -> list[str]:
         if _kill(child):
             killed.append(name)
     killed += [f"session {session}" for session in sweep(places.root / "tasks")]
+    if not observer.end(places):
+        killed.append("Prometheus")
     if not keep_account:
         forget(places)
     return killed
@@ -91,6 +86,7 @@ def forget(places: Places) -> None:
         places.results,
         places.certificates,
         places.cdk_out,
+        places.prometheus,
     ):
         shutil.rmtree(folder, ignore_errors=True)
     for name in ("images", "tasks", "journal"):  # the agent's
@@ -102,6 +98,8 @@ def forget(places: Places) -> None:
         places.front_control,
         places.results_control,
         places.supervisor_pid,
+        places.observer,
+        places.scraped,
         places.root / "agent.lock",
     ):
         file.unlink(missing_ok=True)

@@ -112,6 +112,21 @@ class Places:
         return self.root / "front.sock"
 
     @property
+    def scraped(self) -> Path:
+        """Where each container serves `/metrics`: `file_sd_configs` of a Prometheus, kept by the agent."""
+        return self.root / "scraped.json"
+
+    @property
+    def prometheus(self) -> Path:
+        """What the Prometheus of `make observe` keeps."""
+        return self.root / "prometheus"
+
+    @property
+    def observer(self) -> Path:
+        """Its process id and port, and a lock that it holds as long as it lives."""
+        return self.root / "prometheus.pid"
+
+    @property
     def cdk_log(self) -> Path:
         """Everything that the CDK printed during the last `up`."""
         return self.logs / "cdk.log"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 from taskfleet.contract import images
 
-from local.agent import memory, report
+from local.agent import memory, report, scraping
 from local.agent.account import Account
 from local.agent.definitions import StartError
 from local.agent.endpoint import Endpoint, Protections
@@ -73,6 +73,7 @@ class Agent:
             while not self._ending.is_set():
                 await self._turn()
             await self._roster.stop_all("the agent was stopped", seconds=SHUTDOWN_SECONDS)
+            self._list()
             for task in background:
                 task.cancel()
         self._endpoint.close()
@@ -80,6 +81,7 @@ class Agent:
     async def _turn(self) -> None:
         self._wake.clear()
         await self._look_and_act()
+        self._list()
         await self._report()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
@@ -115,6 +117,14 @@ class Agent:
             return self._account.definition(service.revision.task_definition).image == images.LIVE
         except StartError:  # it can't run at all, and will say so when it is tried
             return False
+
+    def _list(self) -> None:
+        try:
+            scraping.write(self._settings.scraped, self._roster.tasks)
+        except OSError as error:
+            self._problem("listing", f"Prometheus finds no container, {self._settings.scraped}: {error}")
+        else:
+            self._problem("listing", "")
 
     async def _report(self) -> None:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from taskfleet.contract.container import JOURNAL
-from taskfleet.contract.environment import INCLUDE
+from taskfleet.contract.environment import INCLUDE, METRICS_PORT
 
 from drills.tasks import MODULES
 from local.account import ROLE
@@ -47,12 +47,14 @@ def of_container(
     drills: Path,
     agent_uri: str,
     role: str | None,
+    metrics_port: int,
     defined: Mapping[str, str],
     secrets: Mapping[str, str],
 ) -> dict[str, str]:
     """Everything that the command gets. The task definition wins over the machine, as it does over an image.
 
-    ``drills`` is the folder that has the drills' tasks.
+    ``drills`` is the folder that has the drills' tasks. The ``metrics_port`` wins over the definition's,
+    which is one for all: on AWS each task has its own address.
 
     Nothing of the agent's own environment is passed on: a container that works only because of a
     variable in somebody's shell would fail in AWS.
@@ -66,4 +68,4 @@ def of_container(
         # The task role's credentials, by which the account knows who asks (`local.emulator.recorder`).
         **({"AWS_ACCESS_KEY_ID": f"{ROLE}{role}"} if role else {}),
     }
-    return {**machine, **given, **defined, **secrets}
+    return {**machine, **given, **defined, METRICS_PORT.name: str(metrics_port), **secrets}

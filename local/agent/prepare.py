@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import container_logs
-from local.agent import environment
+from local.agent import environment, scraping
 from local.agent.account import Account
 from local.agent.definitions import Definition
 from local.agent.images import Images
@@ -62,6 +62,7 @@ class Preparer:
         return Container(definition, values, directory)
 
     def _environment(self, task: Task, definition: Definition, image: Path) -> dict[str, str]:
+        task.metrics_port = scraping.free_port()
         machine = environment.of_machine(
             endpoint=self.settings.endpoint,
             region=self.settings.region,
@@ -78,6 +79,7 @@ class Preparer:
             drills=self.settings.drills,
             agent_uri=self.agent_uri(task.id),
             role=definition.role,
+            metrics_port=task.metrics_port,
             defined=definition.environment,
             secrets=self.secrets.resolve(definition.secrets),
         )

@@ -46,6 +46,11 @@ class AgentSettings:
         return self.local_directory / "images"
 
     @property
+    def scraped(self) -> Path:
+        """Where each container serves `/metrics`, for a Prometheus."""
+        return Places(self.local_directory).scraped
+
+    @property
     def certificate(self) -> Path:
         """The certificate authority of the local broker's TLS front."""
         return Places(self.local_directory).ca

@@ -77,6 +77,7 @@ class Task:
         self.process: process.Process | None = None
         self.definition: Definition | None = None
         self.out_of_memory = False
+        self.metrics_port: int | None = None
         self._stop = asyncio.Event()
         self._checks: Checks | None = None
 

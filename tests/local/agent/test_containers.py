@@ -12,7 +12,7 @@ import zipfile
 
 from taskfleet.contract import images
 from taskfleet.contract.container import JOURNAL
-from taskfleet.contract.environment import INCLUDE
+from taskfleet.contract.environment import INCLUDE, METRICS_PORT
 
 from tests.local.agent.fleet import Fleet, environment_of, exists, pid_of, python, wait_for
 
@@ -20,7 +20,7 @@ SLEEP = ["sleep", "1000"]
 GIVEN = {
     *("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     *("AWS_EC2_METADATA_DISABLED", "ECS_AGENT_URI", "SSL_CERT_FILE", "PATH", "HOME", "TMPDIR", "HOSTNAME"),
-    *("PYTHONPATH", "PYTHONUNBUFFERED", JOURNAL, INCLUDE.name),
+    *("PYTHONPATH", "PYTHONUNBUFFERED", JOURNAL, INCLUDE.name, METRICS_PORT.name),
 }
 
 
@@ -158,3 +158,23 @@ def test_a_container_over_its_memory_is_killed_by_its_largest_process(fleet: Fle
     wait_for(lambda: "-9" in fleet.logs("nested")[0], what="the child's kill")
     assert not fleet.tasks("nested", "STOPPED")
     assert "the limit is 64 MiB; killed process" in fleet.events
+
+
+def test_prometheus_finds_each_container_that_runs_but_beat_at_a_port_of_its_own(fleet: Fleet) -> None:
+    listed = fleet.directory / "scraped.json"
+    for name in ("low-live", "high-live-fallback", "beat-live", "beat"):
+        # A port in the definition is one for all, which here only one of them could have.
+        fleet.serve(name, SLEEP, environment=[{"name": METRICS_PORT.name, "value": "9808"}])
+    ports = {
+        f"127.0.0.1:{environment_of(*fleet.running(name))[METRICS_PORT.name]}": name
+        for name in ("low-live", "high-live-fallback", "beat-live", "beat")
+    }
+    assert len(ports) == 4
+
+    def found() -> dict[str, str]:
+        return {one["targets"][0]: one["labels"]["service"] for one in json.loads(listed.read_text())}
+
+    served = {at: name for at, name in ports.items() if not name.startswith("beat")}
+    wait_for(lambda: found() == served, what="the list")
+    fleet.ecs.update_service(cluster="fleet", service="low-live", desiredCount=0)
+    wait_for(lambda: list(found().values()) == ["high-live-fallback"], what="the list without it")
