@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from taskfleet.contract import environment as env
 
 from tests.projects.conftest import Shell
+from tests.projects.sentry import Sentry, capturing
 from tests.support.processes import wait_for
 from tests.support.tiny_fleet import TinyFleet
 
@@ -36,7 +37,7 @@ app.tasks["backoffice.part_07.tasks.fail"].apply_async()
 class Backoffice:
     """The project, written out with all its parts."""
 
-    def __init__(self, fleet: TinyFleet) -> None:
+    def __init__(self, fleet: TinyFleet, sentry: Sentry) -> None:
         self.place = fleet.directory / "monolith"
         shutil.copytree(TEMPLATE, self.place)
         for number in range(PARTS):
@@ -44,11 +45,11 @@ class Backoffice:
             part.mkdir()
             (part / "__init__.py").touch()
             shutil.copy(TEMPLATE / "part.py.txt", part / "tasks.py")
-        self.audit, self.sentry = fleet.directory / "audit", fleet.directory / "sentry"
+        self.audit, self.sent = fleet.directory / "audit", sentry.sent
         self.log = fleet.directory / "own.log"
         self.environment = {
             "BACKOFFICE_AUDIT": str(self.audit),
-            "BACKOFFICE_SENTRY": str(self.sentry),
+            "SENTRY_DSN": sentry.dsn,
             "BACKOFFICE_LOG": str(self.log),
             env.APP.name: "backoffice.app:app",
         }
@@ -57,10 +58,6 @@ class Backoffice:
         """The lines of one hook."""
         return [line for line in _lines(self.audit) if line["hook"] == hook]
 
-    def sent(self, kind: str) -> list[dict[str, Any]]:
-        """What Sentry got of one kind."""
-        return [line["payload"] for line in _lines(self.sentry) if line["type"] == kind]
-
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     text = path.read_text() if path.exists() else ""
@@ -68,10 +65,11 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def backoffice(fleet: TinyFleet) -> Backoffice:
+def backoffice(fleet: TinyFleet) -> Iterator[Backoffice]:
     fleet.deploy("r2", queues=QUEUES)
     fleet.promote("r2")
-    return Backoffice(fleet)
+    with capturing() as sentry:
+        yield Backoffice(fleet, sentry)
 
 
 def test_a_monolith_runs_unchanged(
@@ -101,7 +99,9 @@ def test_a_monolith_runs_unchanged(
     wait_for(lambda: fleet.dead_letters("default") == 1, what="the letter of what failed")
     [failed] = backoffice.audited("failure")
     assert failed["error"] == "ValueError"
+    wait_for(lambda: [one for one in backoffice.sent("event") if "exception" in one], what="the error")
     [event] = [event for event in backoffice.sent("event") if "exception" in event]
+    assert (event["release"], event["environment"]) == ("r2", fleet.name)
     assert event["exception"]["values"][0]["value"] == "from part"
     assert event["tags"]["celery_task_id"]
 
@@ -113,6 +113,7 @@ def test_a_monolith_runs_unchanged(
 
 
 def test_sentry_hears_of_its_periodic_tasks(fleet: TinyFleet, backoffice: Backoffice) -> None:
+    """Beat says that one is due, and the worker how it ended, as the same check-in."""
     path = {"PYTHONPATH": str(backoffice.place)}
     fleet.start("worker", fleet.worker_environment("r2", "default", **path, **backoffice.environment), "")
     fleet.start("beat", fleet.environment(**path, **backoffice.environment), "")
@@ -123,4 +124,11 @@ def test_sentry_hears_of_its_periodic_tasks(fleet: TinyFleet, backoffice: Backof
     wait_for(
         lambda: statuses() == {"in_progress", "ok"}, seconds=40, what="check-ins of beat and of the worker"
     )
-    assert {check_in["monitor_slug"] for check_in in backoffice.sent("check_in")} == {"nightly"}
+    check_ins = backoffice.sent("check_in")
+    assert {(one["monitor_slug"], one["environment"]) for one in check_ins} == {("nightly", fleet.name)}
+    begun, ended = (
+        {one["check_in_id"] for one in check_ins if one["status"] == status}
+        for status in ("in_progress", "ok")
+    )
+    assert ended <= begun
+    assert {one["release"] for one in check_ins if one["status"] == "ok"} == {"r2"}

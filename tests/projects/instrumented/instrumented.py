@@ -4,6 +4,8 @@
 
 import json
 import os
+import time
+from pathlib import Path
 
 import newrelic.agent
 
@@ -32,7 +34,13 @@ class ToFile(SpanExporter):
     def export(self, spans):
         """Append them."""
         for span in spans:
-            note(by="otel", span=span.name, kind=span.kind.name, trace=f"{span.context.trace_id:x}")
+            note(
+                by="otel",
+                span=span.name,
+                kind=span.kind.name,
+                trace=f"{span.context.trace_id:x}",
+                resource=dict(span.resource.attributes),
+            )
         return SpanExportResult.SUCCESS
 
 
@@ -67,6 +75,13 @@ app = install(Celery("instrumented"))
 def work():
     transaction = newrelic.agent.current_transaction()
     note(by="newrelic", transaction=transaction.name if transaction else None)
+
+
+@app.task(name="instrumented.hangs_once")
+def hangs_once():
+    if not (mark := Path(os.environ["INSTRUMENTED_SEEN"] + ".hangs")).exists():
+        mark.touch()
+        time.sleep(600)
 
 
 @app.task(name="instrumented.fail")

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from celery import Celery
 
-from taskfleet import install
-from taskfleet.contract.environment import APP
+from taskfleet import install, telemetry
+from taskfleet.contract.environment import APP, Role
 from taskfleet.errors import EX_CONFIG, SettingsError
 from taskfleet.settings import ProducerSettings
 
@@ -36,7 +36,13 @@ def load(name: str) -> Celery:
 def built(build: Callable[[S], Celery], kind: type[S]) -> Celery:
     """What ``build`` makes of the environment. What can't be right ends the process with its reason alone."""
     try:
-        return build(kind.from_environ())
+        settings = kind.from_environ()
+        telemetry.name_process(
+            environment=settings.environment,
+            release=settings.bound_release,
+            service=getattr(settings, "pool", Role.BEAT.value),
+        )
+        return build(settings)
     except SettingsError as error:
         print(f"taskfleet: {error}", file=sys.stderr)
         sys.exit(EX_CONFIG)

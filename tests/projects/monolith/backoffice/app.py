@@ -1,6 +1,5 @@
 """The application: autodiscovery over all parts, Sentry, logging of its own."""
 
-import json
 import logging
 import logging.config
 import os
@@ -11,7 +10,6 @@ from celery import Celery
 from celery.schedules import schedstate, schedule
 from celery.signals import setup_logging
 from sentry_sdk.integrations.celery import CeleryIntegration
-from sentry_sdk.transport import Transport
 from taskfleet import install
 
 
@@ -26,21 +24,8 @@ class Minutely(schedule):
 HERE = Path(__file__).parent
 
 
-class ToFile(Transport):
-    """What Sentry would be sent."""
-
-    def capture_envelope(self, envelope):
-        """Append the events."""
-        for item in envelope.items:
-            payload = item.payload.json or {}
-            line = {"type": item.type, "payload": payload}
-            with open(os.environ["BACKOFFICE_SENTRY"], "a") as events:
-                events.write(json.dumps(line, default=str) + "\n")
-
-
+# SENTRY_DSN says where to.
 sentry_sdk.init(
-    dsn="https://public@sentry.example/1",
-    transport=ToFile,
     integrations=[CeleryIntegration(monitor_beat_tasks=True)],
     traces_sample_rate=1.0,
 )
