@@ -147,6 +147,25 @@ def test_many_short_tasks_are_not_held_up_by_a_polling_interval(
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+def test_many_short_tasks_of_one_queue_are_not_held_up_by_the_wait_for_another(
+    pool: str, aws_environment: MiniStack, queue: str, start_worker: StartWorker, ledger: Ledger
+) -> None:
+    """Without an event loop queues are asked in turn: two slots ran two tasks a second beside an empty queue."""
+    empty = f"tests-{uuid4().hex[:8]}"
+    aws_environment.client("sqs").create_queue(QueueName=empty)
+    names = [str(number) for number in range(60)]
+    app = make_app(url="sqs://", transport=FALLBACK_TRANSPORT, options=OPTIONS)
+    for name in names:
+        app.send_task("note", (name,), queue=queue)
+    _worker(start_worker, f"{queue},{empty}", pool=pool)
+    began = time.monotonic()
+
+    ledger.wait(*names)
+
+    assert time.monotonic() - began < 15
+
+
 def test_no_queue_is_made_or_listed(aws_environment: MiniStack, queue: str) -> None:
     proxy = FaultySqs(aws_environment.port)
     proxy.start()

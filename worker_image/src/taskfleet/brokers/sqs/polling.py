@@ -18,7 +18,8 @@ from taskfleet.brokers.sqs.receiving import FAILURE
 
 logger = logging.getLogger(__name__)
 
-# Several queues without an event loop are asked in turn, so none may wait long for a message.
+# Several queues without an event loop are asked in turn: no wait for one may keep another's messages long,
+# and none at all while another has some (a worker would run one round of its slots a second).
 SHARED_WAIT_SECONDS = 1
 # Without an event loop nothing wakes the wait when a task ends and there is room again.
 WAIT_FOR_ROOM_SECONDS = 0.02
@@ -44,6 +45,7 @@ class PollingChannel(NamingChannel):
         self._failures: Counter[str] = Counter()
         self.open_polls: set[str] = set()  # URLs of the queues that were asked and have not answered
         self.asked_at: float | None = None  # when it last asked for messages, by the monotonic clock
+        self._had_messages: set[str] = set()  # queues that had some when they were asked last, in turn
 
     # -- with an event loop (prefork, threads) --------------------------------------------------------
 
@@ -131,17 +133,23 @@ class PollingChannel(NamingChannel):
     ) -> dict[str, Any]:
         self.asked_at = time.monotonic()
         url = self._new_queue(queue)
-        alone = len(self._active_queues) <= 1
         reply = self._waiting_client.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=max_number_of_messages,
-            WaitTimeSeconds=self.wait_time_seconds
-            if alone
-            else min(SHARED_WAIT_SECONDS, self.wait_time_seconds),
+            WaitTimeSeconds=self._wait_seconds(queue),
             VisibilityTimeout=self.lease_seconds,
             MessageSystemAttributeNames=_ASKED,
         )
-        return {"Messages": self._to_deliver(url, reply.get("Messages") or [])}
+        received = reply.get("Messages") or []
+        (self._had_messages.add if received else self._had_messages.discard)(queue)
+        return {"Messages": self._to_deliver(url, received)}
+
+    def _wait_seconds(self, queue: str) -> int:
+        """How long SQS may wait for a message of this queue, before the next one is asked."""
+        others = set(self._active_queues) - {queue}
+        if not others:
+            return int(self.wait_time_seconds)
+        return 0 if others & self._had_messages else min(SHARED_WAIT_SECONDS, self.wait_time_seconds)
 
     def _get_bulk(self, queue: str, *args: Any, **kwargs: Any) -> None:
         try:
@@ -149,6 +157,7 @@ class PollingChannel(NamingChannel):
         except _ERRORS as error:
             self._failures[queue] += 1
             self._warn(queue, str(error))
+            self._had_messages.discard(queue)
             time.sleep(self._pause(queue))
             raise Empty from error
         self._failures.pop(queue, None)
