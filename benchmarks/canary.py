@@ -51,6 +51,7 @@ class World:
     times_bad: float = 1.0
     more_bad: float = 0.0
     slower: float = 1.0
+    scale: float = 1.0  # of all run times, of both
     breaks: str = ""  # a task that always fails
 
 
@@ -115,9 +116,9 @@ def _weights(median: float) -> list[float]:
 def _releases(world: World, chance: random.Random) -> tuple[dict[str, _Task], dict[str, _Task]]:
     blue, green = {}, {}
     for name, (_, bad, median) in TASKS.items():
-        blue[name] = _Task(chance, bad, _weights(median), world.together)
+        blue[name] = _Task(chance, bad, _weights(median * world.scale), world.together)
         worse = 1.0 if world.breaks == name else min(1.0, bad * world.times_bad + world.more_bad)
-        green[name] = _Task(chance, worse, _weights(median * world.slower), world.together)
+        green[name] = _Task(chance, worse, _weights(median * world.scale * world.slower), world.together)
     return blue, green
 
 
@@ -175,6 +176,8 @@ WORLDS = {
     "fails 5 percent more often": World(times_bad=1.05),
     "takes 1.5 times as long": World(slower=1.5),
     "takes 1.1 times as long": World(slower=1.1),
+    "takes 1.5 times as long, tasks of milliseconds": World(scale=0.001, slower=1.5),
+    "takes ten times as long, tasks of milliseconds": World(scale=0.001, slower=10),
     "one task of twelve always fails": World(breaks="search"),
     "every task fails": World(more_bad=1.0),
     "fails 5 points more often, two runs a second": World(per_second=2, more_bad=0.05),
@@ -203,10 +206,13 @@ def run() -> Report:
         ("fails 5 points more often", 0.9),
         ("fails twice as often, 100 runs a second", 0.5),
         ("takes 1.5 times as long", 0.9),
+        ("takes ten times as long, tasks of milliseconds", 0.9),
         ("one task of twelve always fails", 0.99),
         ("every task fails", 1.0),
     ):
         checks.append(Check(f"{ends[name].share:.0%} are caught: {name}", ends[name].share >= least))
+    name = "takes 1.5 times as long, tasks of milliseconds"
+    checks.append(Check(f"{ends[name].share:.0%} are rejected: {name}", ends[name].share <= 0.01))
     return Report(name="canary", checks=checks, figures=figures)
 
 

@@ -151,7 +151,7 @@ def test_many_short_tasks_are_not_held_up_by_a_polling_interval(
 def test_many_short_tasks_of_one_queue_are_not_held_up_by_the_wait_for_another(
     pool: str, aws_environment: MiniStack, queue: str, start_worker: StartWorker, ledger: Ledger
 ) -> None:
-    """Without an event loop queues are asked in turn: two slots ran two tasks a second beside an empty queue."""
+    """Without an event loop queues are asked in turn: two slots ran two tasks a second."""
     empty = f"tests-{uuid4().hex[:8]}"
     aws_environment.client("sqs").create_queue(QueueName=empty)
     names = [str(number) for number in range(60)]

@@ -96,6 +96,14 @@ def test_slower_is_worse() -> None:
     assert both(of(0, 9000, 19, 20, 20, 20), blue).worse(ALPHA) is None, "a little slower"
 
 
+def test_what_a_busy_machine_adds_to_short_tasks_is_not_slower() -> None:
+    """2 ms that become 2.8, and the same of a task of 60 ms."""
+    short, long = of(0, 9000, 4), of(0, 9000, 24)
+    assert both(of(0, 900, 6), short).slower_by_chance < ALPHA / 2
+    assert both(of(0, 900, 6), short).worse(ALPHA) is None
+    assert "1.41 times as long" in str(both(of(0, 900, 26), long).worse(ALPHA))
+
+
 def test_a_task_that_is_slower_by_nature_is_not_taken_for_a_slower_release() -> None:
     green = {PAY: of(0, 90, 40), MAIL: of(0, 9, 10)}
     blue = {PAY: of(0, 90, 40), MAIL: of(0, 9000, 10)}

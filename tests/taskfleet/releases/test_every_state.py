@@ -29,7 +29,14 @@ WARM = record("blue", S.DRAINED, at=T0 - 9)
 WORK, UNKNOWN = RemainingWork(3, 0, 0, 0, 0), RemainingWork(0, 0, None, 0, 0)
 SERVICES = ("low-green", "low-green-fallback")
 WELL = Comparison(
-    runs=80, blue_runs=900, bad=1, expected=1.0, by_chance=0.6, slower=1.0, slower_by_chance=0.5
+    runs=80,
+    blue_runs=900,
+    bad=1,
+    expected=1.0,
+    by_chance=0.6,
+    slower=1.0,
+    longer_seconds=0.0,
+    slower_by_chance=0.5,
 )
 WORSE = replace(WELL, bad=40, by_chance=1e-20, worst="shop.pay")
 LATE = {"now": T0 + 10 * 86_400}

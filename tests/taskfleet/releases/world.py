@@ -33,7 +33,14 @@ IN_TIME = {
     S.CANARY: 1200 + 4 * 1100,
 }
 WELL = Comparison(
-    runs=80, blue_runs=900, bad=1, expected=1.0, by_chance=0.6, slower=1.0, slower_by_chance=0.5
+    runs=80,
+    blue_runs=900,
+    bad=1,
+    expected=1.0,
+    by_chance=0.6,
+    slower=1.0,
+    longer_seconds=0.0,
+    slower_by_chance=0.5,
 )
 WORSE = replace(WELL, bad=40, by_chance=1e-20, worst="shop.pay")
 FAILS = ("its canary fails", "its bake fails")

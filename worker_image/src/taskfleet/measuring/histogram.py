@@ -21,8 +21,8 @@ def bucket(value: float) -> int:
     return min(LAST, math.ceil(PER_DOUBLING * math.log2(value / SMALLEST)))
 
 
-def bound(number: int) -> float:
-    """The largest value of a bucket, but for the last."""
+def bound(number: float) -> float:
+    """The largest value of a bucket, but for the last; between two numbers, of their geometric means."""
     return float(SMALLEST * 2 ** (number / PER_DOUBLING))
 
 

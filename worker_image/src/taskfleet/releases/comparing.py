@@ -10,13 +10,13 @@ tasks differ more among each other than from those of the next release:
   would have had of the same tasks.
 - **Run time.** Van Elteren's test: Wilcoxon's rank sums of each task, on the histograms' buckets (with ties),
   weighed by 1/(N+1). Green is slower if its rank sums have a probability below alpha, and if it takes
-  `SLOWER` times as long (geometric mean over tasks).
+  `SLOWER` times as long and `SLOWER_SECONDS` longer (geometric means).
 
 Both demand that runs are independent of each other, which those of one workflow are not: five that fail
 together are one failure. How much more blue's bad runs scatter from minute to minute than independent ones
 would says by how much there are fewer; both releases' counts are taken so much smaller for the first test.
-`MORE_FAILURES` and `SLOWER` keep what is significant and small from counting. ``make bench BENCH=canary``
-measures the false alarms.
+`MORE_FAILURES` and `SLOWER` keep what is significant and small from counting, and `SLOWER_SECONDS` what a
+busy machine adds to each task of a few milliseconds. ``make bench BENCH=canary`` measures the false alarms.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from taskfleet.measuring.histogram import PER_DOUBLING
+from taskfleet.measuring.histogram import bound
 
 # Of all canaries whose release is as good as the one before, at most so many are rejected.
 FALSE_ALARMS = 0.001
 MORE_FAILURES = 1.25
 SLOWER = 1.25
+SLOWER_SECONDS = 0.005
 
 Key = tuple[str, str]  # logical queue, task name
 
@@ -61,8 +62,9 @@ class Comparison:
     """Green and blue, of the tasks that both have run.
 
     ``expected`` are the bad runs that blue would have had of green's tasks, ``slower`` is green's run time in
-    blue's. ``by_chance`` and ``slower_by_chance`` are the probabilities of the same or more where both are
-    equal. ``worst`` is the task with the most bad runs over what was expected.
+    blue's, ``longer_seconds`` what it takes more. ``by_chance`` and ``slower_by_chance`` are the
+    probabilities of the same or more where both are equal. ``worst`` is the task with the most bad runs over
+    what was expected.
     """
 
     runs: int
@@ -71,6 +73,7 @@ class Comparison:
     expected: float
     by_chance: float
     slower: float
+    longer_seconds: float
     slower_by_chance: float
     worst: str = ""
 
@@ -82,7 +85,8 @@ class Comparison:
                 f"more of its tasks fail: {self.bad} of {self.runs} runs, {self.expected:.1f} at the current "
                 f"release's rates; most of all {self.worst}"
             )
-        if self.slower_by_chance < alpha and self.slower >= SLOWER:
+        long = self.slower >= SLOWER and self.longer_seconds >= SLOWER_SECONDS
+        if self.slower_by_chance < alpha and long:
             return (
                 f"its tasks take {self.slower:.2f} times as long ({self.runs} runs, {self.bad} of them bad, "
                 f"{self.expected:.1f} at the current release's rates)"
@@ -104,7 +108,7 @@ def compare(green: Release, blue: Release) -> Comparison:
     pairs = [(green[key], blue[key]) for key in tasks]
     expected = [g.runs * b.bad / b.runs for g, b in pairs]
     excess = [(g.bad - due, key[1]) for key, (g, _), due in zip(tasks, pairs, expected, strict=True)]
-    slower, slower_by_chance = _slower(pairs)
+    slower, longer_seconds, slower_by_chance = _slower(pairs)
     return Comparison(
         runs=sum(g.runs for g, _ in pairs),
         blue_runs=sum(b.runs for _, b in pairs),
@@ -112,6 +116,7 @@ def compare(green: Release, blue: Release) -> Comparison:
         expected=sum(expected),
         by_chance=_by_chance(pairs, _scatter([b for _, b in pairs])),
         slower=slower,
+        longer_seconds=longer_seconds,
         slower_by_chance=slower_by_chance,
         worst=max(excess)[1] if excess else "",
     )
@@ -188,9 +193,9 @@ def _trimmed(first: int, chances: list[float]) -> tuple[int, list[float]]:
     return first + kept[0], chances[kept[0] : kept[-1] + 1]
 
 
-def _slower(pairs: Sequence[tuple[Runs, Runs]]) -> tuple[float, float]:
-    """How many times as long green takes, and the probability of that or more if both are alike."""
-    excess = variance = logs = weights = 0.0
+def _slower(pairs: Sequence[tuple[Runs, Runs]]) -> tuple[float, float, float]:
+    """How many times as long green takes, how many seconds longer, and the chance of that."""
+    excess = variance = logs = seconds = weights = 0.0
     for green, blue in pairs:
         n, m = sum(green.times.values()), sum(blue.times.values())
         if not n or not m:
@@ -203,10 +208,12 @@ def _slower(pairs: Sequence[tuple[Runs, Runs]]) -> tuple[float, float]:
         variance += weight**2 * n * m / 12 * spread
         share = n * m / total
         logs += share * (_mean(green.times) - _mean(blue.times))
+        seconds += share * (bound(_mean(green.times)) - bound(_mean(blue.times)))
         weights += share
     if not variance:
-        return 1.0, 1.0
-    return 2 ** (logs / weights / PER_DOUBLING), math.erfc(excess / math.sqrt(2 * variance)) / 2
+        return 1.0, 0.0, 1.0
+    chance = math.erfc(excess / math.sqrt(2 * variance)) / 2
+    return bound(logs / weights) / bound(0), seconds / weights, chance
 
 
 def _ranks(one: Mapping[int, int], other: Mapping[int, int]) -> tuple[dict[int, float], float]:
