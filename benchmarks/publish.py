@@ -2,7 +2,8 @@
 
 Beside them a confirmed one, which waits for a replica; here that is on the same machine, in AWS in another
 zone. Blocks of each in turn, in one process, so that the machine's noise meets all alike. Then many
-threads or greenlets at once (`benchmarks.crowds`), and many tasks at once (`benchmarks.bulk`).
+threads or greenlets at once (`benchmarks.crowds`), many tasks at once (`benchmarks.bulk`), and many
+coroutines (`benchmarks.coroutines`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks import bulk, crowds, scratch
+from benchmarks import bulk, coroutines, crowds, scratch
 from drills.busy_producer import Crowd
 from drills.fleet import Fleet
 from drills.report import Check, Figure, Report
@@ -29,6 +30,7 @@ def run(fleet: Fleet) -> Report:
         seconds: dict[str, list[float]] = _said("benchmarks.publisher", environment)
         together = [_crowd(crowd, environment) for crowd in crowds.CROWDS]
         together.append(bulk.compare(_said("benchmarks.bulk", environment)))
+        together.append(coroutines.compare(_said("benchmarks.coroutines", environment)))
     alone = compare(**seconds)
     return Report(
         name=alone.name,

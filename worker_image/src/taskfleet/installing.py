@@ -23,7 +23,8 @@ from taskfleet.contract.limits import CONFIRMING_REPLICAS
 from taskfleet.contract.messages import GATE_CHECK_TASK, GATE_TASK
 from taskfleet.layers import Defaults
 from taskfleet.per_process import PerProcess
-from taskfleet.publishing import canvas, chains, results
+from taskfleet.publishing import awaitable, canvas, chains, results
+from taskfleet.publishing.asynchronous import AsyncPublisher
 from taskfleet.publishing.fallback import Fallback
 from taskfleet.publishing.leasing import ProducerLease, Who
 from taskfleet.publishing.pointer import Releases
@@ -44,6 +45,7 @@ class Installed:
         self._settings: ProducerSettings | None = None
         self._releases: Releases | None = None
         self._publisher = PerProcess(self._make_publisher)
+        self._asynchronous = PerProcess(partial(AsyncPublisher, app))
         self.producer = FleetProducer(app, self._publisher.get)
 
     @property
@@ -57,6 +59,11 @@ class Installed:
     def publisher(self) -> Publisher:
         """What this process publishes with."""
         return self._publisher.get()
+
+    @property
+    def asynchronous(self) -> AsyncPublisher:
+        """What this process publishes with from event loops."""
+        return self._asynchronous.get()
 
     def bind(self, known: ProducerSettings) -> None:
         """Say who this process is, instead of reading it from the environment; before it publishes."""
@@ -128,6 +135,7 @@ def install(app: Celery) -> Celery:
 
     app.producer_or_acquire = app.default_producer = producer_or_acquire
     canvas.send_groups_together()
+    awaitable.add_methods()
     results.harden(app)
     control.install(app)
     _register_gates(app)

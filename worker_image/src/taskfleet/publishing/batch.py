@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from time import monotonic
 
@@ -71,15 +71,28 @@ class Batch:
         for message in self._waiting:
             message.error = None
 
+    def take(self, most: int | None = None) -> list[Outgoing]:
+        """What is kept, to be sent by whoever takes it; `settle` it then."""
+        taken, self._waiting = self._waiting[:most], [] if most is None else self._waiting[most:]
+        return taken
+
+    def drop(self) -> None:
+        """Forget what is kept."""
+        self._waiting = []
+
+    def settle(self, sent: Sequence[Outgoing]) -> None:
+        """See what became of messages that were sent."""
+        self._failed = [message for message in sent if not self._is_settled(message)]
+        self._latest = [message for message in sent if message.error is None]
+        self.accepted += len(sent) - len(self._failed)
+
     def _send(self) -> None:
         if self._failed:
             return
         while self._waiting and not self._failed:
-            sent, self._waiting = self._waiting[:MOST_MESSAGES], self._waiting[MOST_MESSAGES:]
+            sent = self.take(MOST_MESSAGES)
             self.app.taskfleet.publisher.send(sent)
-            self._failed = [message for message in sent if not self._is_settled(message)]
-            self._latest = [message for message in sent if message.error is None]
-            self.accepted += len(sent) - len(self._failed)
+            self.settle(sent)
         if self._progress is not None:
             self._progress(self.accepted)
 

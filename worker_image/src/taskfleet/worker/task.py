@@ -16,7 +16,7 @@ from celery import Task
 
 from taskfleet.brokers.eta import seconds_until
 from taskfleet.contract.messages import DEFAULT_EXPIRY_HEADER
-from taskfleet.publishing import behalf
+from taskfleet.publishing import awaitable, behalf
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 600.0
@@ -51,6 +51,8 @@ _UNSAID = object()
 
 class FleetBehaviour:
     """Comes before the task's own class."""
+
+    adelay, aapply_async = awaitable.adelay, awaitable.aapply_async
 
     @classmethod
     def bind(cls: Any, app: Any) -> Any:
