@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from taskfleet.releases.model import State
 
@@ -19,6 +20,8 @@ Task = tuple[int, int]  # the number of the publish, the number of the task in i
 RECOVERY_SECONDS = 75.0
 # Without a fault a task begins within this, on a machine that is busy with everything at once.
 PROMPT_SECONDS = 20.0
+# Workers that begin or end something so often have no slot that idles: what waits behind others is not late.
+BUSY_SECONDS = 0.5
 # After its end a task is acknowledged within this, if nothing is broken.
 ACKNOWLEDGED_SECONDS = 4.0
 # An ETA is written in milliseconds, and clocks are read one after the other.
@@ -157,17 +160,43 @@ def _early(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[s
 
 
 def _late(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:
-    """Seconds when nothing is broken, `RECOVERY_SECONDS` after the last fault otherwise; and stalls."""
+    """Seconds when nothing is broken, `RECOVERY_SECONDS` after the last fault otherwise.
+
+    Beside stalls, and the time for which its workers were busy with other tasks.
+    """
     for each in history.published:
         if each.outcome != ACCEPTED or each.answered_at is None or each.publish.kind is PublishKind.REVOKED:
             continue
-        ends = [ends[-1] for task in _tasks(each) if (ends := _ended(runs, task)[:1])]
+        last = _last_end(runs, each)
+        if last is None:
+            continue
+        run, ended_at = last
         due = each.answered_at + each.publish.delay_seconds
-        until = max(ends, default=due)
-        broken = [b.ended_at for b in history.broken if b.fault not in NO_CAUSES and b.began_at <= until]
+        broken = [b.ended_at for b in history.broken if b.fault not in NO_CAUSES and b.began_at <= ended_at]
         allowed = max([due + PROMPT_SECONDS, *(at + RECOVERY_SECONDS for at in broken)])
-        if ends and max(ends) > allowed + stalled(history.stalls, each.answered_at, max(ends)):
-            yield f"late: {_named(each)} was due at {due:.1f} and ended {max(ends) - due:.1f} s after it"
+        allowed += stalled(history.stalls, each.answered_at, ended_at)
+        if ended_at > allowed and ended_at > allowed + _busy(history.executions, run, due, ended_at):
+            yield f"late: {_named(each)} was due at {due:.1f} and ended {ended_at - due:.1f} s after it"
+
+
+def _last_end(runs: Mapping[Task, list[Execution]], one: Published) -> tuple[Execution, float] | None:
+    """Of its tasks' first ends the last."""
+    ended = [
+        min(ends, key=lambda end: end[1])
+        for task in _tasks(one)
+        if (ends := [(run, run.ended_at) for run in runs.get(task, ()) if run.ended_at is not None])
+    ]
+    return max(ended, key=lambda end: end[1], default=None)
+
+
+def _busy(executions: Sequence[Execution], one: Execution, since: float, until: float) -> float:
+    """For how many seconds between the two the workers of its broker and release went from task to task."""
+    times = {since, until}
+    for run in executions:
+        if (run.broker, run.release) == (one.broker, one.release):
+            times |= {at for at in (run.began_at, run.ended_at) if at is not None and since < at < until}
+    steps = sorted(times)
+    return sum(b - a for a, b in pairwise(steps) if b - a <= BUSY_SECONDS)
 
 
 def _wrong_release(history: History, runs: Mapping[Task, list[Execution]]) -> Iterator[str]:

@@ -159,6 +159,21 @@ def test_what_the_machine_stood_still_for_is_not_late() -> None:
     assert the_only(replace(late, stalls=[Stall(began_at=80, ended_at=99)])).startswith("late")
 
 
+def test_what_waits_behind_others_is_not_late_and_what_waits_beside_idle_slots_is() -> None:
+    """Of seed 6195 and of seed 5157: two slots that ran 20 tasks a second, and two a second."""
+    late = history(published(), ran(at=130))
+
+    def beside(every: float, broker: str = "primary") -> History:
+        others = [
+            replace(ran(at=101 + number * every), n=2, broker=broker) for number in range(int(28 / every))
+        ]
+        return replace(late, executions=[*late.executions, *others])
+
+    assert violations(beside(0.2)) == []
+    assert the_only(beside(1.05)).startswith("late")
+    assert the_only(beside(0.2, broker="fallback")).startswith("late")
+
+
 def test_a_stall_is_a_cause_while_the_task_was_under_way() -> None:
     twice = history(published(), ran(), ran(at=110))
 
