@@ -1,7 +1,7 @@
 """The account on disk, so that an emulator that was killed comes back with everything that was deployed.
 
 MiniStack itself saves only when it ends in order. Here each service whose state may have changed is
-written again within `PAUSE_SECONDS`, or `_AT_LEAST_SECONDS` if it is large. What a SIGKILL can therefore
+written again within `PAUSE_SECONDS`, or `_AT_LEAST_SECONDS` if there is much. What a SIGKILL can therefore
 take back is the last moment before it. Messages in SQS are the exception, where that would be a lost
 task: they have a journal (`local.emulator.journal`) that is written before the reply.
 """
@@ -13,6 +13,7 @@ import itertools
 import logging
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from ministack import app
 from ministack.core import persistence
 
 PAUSE_SECONDS = 0.3
-# A service whose state takes long to write is written less often: at most this share of the time,
-# but every `_AT_LEAST_SECONDS` in any case.
+# What takes long to write is written less often: at most this share of the time, but every
+# `_AT_LEAST_SECONDS` in any case.
 _SHARE = 0.1
 _AT_LEAST_SECONDS = 2.0
 
@@ -38,7 +39,6 @@ class Saver:
     def __init__(self) -> None:
         self._changed: dict[str, int] = {}  # service → the number of its last change
         self._numbers = itertools.count()
-        self._not_before: dict[str, float] = {}
         self._lock = asyncio.Lock()  # two writers of one file would spoil it
         # Kept apart from the stacks' states: a small operation begins and ends between two rounds.
         self._stacks_touched = False
@@ -78,8 +78,10 @@ class Saver:
 
     async def run(self) -> None:
         """Write what changed, for ever."""
+        pause = PAUSE_SECONDS
         while True:
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(pause)
+            began = time.monotonic()
             try:
                 working = self._stacks_touched or bool(stacks_in_progress())
                 self._stacks_touched = False
@@ -90,24 +92,19 @@ class Saver:
             except Exception:  # noqa: BLE001 - whatever it was, the next round must come
                 # An account that is silently no longer kept would be worse than a round that failed.
                 _log.exception("what changed could not be written; trying again")
+            pause = max(PAUSE_SECONDS, min((time.monotonic() - began) / _SHARE, _AT_LEAST_SECONDS))
 
     async def save(self, *, everything: bool = False) -> None:
         """Write what changed, or all there is."""
-        loop = asyncio.get_running_loop()
         async with self._lock:
             if everything:
                 self.mark_everything()
-                self._not_before.clear()
             getters = app._build_persistence_save_dict()
             for key in sorted(self._changed):
-                if loop.time() < self._not_before.get(key, 0.0):
-                    continue
-                number, began = self._changed[key], loop.time()
+                number = self._changed[key]
                 saved = key not in getters or await self._save_one(key, getters[key])
                 if saved and self._changed[key] == number:  # nothing changed it while it was written
                     del self._changed[key]
-                pause = (loop.time() - began) / _SHARE if saved else _AT_LEAST_SECONDS
-                self._not_before[key] = loop.time() + min(pause, _AT_LEAST_SECONDS)
 
     async def _save_one(self, key: str, get_state: Callable[[], Any]) -> bool:
         try:
