@@ -174,7 +174,7 @@ def test_neither_broker(fleet: TinyFleet, stopped_aws: MiniStack) -> None:
         fleet.valkey.kill()
         stopped_aws.signal(signal.SIGSTOP)
         one, several = add.adelay(1), group(add.s(n) for n in range(2)).aapply_async()
-        return await asyncio.gather(one, several, return_exceptions=True)
+        return [*await asyncio.gather(one, several, return_exceptions=True)]
 
     one, several = asyncio.run(publish())
 
