@@ -8,6 +8,7 @@ import json
 import signal
 import threading
 from collections.abc import Awaitable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from celery import Celery, chain, chord, group
 from celery._state import pop_current_task, push_current_task
 from celery.exceptions import TimeoutError as CeleryTimeoutError
+from celery.signals import before_task_publish
 from taskfleet import install
 from taskfleet.contract.messages import PUBLISHED_AT_HEADER
 from taskfleet.errors import MessageTooLarge, PartlyPublished, PublishError, SettingsError, UnknownQueue
@@ -254,6 +256,31 @@ def test_in_a_task_it_is_the_tasks_child(fleet: TinyFleet) -> None:
     headers = waiting(fleet)[0]["headers"]
     assert (headers["parent_id"], headers["root_id"]) == ("the-parent", "the-root")
     assert [each.id for each in children] == [child.id]
+
+
+def test_the_applications_code_sees_the_coroutines_context(fleet: TinyFleet) -> None:
+    app = fleet.app()
+    add = add_task(app)
+    tenant: ContextVar[str] = ContextVar("tenant")
+
+    def note(headers: dict[str, Any], **_signal: Any) -> None:
+        headers["tenant"] = tenant.get()
+
+    async def publish(name: str) -> Any:
+        tenant.set(name)
+        return await add.adelay(1)
+
+    async def both() -> list[Any]:
+        return list(await asyncio.gather(publish("a"), publish("b")))
+
+    before_task_publish.connect(note)
+    try:
+        results = asyncio.run(both())
+    finally:
+        before_task_publish.disconnect(note)
+
+    said = {message["headers"]["id"]: message["headers"]["tenant"] for message in waiting(fleet)}
+    assert said == {results[0].id: "a", results[1].id: "b"}
 
 
 def test_where_no_thread_can_be_started_it_fails_and_later_works(

@@ -56,6 +56,7 @@ def test_retries(text: str, found: list[tuple[int, str]]) -> None:
         ("@app.task(soft_time_limit=60, time_limit=90)\ndef f(): ...", []),
         ("f.apply_async(countdown=3 * 3600)", [(1, "countdown-too-long")]),
         ("f.apply_async(countdown=3599)", []),
+        ("async def v():\n    await f.aapply_async(countdown=3 * 3600)", [(2, "countdown-too-long")]),
         ("f.apply_async(eta=now() + timedelta(days=2))", [(1, "countdown-too-long")]),
         ("f.apply_async(eta=now() + timedelta(days=n))", []),
     ],

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from taskfleet.contract.manifest import Canary
 from taskfleet.releases.actions import Move
-from taskfleet.releases.comparing import Comparison
 from taskfleet.releases.model import Pointer, Published, Record, State, unmade
 from taskfleet.releases.observation import Alarms, Begun, Memory, Observation, RemainingWork
 from taskfleet.releases.plan import plan
 
 from tests.taskfleet.releases.factory import EMPTY, T0, manifest, record, seen
+from tests.taskfleet.releases.world import WELL, WORSE
 
 S = State
 MANIFEST = manifest(
@@ -28,17 +28,6 @@ BLUE = record("blue", S.CURRENT, at=T0 - 9)
 WARM = record("blue", S.DRAINED, at=T0 - 9)
 WORK, UNKNOWN = RemainingWork(3, 0, 0, 0, 0), RemainingWork(0, 0, None, 0, 0)
 SERVICES = ("low-green", "low-green-fallback")
-WELL = Comparison(
-    runs=80,
-    blue_runs=900,
-    bad=1,
-    expected=1.0,
-    by_chance=0.6,
-    slower=1.0,
-    longer_seconds=0.0,
-    slower_by_chance=0.5,
-)
-WORSE = replace(WELL, bad=40, by_chance=1e-20, worst="shop.pay")
 LATE = {"now": T0 + 10 * 86_400}
 MEMORY = Memory(consecutive_empty_looks={"green": 6}, gates_sent={})
 BLIND = {

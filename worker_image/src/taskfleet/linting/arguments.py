@@ -56,7 +56,7 @@ def check(source: Source) -> Iterator[Finding]:
 
 def _arguments(call: ast.Call) -> Iterator[ast.expr]:
     given = keywords(call)
-    if method(call) not in ("apply_async", "apply_async_on_commit", "signature", "subtask"):
+    if method(call) not in ("apply_async", "aapply_async", "apply_async_on_commit", "signature", "subtask"):
         yield from (each.value if isinstance(each, ast.Starred) else each for each in call.args)
         yield from given.values()
         return

@@ -15,7 +15,7 @@ from taskfleet.linting.reading import Source
 
 _SKIPPED = {"tests", "test", "migrations", "node_modules", "site-packages", "__pycache__", "build", "dist"}
 # A file without any of these has nothing to say, and need not be parsed.
-_HINTS = ("celery", ".delay", "apply_async", ".task")
+_HINTS = ("celery", ".delay", ".adelay", "apply_async", ".task")
 
 
 @dataclass(frozen=True)

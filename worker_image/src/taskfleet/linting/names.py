@@ -1,4 +1,4 @@
-"""Two tasks of one name: Celery keeps the first, and says nothing."""
+"""Two tasks of one name: Celery keeps the first, and only warns, since 5.7."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from taskfleet.linting.finding import Finding
 
 _IGNORED = re.compile(r"#\s*fleet:\s*ignore(?:\[([\w\-, ]+)\])?")
-PUBLISHES = ("delay", "apply_async", "delay_on_commit", "apply_async_on_commit")
+SENDS = ("delay", "apply_async", "adelay", "aapply_async")
+PUBLISHES = (*SENDS, "delay_on_commit", "apply_async_on_commit")
 SIGNATURES = ("s", "si", "signature", "subtask")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -90,7 +91,7 @@ def called(node: ast.AST) -> str | None:
 
 def publishes(node: ast.AST) -> bool:
     """Whether this call sends a task now."""
-    return method(node) in PUBLISHES[:2]
+    return method(node) in SENDS
 
 
 def number(node: ast.AST | None) -> float | None:

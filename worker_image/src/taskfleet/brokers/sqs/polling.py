@@ -141,7 +141,10 @@ class PollingChannel(NamingChannel):
             MessageSystemAttributeNames=_ASKED,
         )
         received = reply.get("Messages") or []
-        (self._had_messages.add if received else self._had_messages.discard)(queue)
+        if received:
+            self._had_messages.add(queue)
+        else:
+            self._had_messages.discard(queue)
         return {"Messages": self._to_deliver(url, received)}
 
     def _wait_seconds(self, queue: str) -> int:
