@@ -1,4 +1,4 @@
-"""Publishing from an event loop: threads make and send what coroutines ask for, and the loop never waits.
+"""Publishing from an event loop: threads make and send what coroutines ask for; it waits for no broker.
 
 One thread at a time makes messages, of all that was asked for meanwhile; they are sent together, while the
 next thread makes those that came since. Each coroutine gets its own answer, and its own error.
